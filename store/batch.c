@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * batch: the log of states, looked up through a small hash table whose chains run from newest to oldest.
+ */
+#include "store/batch.h"
+
+#include "store/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void batch_init(struct batch *batch, struct store *store)
+{
+	memset(batch, 0, sizeof(*batch));
+	batch->store = store;
+	batch->manifest = store->manifest;
+	clock_gettime(CLOCK_REALTIME, &batch->now);
+	memset(batch->buckets, -1, sizeof(batch->buckets));
+}
+
+void batch_cut(struct batch *batch, size_t n_states, size_t n_values)
+{
+	while (batch->n_states > n_states) {
+		struct batch_state *state = &batch->states[--batch->n_states];
+
+		batch->buckets[state->node % BATCH_BUCKETS] = state->older;
+		if (state->fresh)
+			free(state->fresh->secrets.entries);
+		free(state->fresh);
+	}
+	while (batch->n_values > n_values) {
+		struct batch_value *value = &batch->values[--batch->n_values];
+
+		if (value->row.data) {
+			free(value->row.data);
+			free(value->version);
+		}
+	}
+}
+
+void batch_deinit(struct batch *batch)
+{
+	batch_cut(batch, 0, 0);
+	free(batch->states);
+	free(batch->values);
+}
+
+int batch_newest(const struct batch *batch, uint64_t node)
+{
+	int at = batch->buckets[node % BATCH_BUCKETS];
+
+	while (at >= 0 && batch->states[at].node != node)
+		at = batch->states[at].older;
+	return at;
+}
+
+int batch_get(const struct batch *batch, const struct name *name, struct batch_state *ret_state)
+{
+	struct batch_state state = {.id = seal_id(&batch->store->seal, name)};
+	int at;
+
+	state.node = index_node(&state.id);
+	at = batch_newest(batch, state.node);
+	if (at >= 0) {
+		state = batch->states[at];
+		state.fresh = NULL;
+	} else {
+		state.live = index_find(&batch->store->index, state.node);
+		if (state.live) {
+			state.exists = state.live->exists;
+			state.record = state.live->record;
+		} else {
+			state.record.name = *name;
+		}
+		if (name->kind == NAME_SECRET) {
+			struct name mesh = {.kind = NAME_MESH};
+			struct seal_id mesh_id;
+
+			strcpy(mesh.name, name->mesh);
+			mesh_id = seal_id(&batch->store->seal, &mesh);
+			state.mesh_node = index_node(&mesh_id);
+		}
+	}
+	if (state.exists && !name_equal(&state.record.name, name)) {
+		log_error("%s: \"%s\" and \"%s\" have the same number: choose another name", batch->store->path,
+			  name->name, state.record.name.name);
+		return -EIO;
+	}
+	*ret_state = state;
+	return 0;
+}
+
+static int batch_grow(void **array, size_t *capacity, size_t count, size_t element)
+{
+	size_t wanted = *capacity ? *capacity * 2 : 8;
+	void *grown;
+
+	if (count < *capacity)
+		return 0;
+	grown = reallocarray(*array, wanted, element);
+	if (!grown)
+		return -ENOMEM;
+	*array = grown;
+	*capacity = wanted;
+	return 0;
+}
+
+int batch_push(struct batch *batch, const struct batch_state *state)
+{
+	int *bucket = &batch->buckets[state->node % BATCH_BUCKETS];
+	struct batch_state *pushed;
+	int r;
+
+	r = batch_grow((void **)&batch->states, &batch->states_capacity, batch->n_states, sizeof(*state));
+	if (r < 0)
+		return r;
+	pushed = &batch->states[batch->n_states];
+	*pushed = *state;
+	pushed->fresh = NULL;
+	pushed->older = *bucket;
+	*bucket = (int)batch->n_states++;
+	return 0;
+}
+
+int batch_push_value(struct batch *batch, const struct batch_value *value)
+{
+	int r = batch_grow((void **)&batch->values, &batch->values_capacity, batch->n_values, sizeof(*value));
+
+	if (r == 0)
+		batch->values[batch->n_values++] = *value;
+	return r;
+}
+
+int batch_read(const struct batch *batch, const struct batch_state *state, struct secbuf *ret_value)
+{
+	for (size_t i = batch->n_values; i-- > 0;) {
+		const struct batch_value *v = &batch->values[i];
+		struct seal_value_info info;
+
+		if (v->row.data && v->node == state->node && v->generation == state->record.generation)
+			return seal_open_value(&batch->store->seal, &v->id, v->generation, v->row.data, v->row.size,
+					       ret_value, &info);
+	}
+	return store_read(batch->store, state->node, state->record.generation, ret_value);
+}
+
+int batch_write(struct batch *batch, struct batch_state *state, const uint8_t *value, size_t size, uid_t writer,
+		const struct timespec *mtime)
+{
+	struct batch_value v = {.id = state->id, .node = state->node, .generation = ++batch->manifest.generation};
+	const struct seal *seal = &batch->store->seal;
+	struct seal_value_info info = {.size = (uint32_t)size, .uid = writer, .mtime = *mtime};
+	int r;
+
+	v.version = calloc(1, sizeof(*v.version));
+	r = v.version ? seal_value(seal, &v.id, v.generation, value, &info, &v.row) : -ENOMEM;
+	if (r == 0) {
+		struct seal_key key = seal_key(SEAL_VALUE, &v.id, v.generation);
+
+		v.version->generation = v.generation;
+		seal_row_hash(seal, &key, v.row.data, v.row.size, v.version->hash);
+		r = batch_push_value(batch, &v);
+	}
+	if (r < 0) {
+		free(v.row.data);
+		free(v.version);
+		return r;
+	}
+	state->record.generation = v.generation;
+	state->record.size = (uint32_t)size;
+	seal_value_hash(seal, value, size, state->record.value_hash);
+	state->record.inodes[RECORD_SELF].mtime = *mtime;
+	state->record.inodes[RECORD_SELF].ctime = batch->now;
+	if (state->record.name.kind == NAME_MESH) /* the value is mesh.yaml */
+		state->record.inodes[RECORD_MESH_YAML].mtime = state->record.inodes[RECORD_MESH_YAML].ctime = *mtime;
+	return 0;
+}
+
+bool batch_has_secrets(const struct batch *batch, const struct batch_state *mesh)
+{
+	const struct index_folder *folder = mesh->live ? &mesh->live->secrets : NULL;
+
+	/* those in the index that this batch did not remove, and those that this batch made */
+	for (size_t i = 0; folder && i < folder->count; i++) {
+		int at = batch_newest(batch, folder->entries[i]->node);
+
+		if (at < 0 || batch->states[at].exists)
+			return true;
+	}
+	for (size_t i = 0; i < batch->n_states; i++)
+		if (batch->states[i].mesh_node == mesh->node && batch->states[i].exists &&
+		    batch_newest(batch, batch->states[i].node) == (int)i)
+			return true;
+	return false;
+}

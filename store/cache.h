@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cache: sealed values kept in memory, so that a read usually asks no database. Least recently used goes first.
+ *
+ * It holds ciphertext only. Not locked: the store's lock guards it.
+ */
+#ifndef STORE_CACHE_H
+#define STORE_CACHE_H
+
+#include "store/index.h"
+
+struct cache {
+	TAILQ_HEAD(cache_list, version) list; /* most recently used first */
+	size_t bytes;
+	size_t limit_bytes;
+};
+
+void cache_init(struct cache *cache, size_t limit_bytes);
+
+/* cache_put - keep @row for @version, which takes ownership of it; others may be forgotten. */
+void cache_put(struct cache *cache, struct version *version, struct seal_row row);
+
+/* cache_touch - @version, which is cached, was used. */
+void cache_touch(struct cache *cache, struct version *version);
+
+/* cache_forget - free what is kept for @version, if anything. To be called before a version is freed. */
+void cache_forget(struct cache *cache, struct version *version);
+
+#endif

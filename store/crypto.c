@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * crypto: thin calls of libsodium, with its sizes checked at compile time.
+ */
+#include "store/crypto.h"
+
+#include "store/log.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <string.h>
+
+_Static_assert(CRYPTO_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "key");
+_Static_assert(CRYPTO_KEY_BYTES == crypto_kdf_KEYBYTES, "key");
+_Static_assert(CRYPTO_NONCE_BYTES == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "nonce");
+_Static_assert(CRYPTO_TAG_BYTES == crypto_aead_xchacha20poly1305_ietf_ABYTES, "tag");
+_Static_assert(CRYPTO_SALT_BYTES == crypto_pwhash_SALTBYTES, "salt");
+
+int crypto_init(void)
+{
+	if (sodium_init() < 0) {
+		log_error("libsodium has no source of random numbers");
+		return -EIO;
+	}
+	return 0;
+}
+
+void crypto_random(void *ret_bytes, size_t bytes)
+{
+	randombytes_buf(ret_bytes, bytes);
+}
+
+bool crypto_equal(const void *a, const void *b, size_t bytes)
+{
+	return sodium_memcmp(a, b, bytes) == 0;
+}
+
+void crypto_subkey(uint8_t ret_key[static CRYPTO_KEY_BYTES], const uint8_t key[static CRYPTO_KEY_BYTES],
+		   uint64_t number, const char context[static 8])
+{
+	crypto_kdf_derive_from_key(ret_key, CRYPTO_KEY_BYTES, number, context, key);
+}
+
+int crypto_passphrase_key(uint8_t ret_key[static CRYPTO_KEY_BYTES], const void *passphrase, size_t passphrase_bytes,
+			  const uint8_t salt[static CRYPTO_SALT_BYTES], uint32_t passes, uint32_t memory_kib)
+{
+	if (passes < CRYPTO_ARGON2_PASSES_MIN || passes > CRYPTO_ARGON2_PASSES_MAX ||
+	    memory_kib < CRYPTO_ARGON2_KIB_MIN || memory_kib > CRYPTO_ARGON2_KIB_MAX)
+		return -EINVAL;
+	if (crypto_pwhash(ret_key, CRYPTO_KEY_BYTES, passphrase, passphrase_bytes, salt, passes,
+			  (size_t)memory_kib * 1024, crypto_pwhash_ALG_ARGON2ID13) != 0)
+		return -ENOMEM;
+	return 0;
+}
+
+void crypto_keyed_hash(uint8_t *ret_hash, size_t hash_bytes, const uint8_t key[static CRYPTO_KEY_BYTES],
+		 const struct iovec *parts, size_t n_parts)
+{
+	crypto_generichash_state state;
+
+	crypto_generichash_init(&state, key, CRYPTO_KEY_BYTES, hash_bytes);
+	for (size_t i = 0; i < n_parts; i++)
+		crypto_generichash_update(&state, parts[i].iov_base, parts[i].iov_len);
+	crypto_generichash_final(&state, ret_hash, hash_bytes);
+	sodium_memzero(&state, sizeof(state)); /* it holds the last block of what was hashed */
+}
+
+void crypto_seal(uint8_t *ret_sealed, const uint8_t key[static CRYPTO_KEY_BYTES],
+		 const uint8_t nonce_key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes, const void *plain,
+		 size_t plain_bytes)
+{
+	uint8_t random[32];
+	const struct iovec parts[] = {
+		{random, sizeof(random)}, {(void *)ad, ad_bytes}, {(void *)plain, plain_bytes}};
+
+	randombytes_buf(random, sizeof(random));
+	crypto_keyed_hash(ret_sealed, CRYPTO_NONCE_BYTES, nonce_key, parts, 3);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(ret_sealed + CRYPTO_NONCE_BYTES, NULL, plain, plain_bytes, ad,
+						   ad_bytes, NULL, ret_sealed, key);
+}
+
+int crypto_open(uint8_t *ret_plain, const uint8_t key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes,
+		const uint8_t *sealed, size_t sealed_bytes)
+{
+	if (sealed_bytes < CRYPTO_SEAL_OVERHEAD)
+		return -EBADMSG;
+	if (crypto_aead_xchacha20poly1305_ietf_decrypt(ret_plain, NULL, NULL, sealed + CRYPTO_NONCE_BYTES,
+						       sealed_bytes - CRYPTO_NONCE_BYTES, ad, ad_bytes, sealed,
+						       key) != 0) {
+		sodium_memzero(ret_plain, sealed_bytes - CRYPTO_SEAL_OVERHEAD);
+		return -EBADMSG;
+	}
+	return 0;
+}
+
+void crypto_set_add(uint8_t sum[static CRYPTO_HASH_BYTES], const uint8_t hash[static CRYPTO_HASH_BYTES])
+{
+	sodium_add(sum, hash, CRYPTO_HASH_BYTES);
+}
+
+void crypto_set_remove(uint8_t sum[static CRYPTO_HASH_BYTES], const uint8_t hash[static CRYPTO_HASH_BYTES])
+{
+	sodium_sub(sum, hash, CRYPTO_HASH_BYTES);
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * engine_sqlite: one table in one SQLite file, one connection that has the file to itself.
+ *
+ * WAL with synchronous=FULL: a commit is one fdatasync. locking_mode=EXCLUSIVE keeps others out and needs no -shm
+ * file; the lock is a POSIX one, so nothing in this process may open the file beside SQLite (closing any
+ * descriptor of it would drop the lock). The file comes from a disk that others could have written: whatever SQLite
+ * can do on behalf of a schema is off, and the schema must be ours to the letter.
+ */
+#include "store/engine.h"
+
+#include "store/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define APPLICATION_ID "1752527720" /* 0x68757368, "hush" */
+#define TABLE_SQL "CREATE TABLE row(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL)"
+
+struct engine {
+	pthread_mutex_t lock;
+	sqlite3 *db;
+	sqlite3_stmt *get;
+	sqlite3_stmt *put;
+	sqlite3_stmt *remove;
+	char *path;
+};
+
+static const char engine_setup[] = "PRAGMA locking_mode=EXCLUSIVE;"
+				   "PRAGMA temp_store=MEMORY;"
+				   "PRAGMA mmap_size=0;"
+				   "PRAGMA cell_size_check=ON;"
+				   "PRAGMA secure_delete=ON;"
+				   "PRAGMA trusted_schema=OFF;";
+static const char engine_journal[] = "PRAGMA journal_mode=WAL;"
+				     "PRAGMA synchronous=FULL;"
+				     "PRAGMA wal_autocheckpoint=1000;"
+				     "PRAGMA journal_size_limit=16777216;";
+
+/* SQLite's result as an errno, and the line that says so. */
+static int engine_error(const struct engine *engine, const char *what)
+{
+	int code = sqlite3_extended_errcode(engine->db);
+	int error = sqlite3_system_errno(engine->db);
+
+	switch (code & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		log_error("%s: the store is in use by another hushfs or hushctl", engine->path);
+		return -EBUSY;
+	case SQLITE_NOTADB:
+		log_error("%s: this is not a hushfs store", engine->path);
+		return -EMEDIUMTYPE;
+	case SQLITE_CORRUPT:
+		log_error("%s: the file is damaged (%s): restore it from a backup", engine->path, what);
+		return -EBADMSG;
+	case SQLITE_FULL:
+		log_error("%s: no space left on the disk (%s)", engine->path, what);
+		return -ENOSPC;
+	case SQLITE_NOMEM:
+		log_error("%s: no memory (%s)", engine->path, what);
+		return -ENOMEM;
+	case SQLITE_READONLY:
+		log_error("%s: the file or its folder is read-only (%s)", engine->path, what);
+		return -EROFS;
+	case SQLITE_CANTOPEN:
+		log_error("%s: cannot open the store: %s", engine->path, strerror(error ? error : EIO));
+		return error ? -error : -EIO;
+	default:
+		log_error("%s: %s failed: %s%s%s", engine->path, what, sqlite3_errmsg(engine->db),
+			  error ? ", " : "", error ? strerror(error) : "");
+		return -EIO;
+	}
+}
+
+static int engine_run(struct engine *engine, const char *sql, const char *what)
+{
+	return sqlite3_exec(engine->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : engine_error(engine, what);
+}
+
+static int engine_prepare(struct engine *engine, const char *sql, sqlite3_stmt **ret_statement)
+{
+	return sqlite3_prepare_v3(engine->db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret_statement, NULL) == SQLITE_OK
+		       ? 0
+		       : engine_error(engine, "preparing a statement");
+}
+
+/* A connection to an existing file, with everything dangerous off. Nothing of the file is read yet. */
+static int engine_connect(const char *path, struct engine **ret_engine)
+{
+	struct engine *engine = calloc(1, sizeof(*engine));
+
+	if (engine)
+		engine->path = strdup(path);
+	if (!engine || !engine->path) {
+		free(engine);
+		log_error("%s: no memory", path);
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&engine->lock, NULL);
+	if (sqlite3_open_v2(path, &engine->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+			    NULL) != SQLITE_OK) {
+		int r = engine_error(engine, "opening");
+
+		engine_close(engine);
+		return r;
+	}
+	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
+	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
+	*ret_engine = engine;
+	return 0;
+}
+
+struct engine *engine_close(struct engine *engine)
+{
+	if (engine) {
+		sqlite3_finalize(engine->get);
+		sqlite3_finalize(engine->put);
+		sqlite3_finalize(engine->remove);
+		sqlite3_close(engine->db);
+		pthread_mutex_destroy(&engine->lock);
+		free(engine->path);
+		free(engine);
+	}
+	return NULL;
+}
+
+static int engine_prepare_all(struct engine *engine)
+{
+	int r;
+
+	r = engine_prepare(engine, "SELECT data FROM row WHERE key=?1", &engine->get);
+	if (r == 0)
+		r = engine_prepare(engine,
+				   "INSERT INTO row(key,data) VALUES(?1,?2)"
+				   " ON CONFLICT(key) DO UPDATE SET data=excluded.data",
+				   &engine->put);
+	if (r == 0)
+		r = engine_prepare(engine, "DELETE FROM row WHERE key=?1", &engine->remove);
+	return r;
+}
+
+/* Ours: the application id, and a schema of our one table and nothing else. */
+static int engine_check_format(struct engine *engine)
+{
+	static const char sql[] = "SELECT (SELECT application_id FROM pragma_application_id)=" APPLICATION_ID
+				  ", count(*)=2 AND sum(sql='" TABLE_SQL "')=1"
+				  " AND sum(name='sqlite_autoindex_row_1' AND tbl_name='row' AND sql IS NULL)=1"
+				  " FROM sqlite_schema";
+	sqlite3_stmt *statement = NULL;
+	bool ours, intact;
+	int r;
+
+	r = engine_prepare(engine, sql, &statement);
+	if (r < 0)
+		return r;
+	if (sqlite3_step(statement) != SQLITE_ROW)
+		r = engine_error(engine, "reading the schema");
+	ours = r == 0 && sqlite3_column_int(statement, 0);
+	intact = r == 0 && sqlite3_column_int(statement, 1);
+	sqlite3_finalize(statement);
+	if (r == 0 && !ours) {
+		log_error("%s: this is not a hushfs store", engine->path);
+		r = -EMEDIUMTYPE;
+	} else if (r == 0 && !intact) {
+		log_error("%s: the schema was changed without the key: the store is refused", engine->path);
+		r = -EBADMSG;
+	}
+	return r;
+}
+
+int engine_open(const char *path, struct engine **ret_engine)
+{
+	struct engine *engine = NULL;
+	struct stat st;
+	int r;
+
+	/* SQLite would say "unable to open" of all these; stat does not touch its lock */
+	if (stat(path, &st) < 0) {
+		r = -errno;
+		if (r == -ENOENT)
+			log_error("%s: there is no store; make one with: hushctl init --key-file FILE %s", path, path);
+		else
+			log_error("%s: %s", path, strerror(-r));
+		return r;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		log_error("%s: this is not a file, so not a hushfs store", path);
+		return -EMEDIUMTYPE;
+	}
+	r = engine_connect(path, &engine);
+	if (r == 0)
+		r = engine_run(engine, engine_setup, "setting up");
+	if (r == 0)
+		r = engine_check_format(engine);
+	if (r == 0)
+		r = engine_run(engine, engine_journal, "starting the journal");
+	/* take the exclusive lock now: "in use" is to be known at the start, not at the first write */
+	if (r == 0)
+		r = engine_run(engine, "BEGIN EXCLUSIVE; COMMIT;", "locking");
+	if (r == 0)
+		r = engine_prepare_all(engine);
+	if (r < 0) {
+		engine_close(engine);
+		return r;
+	}
+	*ret_engine = engine;
+	return 0;
+}
+
+int engine_create(const char *path, const struct engine_change *changes, size_t n_changes)
+{
+	struct engine *engine = NULL;
+	int fd, r;
+
+	/* made here with its mode, which SQLite then gives its journal too */
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		r = -errno;
+		log_error("%s: cannot make the store: %s", path, strerror(-r));
+		return r;
+	}
+	close(fd);
+	r = engine_connect(path, &engine);
+	if (r == 0)
+		r = engine_run(engine, engine_setup, "setting up");
+	if (r == 0)
+		r = engine_run(engine, "PRAGMA application_id=" APPLICATION_ID ";" TABLE_SQL ";", "making the table");
+	if (r == 0)
+		r = engine_run(engine, engine_journal, "starting the journal");
+	if (r == 0)
+		r = engine_prepare_all(engine);
+	if (r == 0)
+		r = engine_commit(engine, changes, n_changes);
+	engine_close(engine); /* moves the journal into the file */
+	if (r < 0)
+		unlink(path);
+	return r;
+}
+
+int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size)
+{
+	size_t size;
+	int r = 0;
+
+	pthread_mutex_lock(&engine->lock);
+	sqlite3_bind_blob(engine->get, 1, key, (int)key_size, SQLITE_STATIC);
+	switch (sqlite3_step(engine->get)) {
+	case SQLITE_ROW:
+		size = (size_t)sqlite3_column_bytes(engine->get, 0);
+		*ret_data = malloc(size ? size : 1);
+		if (!*ret_data) {
+			r = -ENOMEM;
+			break;
+		}
+		if (size)
+			memcpy(*ret_data, sqlite3_column_blob(engine->get, 0), size);
+		*ret_size = size;
+		break;
+	case SQLITE_DONE:
+		r = -ENOENT;
+		break;
+	default:
+		r = engine_error(engine, "reading a row");
+	}
+	sqlite3_reset(engine->get);
+	pthread_mutex_unlock(&engine->lock);
+	return r;
+}
+
+int engine_scan(struct engine *engine, engine_visit *visit, void *context)
+{
+	sqlite3_stmt *scan = NULL;
+	int step = SQLITE_DONE;
+	int r;
+
+	pthread_mutex_lock(&engine->lock);
+	r = engine_prepare(engine, "SELECT key,data FROM row ORDER BY key", &scan);
+	while (r == 0 && (step = sqlite3_step(scan)) == SQLITE_ROW)
+		r = visit(context, sqlite3_column_blob(scan, 0), (size_t)sqlite3_column_bytes(scan, 0),
+			  sqlite3_column_blob(scan, 1), (size_t)sqlite3_column_bytes(scan, 1));
+	if (r == 0 && step != SQLITE_DONE)
+		r = engine_error(engine, "reading the rows");
+	sqlite3_finalize(scan);
+	pthread_mutex_unlock(&engine->lock);
+	return r;
+}
+
+static int engine_apply(struct engine *engine, const struct engine_change *change)
+{
+	sqlite3_stmt *statement = change->data ? engine->put : engine->remove;
+	int r = 0;
+
+	sqlite3_bind_blob(statement, 1, change->key, (int)change->key_size, SQLITE_STATIC);
+	if (change->data)
+		sqlite3_bind_blob(statement, 2, change->data, (int)change->size, SQLITE_STATIC);
+	if (sqlite3_step(statement) != SQLITE_DONE)
+		r = engine_error(engine, "writing a row");
+	sqlite3_reset(statement);
+	sqlite3_clear_bindings(statement);
+	return r;
+}
+
+int engine_commit(struct engine *engine, const struct engine_change *changes, size_t n_changes)
+{
+	int r;
+
+	pthread_mutex_lock(&engine->lock);
+	r = engine_run(engine, "BEGIN IMMEDIATE", "beginning a transaction");
+	for (size_t i = 0; i < n_changes && r == 0; i++)
+		r = engine_apply(engine, &changes[i]);
+	if (r == 0)
+		r = engine_run(engine, "COMMIT", "committing");
+	if (r < 0 && !sqlite3_get_autocommit(engine->db))
+		sqlite3_exec(engine->db, "ROLLBACK", NULL, NULL, NULL);
+	pthread_mutex_unlock(&engine->lock);
+	return r;
+}

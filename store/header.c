@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * header: key slots around one root key.
+ *
+ * A slot turns key material into a key-encryption key (KEK): the key file's bytes as they are, a passphrase by
+ * Argon2id. Two subkeys of the KEK wrap the root key and make the commitment. XChaCha20-Poly1305 alone does
+ * not commit to its key (one slot could be crafted to open under two keys), so the commitment is compared
+ * first, and a slot is tried only if it matches.
+ */
+#include "store/header.h"
+
+#include "store/bytes.h"
+#include "store/log.h"
+#include "store/secmem.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const uint8_t header_magic[8] = {'H', 'U', 'S', 'H', 'S', 'T', 'O', 'R'};
+
+/* Offsets, in bytes. */
+enum {
+	AT_MAGIC = 0,
+	AT_VERSION = 8,
+	AT_RESERVED = 10,
+	AT_FEATURES = 12,
+	AT_STORE_ID = 16,
+	AT_EPOCH = 32,
+	AT_RESERVED2 = 36,
+	AT_SLOTS = 40,
+	AT_MAC = AT_SLOTS + HEADER_SLOTS * HEADER_SLOT_BYTES,
+
+	/* within a slot */
+	SLOT_KIND = 0, /* enum key_kind, 0 when free */
+	SLOT_PASSES = 4,
+	SLOT_MEMORY_KIB = 8,
+	SLOT_RESERVED = 12,
+	SLOT_SALT = 16,
+	SLOT_COMMITMENT = 32,
+	SLOT_WRAPPED = 64,
+	SLOT_WRAPPED_BYTES = CRYPTO_KEY_BYTES + CRYPTO_SEAL_OVERHEAD,
+	SLOT_RESERVED2 = SLOT_WRAPPED + SLOT_WRAPPED_BYTES,
+	SLOT_AD_BYTES = 8 + HEADER_STORE_ID_BYTES + 4 + 1 + 11, /* see header_slot_ad */
+};
+
+_Static_assert(SLOT_RESERVED2 <= HEADER_SLOT_BYTES, "a slot holds its fields");
+_Static_assert(AT_MAC + CRYPTO_HASH_BYTES == HEADER_BYTES, "the MAC ends the header");
+
+#define HEADER_CONTEXT "hushroot" /* crypto_kdf context of the root key's subkeys */
+#define SLOT_CONTEXT "hushslot"   /* and of a KEK's */
+
+struct slot_keys {
+	uint8_t kek[CRYPTO_KEY_BYTES];
+	uint8_t wrap[CRYPTO_KEY_BYTES];
+	uint8_t commit[CRYPTO_KEY_BYTES];
+};
+
+const uint8_t *header_store_id(const struct header *header)
+{
+	return header->bytes + AT_STORE_ID;
+}
+
+uint32_t header_epoch(const struct header *header)
+{
+	return bytes_get32(header->bytes + AT_EPOCH);
+}
+
+void header_derive_keys(struct header_keys *ret_keys, const uint8_t root[static CRYPTO_KEY_BYTES])
+{
+	struct header_keys *k = ret_keys;
+	uint8_t *subkeys[] = {k->value,    k->record,     k->manifest, k->row_id,
+			      k->row_hash, k->value_hash, k->nonce,    k->header_mac};
+
+	memcpy(k->root, root, CRYPTO_KEY_BYTES);
+	for (size_t i = 0; i < sizeof(subkeys) / sizeof(subkeys[0]); i++)
+		crypto_subkey(subkeys[i], k->root, i + 1, HEADER_CONTEXT);
+}
+
+static void header_mac(const struct header *header, const struct header_keys *keys,
+		       uint8_t ret_mac[static CRYPTO_HASH_BYTES])
+{
+	const struct iovec part = {(void *)header->bytes, AT_MAC};
+
+	crypto_keyed_hash(ret_mac, CRYPTO_HASH_BYTES, keys->header_mac, &part, 1);
+}
+
+static const uint8_t *header_slot(const struct header *header, unsigned number)
+{
+	return header->bytes + AT_SLOTS + number * HEADER_SLOT_BYTES;
+}
+
+/* What a wrapped root key is bound to: this format, this store, this epoch, this slot. */
+static void header_slot_ad(const struct header *header, unsigned number, uint8_t ret_ad[static SLOT_AD_BYTES])
+{
+	memset(ret_ad, 0, SLOT_AD_BYTES);
+	memcpy(ret_ad, SLOT_CONTEXT, 8);
+	memcpy(ret_ad + 8, header_store_id(header), HEADER_STORE_ID_BYTES);
+	memcpy(ret_ad + 24, header->bytes + AT_EPOCH, 4);
+	ret_ad[28] = (uint8_t)number;
+}
+
+/* The keys that @key makes with the salt and parameters of slot @number. */
+static int header_slot_keys(const struct header *header, unsigned number, const struct key *key,
+			    struct slot_keys *ret_keys)
+{
+	const uint8_t *slot = header_slot(header, number);
+	int r = 0;
+
+	if (key->kind == KEY_FILE)
+		memcpy(ret_keys->kek, key->bytes, CRYPTO_KEY_BYTES);
+	else
+		r = crypto_passphrase_key(ret_keys->kek, key->bytes, key->size, slot + SLOT_SALT,
+					  bytes_get32(slot + SLOT_PASSES), bytes_get32(slot + SLOT_MEMORY_KIB));
+	if (r == -EINVAL)
+		log_error("key slot %u asks for Argon2id parameters out of bounds: the header was changed", number);
+	if (r == -ENOMEM)
+		log_error("key slot %u needs %u KiB of memory for Argon2id", number,
+			  bytes_get32(slot + SLOT_MEMORY_KIB));
+	if (r < 0)
+		return r;
+	crypto_subkey(ret_keys->wrap, ret_keys->kek, 1, SLOT_CONTEXT);
+	crypto_subkey(ret_keys->commit, ret_keys->kek, 2, SLOT_CONTEXT);
+	return 0;
+}
+
+/* A hash that only the right KEK can make, over all that tells this slot from others. */
+static void header_slot_commitment(const struct header *header, unsigned number, const struct slot_keys *keys,
+				   uint8_t ret_commitment[static CRYPTO_HASH_BYTES])
+{
+	uint8_t ad[SLOT_AD_BYTES];
+	const struct iovec parts[] = {{ad, sizeof(ad)},
+				      {(void *)header_slot(header, number), SLOT_COMMITMENT}};
+
+	header_slot_ad(header, number, ad);
+	crypto_keyed_hash(ret_commitment, CRYPTO_HASH_BYTES, keys->commit, parts, 2);
+}
+
+static int header_fill_slot(struct header *header, unsigned number, const struct header_keys *keys,
+			    const struct key *key)
+{
+	uint8_t *slot = header->bytes + AT_SLOTS + number * HEADER_SLOT_BYTES;
+	struct slot_keys *slot_keys = secmem_alloc(sizeof(*slot_keys));
+	uint8_t ad[SLOT_AD_BYTES];
+	int r;
+
+	if (!slot_keys)
+		return -ENOMEM;
+	memset(slot, 0, HEADER_SLOT_BYTES);
+	slot[SLOT_KIND] = (uint8_t)key->kind;
+	crypto_random(slot + SLOT_SALT, CRYPTO_SALT_BYTES);
+	if (key->kind == KEY_PASSPHRASE) {
+		bytes_put32(slot + SLOT_PASSES, CRYPTO_ARGON2_PASSES_DEFAULT);
+		bytes_put32(slot + SLOT_MEMORY_KIB, CRYPTO_ARGON2_KIB_DEFAULT);
+	}
+	r = header_slot_keys(header, number, key, slot_keys);
+	if (r == 0) {
+		header_slot_ad(header, number, ad);
+		header_slot_commitment(header, number, slot_keys, slot + SLOT_COMMITMENT);
+		crypto_seal(slot + SLOT_WRAPPED, slot_keys->wrap, keys->nonce, ad, sizeof(ad), keys->root,
+			    CRYPTO_KEY_BYTES);
+	}
+	secmem_free(slot_keys);
+	return r;
+}
+
+int header_create(struct header *ret_header, struct header_keys **ret_keys, const struct key *key)
+{
+	struct header_keys *keys = secmem_alloc(sizeof(*keys));
+	struct header header = {0};
+	int r;
+
+	if (!keys) {
+		log_error("no locked memory left for the store's keys");
+		return -ENOMEM;
+	}
+	crypto_random(keys->root, CRYPTO_KEY_BYTES);
+	header_derive_keys(keys, keys->root);
+	memcpy(header.bytes + AT_MAGIC, header_magic, sizeof(header_magic));
+	bytes_put16(header.bytes + AT_VERSION, HEADER_VERSION);
+	bytes_put32(header.bytes + AT_EPOCH, 1);
+	crypto_random(header.bytes + AT_STORE_ID, HEADER_STORE_ID_BYTES);
+	r = header_fill_slot(&header, 0, keys, key);
+	if (r < 0) {
+		secmem_free(keys);
+		return r;
+	}
+	header_mac(&header, keys, header.bytes + AT_MAC);
+	*ret_header = header;
+	*ret_keys = keys;
+	return 0;
+}
+
+int header_check(const uint8_t *bytes, size_t size, const char *path)
+{
+	if (size < AT_SLOTS || memcmp(bytes + AT_MAGIC, header_magic, sizeof(header_magic)) != 0) {
+		log_error("%s: this is not a hushfs store", path);
+		return -EMEDIUMTYPE;
+	}
+	if (bytes_get16(bytes + AT_VERSION) != HEADER_VERSION) {
+		log_error("%s: the store has format version %u, this hushfs knows version %u: use the newer hushfs",
+			  path, bytes_get16(bytes + AT_VERSION), HEADER_VERSION);
+		return -EPROTONOSUPPORT;
+	}
+	if (bytes_get32(bytes + AT_FEATURES) != 0) {
+		log_error("%s: the store needs features (bits %#x) that this hushfs does not know: use the newer hushfs",
+			  path, bytes_get32(bytes + AT_FEATURES));
+		return -EPROTONOSUPPORT;
+	}
+	if (size != HEADER_BYTES) {
+		log_error("%s: the header has %zu bytes instead of %d: the store was changed", path, size,
+			  HEADER_BYTES);
+		return -EBADMSG;
+	}
+	return 0;
+}
+
+/* Try one slot. 0 with the root key in @ret_root, -EKEYREJECTED if it isn't for this key. */
+static int header_try_slot(const struct header *header, unsigned number, const struct key *key,
+			   struct slot_keys *scratch, uint8_t ret_root[static CRYPTO_KEY_BYTES])
+{
+	const uint8_t *slot = header_slot(header, number);
+	uint8_t commitment[CRYPTO_HASH_BYTES];
+	uint8_t ad[SLOT_AD_BYTES];
+	int r;
+
+	if (slot[SLOT_KIND] != key->kind)
+		return -EKEYREJECTED;
+	r = header_slot_keys(header, number, key, scratch);
+	if (r < 0)
+		return r;
+	header_slot_commitment(header, number, scratch, commitment);
+	if (!crypto_equal(commitment, slot + SLOT_COMMITMENT, sizeof(commitment)))
+		return -EKEYREJECTED;
+	header_slot_ad(header, number, ad);
+	return crypto_open(ret_root, scratch->wrap, ad, sizeof(ad), slot + SLOT_WRAPPED, SLOT_WRAPPED_BYTES);
+}
+
+int header_open(const struct header *header, const struct key *key, const char *path, struct header_keys **ret_keys)
+{
+	struct slot_keys *scratch = secmem_alloc(sizeof(*scratch));
+	struct header_keys *keys = secmem_alloc(sizeof(*keys));
+	uint8_t mac[CRYPTO_HASH_BYTES];
+	int r = -EKEYREJECTED;
+
+	if (!scratch || !keys) {
+		log_error("no locked memory left for the store's keys");
+		r = -ENOMEM;
+	}
+	for (unsigned i = 0; i < HEADER_SLOTS && r == -EKEYREJECTED; i++)
+		r = header_try_slot(header, i, key, scratch, keys->root);
+	if (r == -EKEYREJECTED)
+		log_error("%s: this %s does not open the store", path,
+			  key->kind == KEY_FILE ? "key file" : "passphrase");
+	if (r == 0) {
+		header_derive_keys(keys, keys->root);
+		header_mac(header, keys, mac);
+		if (!crypto_equal(mac, header->bytes + AT_MAC, sizeof(mac)))
+			r = -EBADMSG;
+	}
+	if (r == -EBADMSG)
+		log_error("%s: the header was changed without the key: the store is refused", path);
+	secmem_free(scratch);
+	if (r < 0) {
+		secmem_free(keys);
+		return r;
+	}
+	*ret_keys = keys;
+	return 0;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * internal: what the files of store/ share about an open store. Not for fs/ or tools/.
+ *
+ * Who may touch what: the index and the cache are changed under the lock. The commit thread alone changes
+ * records and the manifest, so it may read those without the lock; pins and the cache change under anybody's hand.
+ */
+#ifndef STORE_INTERNAL_H
+#define STORE_INTERNAL_H
+
+#include "store/cache.h"
+#include "store/engine.h"
+#include "store/header.h"
+#include "store/index.h"
+#include "store/seal.h"
+#include "store/store.h"
+
+#include <pthread.h>
+
+struct store {
+	char *path;
+	struct engine *engine;
+	struct header_keys *keys;
+	struct seal seal;
+	struct store_options options;
+
+	pthread_mutex_t lock;
+	struct index index;
+	struct cache cache;
+	struct seal_manifest manifest;
+	uint64_t *prune; /* nodes that have versions to be removed with the next commit; owned array */
+	size_t n_prune, prune_capacity;
+
+	/* the queue; under the lock as well */
+	pthread_cond_t wake;
+	struct store_txn *first, **last;
+	bool stopping;
+	bool running;
+	pthread_t thread;
+};
+
+/* commit_start - start the commit thread. commit_stop - let it finish what waits, and end it. */
+int commit_start(struct store *store);
+void commit_stop(struct store *store);
+
+/* commit_prune_later - @resource may have versions to remove: see to it with the next commit. With the lock. */
+void commit_prune_later(struct store *store, const struct resource *resource);
+
+/* batch_run - carry out the transactions of a list as one commit, and set their results (in @results, in order).
+ * If the engine refuses the batch, each is tried alone, so that one that is too large for the disk takes no
+ * other with it. Prunes too. Only the commit thread calls this. */
+void batch_run(struct store *store, struct store_txn *first, int *results);
+
+/* batch_version_is_spent - nobody needs this version, which has @newer newer ones. With the lock. */
+bool batch_version_is_spent(const struct store *store, const struct resource *resource, const struct version *version,
+			    unsigned newer);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * log: a line is composed in one buffer and written with one call, so that lines of threads don't mix.
+ */
+#include "store/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+static const char *log_program = "hushfs";
+static bool log_syslog;
+
+void log_init(const char *program)
+{
+	log_program = program;
+}
+
+void log_to_syslog(void)
+{
+	openlog(log_program, LOG_PID, LOG_DAEMON);
+	log_syslog = true;
+}
+
+static void log_line(int priority, const char *format, va_list args)
+{
+	int saved = errno;
+
+	if (log_syslog) {
+		vsyslog(priority, format, args);
+	} else {
+		char line[1024];
+		int head = snprintf(line, sizeof(line), "%s: ", log_program);
+		int body = vsnprintf(line + head, sizeof(line) - (size_t)head - 1, format, args);
+		size_t used = (size_t)head + (size_t)(body > 0 ? body : 0);
+
+		if (used > sizeof(line) - 2)
+			used = sizeof(line) - 2;
+		line[used++] = '\n';
+		if (write(STDERR_FILENO, line, used) < 0) {
+			/* nobody is left to be told */
+		}
+	}
+	errno = saved;
+}
+
+#define LOG_AT(priority)                                                                           \
+	do {                                                                                       \
+		va_list args;                                                                      \
+		va_start(args, format);                                                            \
+		log_line(priority, format, args);                                                  \
+		va_end(args);                                                                      \
+	} while (0)
+
+void log_error(const char *format, ...)
+{
+	LOG_AT(LOG_ERR);
+}
+
+void log_warning(const char *format, ...)
+{
+	LOG_AT(LOG_WARNING);
+}
+
+void log_info(const char *format, ...)
+{
+	LOG_AT(LOG_INFO);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * log: one line for people, to stderr or to syslog.
+ *
+ * A line carries names, ids and numbers, never a secret's value and never a key. Whoever detects an error logs
+ * it once; callers forward the -errno and stay silent. Any thread may call.
+ */
+#ifndef STORE_LOG_H
+#define STORE_LOG_H
+
+#include <stdbool.h>
+
+/* log_init - say who is speaking. @program is kept, not copied. Until then the name is "hushfs". */
+void log_init(const char *program);
+
+/* log_to_syslog - from now on to syslog (facility daemon) instead of stderr. */
+void log_to_syslog(void);
+
+/* log_error, log_warning, log_info - one line, printf-like, without a final newline. errno is preserved. */
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

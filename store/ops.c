@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ops: what each operation of a transaction means for the resources.
+ *
+ * They see and change states of a batch only; nothing here touches the index or the disk.
+ */
+#include "store/batch.h"
+
+#include "store/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A folder's mtime says when an entry came or went. */
+static int ops_touch_folder(struct batch *batch, const struct name *entry)
+{
+	struct name owner = {.kind = NAME_ROOT};
+	struct batch_state state;
+	enum record_inode inode;
+	int r;
+
+	switch (entry->kind) {
+	case NAME_MESH:
+		inode = RECORD_MESHES;
+		break;
+	case NAME_GLOBAL_SECRET:
+		inode = RECORD_GLOBAL;
+		break;
+	case NAME_SECRET:
+		inode = RECORD_MESH_SECRETS;
+		owner.kind = NAME_MESH;
+		strcpy(owner.name, entry->mesh);
+		break;
+	case NAME_ROOT:
+	default:
+		return 0;
+	}
+	r = batch_get(batch, &owner, &state);
+	if (r < 0)
+		return r;
+	if (!state.exists)
+		return -ENOENT;
+	state.record.inodes[inode].mtime = state.record.inodes[inode].ctime = batch->now;
+	return batch_push(batch, &state);
+}
+
+/* Make @state that of a new resource: attributes from the op, times now, no value yet. */
+static void ops_init_record(const struct batch *batch, struct batch_state *state, const struct name *name,
+			    const struct record_attributes attributes[static RECORD_INODES])
+{
+	state->record = (struct record){.name = *name, .created = batch->manifest.generation + 1};
+	for (int i = 0; i < RECORD_INODES; i++) {
+		struct record_attributes *a = &state->record.inodes[i];
+
+		*a = attributes[i];
+		a->mtime = a->ctime = a->atime = batch->now;
+	}
+	state->exists = true;
+}
+
+/* With STORE_APPEND, put what is there in front of the op's value. */
+static int ops_prepend_current(const struct batch *batch, const struct batch_state *state, const struct secbuf *added,
+			       struct secbuf *ret_whole)
+{
+	int r = batch_read(batch, state, ret_whole);
+
+	if (r < 0)
+		return r;
+	if (ret_whole->size + added->size > batch->store->options.value_bytes)
+		return -EFBIG;
+	return secbuf_write(ret_whole, ret_whole->size, added->data, added->size);
+}
+
+static int ops_put(struct batch *batch, struct store_op *op)
+{
+	SECBUF_AUTO whole = {0};
+	const struct secbuf *value = &op->value;
+	uint8_t hash[CRYPTO_HASH_BYTES];
+	struct batch_state state;
+	int r;
+
+	r = batch_get(batch, &op->name, &state);
+	if (r < 0)
+		return r;
+	op->ret_outcome = STORE_UNCHANGED;
+	op->ret_created = op->only_created;
+	if (op->only_created && (!state.exists || state.record.created != op->only_created))
+		return 0;
+	if (op->exclusive && state.exists)
+		return -EEXIST;
+	if (op->kind == STORE_APPEND && state.exists) {
+		r = ops_prepend_current(batch, &state, &op->value, &whole);
+		if (r < 0)
+			return r;
+		value = &whole;
+	}
+	if (value->size > batch->store->options.value_bytes)
+		return -EFBIG;
+	if (state.exists) {
+		op->ret_created = state.record.created;
+		seal_value_hash(&batch->store->seal, value->data, value->size, hash);
+		if (state.record.size == value->size && crypto_equal(hash, state.record.value_hash, sizeof(hash)))
+			return 0;
+		op->ret_outcome = STORE_UPDATED;
+	} else {
+		r = ops_touch_folder(batch, &op->name);
+		if (r < 0)
+			return r;
+		ops_init_record(batch, &state, &op->name, op->attributes);
+		op->ret_created = state.record.created;
+		op->ret_outcome = STORE_CREATED;
+	}
+	r = batch_write(batch, &state, value->data, value->size, op->writer, &batch->now);
+	return r < 0 ? r : batch_push(batch, &state);
+}
+
+static int ops_set_attributes(struct batch *batch, const struct store_op *op)
+{
+	const struct record_attributes *from = &op->attributes[0];
+	struct record_attributes *to;
+	struct batch_state state;
+	int r;
+
+	r = batch_get(batch, &op->name, &state);
+	if (r < 0)
+		return r;
+	if (!state.exists)
+		return -ENOENT;
+	to = &state.record.inodes[op->inode];
+	if (op->set & STORE_SET_UID)
+		to->uid = from->uid;
+	if (op->set & STORE_SET_GID)
+		to->gid = from->gid;
+	if (op->set & STORE_SET_MODE)
+		to->mode = from->mode & 07777;
+	if (op->set & STORE_SET_MTIME)
+		to->mtime = from->mtime;
+	if (op->set & STORE_SET_ATIME)
+		to->atime = from->atime;
+	to->ctime = batch->now;
+	batch->manifest.generation++;
+	return batch_push(batch, &state);
+}
+
+static int ops_remove_state(struct batch *batch, struct batch_state *state)
+{
+	int r = ops_touch_folder(batch, &state->record.name);
+
+	if (r < 0)
+		return r;
+	state->exists = false;
+	batch->manifest.generation++;
+	return batch_push(batch, state);
+}
+
+static int ops_remove(struct batch *batch, const struct store_op *op)
+{
+	struct batch_state state;
+	int r;
+
+	r = batch_get(batch, &op->name, &state);
+	if (r < 0)
+		return r;
+	if (!state.exists)
+		return -ENOENT;
+	if (op->name.kind == NAME_MESH && batch_has_secrets(batch, &state))
+		return -ENOTEMPTY;
+	return ops_remove_state(batch, &state);
+}
+
+/* The value and attributes go to the new name; that name's number, and the versions it had, stay its own. A value is sealed for its
+ * place, so it is opened and sealed again. */
+static int ops_rename(struct batch *batch, const struct store_op *op)
+{
+	SECBUF_AUTO value = {0};
+	struct batch_state from, to;
+	int r;
+
+	if (op->name.kind != op->to.kind || strcmp(op->name.mesh, op->to.mesh) != 0 ||
+	    (op->name.kind != NAME_SECRET && op->name.kind != NAME_GLOBAL_SECRET))
+		return -EXDEV;
+	r = batch_get(batch, &op->name, &from);
+	if (r == 0)
+		r = batch_get(batch, &op->to, &to);
+	if (r < 0)
+		return r;
+	if (!from.exists)
+		return -ENOENT;
+	if (op->exclusive && to.exists)
+		return -EEXIST;
+	if (name_equal(&op->name, &op->to))
+		return 0;
+	r = batch_read(batch, &from, &value);
+	if (r < 0)
+		return r;
+	if (to.exists)
+		memcpy(to.record.inodes, from.record.inodes, sizeof(to.record.inodes));
+	else
+		ops_init_record(batch, &to, &op->to, from.record.inodes);
+	r = batch_write(batch, &to, value.data, value.size, op->writer, &from.record.inodes[RECORD_SELF].mtime);
+	if (r == 0)
+		r = batch_push(batch, &to);
+	return r < 0 ? r : ops_remove_state(batch, &from); /* touches the folder for both */
+}
+
+int ops_run(struct batch *batch, struct store_txn *txn)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < txn->n_ops && r == 0; i++) {
+		struct store_op *op = &txn->ops[i];
+
+		switch (op->kind) {
+		case STORE_PUT:
+		case STORE_APPEND:
+			r = ops_put(batch, op);
+			break;
+		case STORE_SET_ATTRIBUTES:
+			r = ops_set_attributes(batch, op);
+			break;
+		case STORE_REMOVE:
+			r = ops_remove(batch, op);
+			break;
+		case STORE_RENAME:
+			r = ops_rename(batch, op);
+			break;
+		}
+	}
+	return r;
+}

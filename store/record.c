@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * record: fixed offsets, little-endian; what is not named is zero and kept for fields to come.
+ */
+#include "store/record.h"
+
+#include "store/bytes.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Offsets, in bytes. */
+enum {
+	AT_VERSION = 0,
+	AT_KIND = 2,
+	AT_MESH_SIZE = 3,
+	AT_NAME_SIZE = 4,
+	AT_GENERATION = 8,
+	AT_CREATED = 16,
+	AT_SIZE = 24,
+	AT_VALUE_HASH = 32,
+	AT_INODES = 64,
+	INODE_BYTES = 56,
+	AT_MESH = AT_INODES + RECORD_INODES * INODE_BYTES,
+	AT_NAME = AT_MESH + 64,
+	AT_END = AT_NAME + 256,
+
+	/* within an inode's attributes */
+	INODE_UID = 0,
+	INODE_GID = 4,
+	INODE_MODE = 8,
+	INODE_MTIME = 16,
+	INODE_CTIME = 24,
+	INODE_ATIME = 32,
+	INODE_MTIME_NS = 40,
+	INODE_CTIME_NS = 44,
+	INODE_ATIME_NS = 48,
+};
+
+_Static_assert(AT_END <= RECORD_BYTES, "a record holds its fields");
+
+static void record_put_time(uint8_t *seconds, uint8_t *nanoseconds, const struct timespec *time)
+{
+	bytes_put64(seconds, (uint64_t)time->tv_sec);
+	bytes_put32(nanoseconds, (uint32_t)time->tv_nsec);
+}
+
+static struct timespec record_get_time(const uint8_t *seconds, const uint8_t *nanoseconds)
+{
+	return (struct timespec){.tv_sec = (time_t)bytes_get64(seconds), .tv_nsec = bytes_get32(nanoseconds)};
+}
+
+void record_encode(const struct record *record, uint8_t ret_plain[static RECORD_BYTES])
+{
+	uint8_t *p = ret_plain;
+
+	memset(p, 0, RECORD_BYTES);
+	bytes_put16(p + AT_VERSION, RECORD_VERSION);
+	p[AT_KIND] = (uint8_t)record->name.kind;
+	p[AT_MESH_SIZE] = (uint8_t)strlen(record->name.mesh);
+	p[AT_NAME_SIZE] = (uint8_t)strlen(record->name.name);
+	bytes_put64(p + AT_GENERATION, record->generation);
+	bytes_put64(p + AT_CREATED, record->created);
+	bytes_put32(p + AT_SIZE, record->size);
+	memcpy(p + AT_VALUE_HASH, record->value_hash, CRYPTO_HASH_BYTES);
+	for (int i = 0; i < RECORD_INODES; i++) {
+		const struct record_attributes *a = &record->inodes[i];
+		uint8_t *q = p + AT_INODES + i * INODE_BYTES;
+
+		bytes_put32(q + INODE_UID, a->uid);
+		bytes_put32(q + INODE_GID, a->gid);
+		bytes_put32(q + INODE_MODE, a->mode);
+		record_put_time(q + INODE_MTIME, q + INODE_MTIME_NS, &a->mtime);
+		record_put_time(q + INODE_CTIME, q + INODE_CTIME_NS, &a->ctime);
+		record_put_time(q + INODE_ATIME, q + INODE_ATIME_NS, &a->atime);
+	}
+	memcpy(p + AT_MESH, record->name.mesh, p[AT_MESH_SIZE]);
+	memcpy(p + AT_NAME, record->name.name, p[AT_NAME_SIZE]);
+}
+
+/* Names as strings; name_set checks them once more, so that no caller meets an impossible one. */
+static int record_decode_name(const uint8_t *p, struct name *ret_name)
+{
+	char mesh[NAME_MESH_BYTES + 1] = "";
+	char name[NAME_RESOURCE_BYTES + 1] = "";
+
+	if (p[AT_MESH_SIZE] > NAME_MESH_BYTES || p[AT_NAME_SIZE] > NAME_RESOURCE_BYTES ||
+	    p[AT_KIND] < NAME_ROOT || p[AT_KIND] > NAME_GLOBAL_SECRET)
+		return -EBADMSG;
+	memcpy(mesh, p + AT_MESH, p[AT_MESH_SIZE]);
+	memcpy(name, p + AT_NAME, p[AT_NAME_SIZE]);
+	return name_set(ret_name, p[AT_KIND], mesh, name) < 0 ? -EBADMSG : 0;
+}
+
+int record_decode(const uint8_t plain[static RECORD_BYTES], struct record *ret_record)
+{
+	const uint8_t *p = plain;
+	struct record record = {0};
+
+	if (bytes_get16(p + AT_VERSION) != RECORD_VERSION)
+		return -EPROTONOSUPPORT;
+	if (record_decode_name(p, &record.name) < 0)
+		return -EBADMSG;
+	record.generation = bytes_get64(p + AT_GENERATION);
+	record.created = bytes_get64(p + AT_CREATED);
+	record.size = bytes_get32(p + AT_SIZE);
+	memcpy(record.value_hash, p + AT_VALUE_HASH, CRYPTO_HASH_BYTES);
+	for (int i = 0; i < RECORD_INODES; i++) {
+		struct record_attributes *a = &record.inodes[i];
+		const uint8_t *q = p + AT_INODES + i * INODE_BYTES;
+
+		a->uid = bytes_get32(q + INODE_UID);
+		a->gid = bytes_get32(q + INODE_GID);
+		a->mode = bytes_get32(q + INODE_MODE);
+		a->mtime = record_get_time(q + INODE_MTIME, q + INODE_MTIME_NS);
+		a->ctime = record_get_time(q + INODE_CTIME, q + INODE_CTIME_NS);
+		a->atime = record_get_time(q + INODE_ATIME, q + INODE_ATIME_NS);
+	}
+	*ret_record = record;
+	return 0;
+}

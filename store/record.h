@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * record: a resource's metadata, in memory and as the plaintext that seal.c seals.
+ *
+ * All records have one size, so that the sealed rows tell nothing about names. The layout is in README.md,
+ * "Metadata record".
+ */
+#ifndef STORE_RECORD_H
+#define STORE_RECORD_H
+
+#include "store/crypto.h"
+#include "store/name.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#define RECORD_BYTES 1024
+#define RECORD_VERSION 1
+
+/* A resource is up to three inodes of the mounted tree; each has attributes of its own. */
+enum record_inode {
+	RECORD_SELF = 0,         /* a secret's file; a mesh's folder; of the root: / */
+	RECORD_MESH_SECRETS = 1, /* a mesh's secrets/ */
+	RECORD_MESH_YAML = 2,    /* a mesh's mesh.yaml */
+	RECORD_MESHES = 1,       /* of the root: /meshes */
+	RECORD_GLOBAL = 2,       /* of the root: /global */
+	RECORD_INODES = 3,
+};
+
+struct record_attributes {
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;           /* permission bits only, 07777 */
+	struct timespec mtime; /* of the bytes; of a folder: of its entries */
+	struct timespec ctime;
+	struct timespec atime; /* only what utimensat() set: reading does not change it */
+};
+
+struct record {
+	struct name name;
+	uint64_t generation;                   /* of the current value; 0 if there is none (the root) */
+	uint64_t created;                      /* generation in which the resource was made */
+	uint32_t size;                         /* bytes of the current value */
+	uint8_t value_hash[CRYPTO_HASH_BYTES]; /* keyed hash of the current value */
+	struct record_attributes inodes[RECORD_INODES];
+};
+
+/* record_encode - the plaintext of @record. Cannot fail. */
+void record_encode(const struct record *record, uint8_t ret_plain[static RECORD_BYTES]);
+
+/* record_decode - the reverse. -EPROTONOSUPPORT for an unknown record version, -EBADMSG if a field can't be. */
+int record_decode(const uint8_t plain[static RECORD_BYTES], struct record *ret_record);
+
+#endif

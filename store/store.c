@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * store: making, opening and closing a store, and reading from it.
+ */
+#include "store/store.h"
+
+#include "store/internal.h"
+#include "store/load.h"
+#include "store/log.h"
+#include "store/mesh.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Whoever can write to the folder can put another file in the store's place: only its owner (or root) may. */
+static int store_check_folder(const char *path)
+{
+	char copy[PATH_MAX];
+	const char *folder;
+	struct stat st;
+	int r;
+
+	if (snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy))
+		return -ENAMETOOLONG;
+	folder = dirname(copy);
+	if (stat(folder, &st) < 0) {
+		r = -errno;
+		log_error("%s: the folder of the store: %s", folder, strerror(-r));
+		return r;
+	}
+	if (st.st_uid != geteuid() && st.st_uid != 0) {
+		log_error("%s: the folder of the store belongs to user %u: use one that is yours", folder, st.st_uid);
+		return -EPERM;
+	}
+	if (st.st_mode & S_IWOTH) {
+		log_error("%s: everybody may write to the folder of the store: use one that is yours alone (chmod o-w)",
+			  folder);
+		return -EPERM;
+	}
+	return 0;
+}
+
+static struct store *store_new(const char *path, const struct store_options *options)
+{
+	struct store *store = calloc(1, sizeof(*store));
+
+	if (store)
+		store->path = strdup(path);
+	if (!store || !store->path) {
+		free(store);
+		log_error("%s: no memory", path);
+		return NULL;
+	}
+	store->options = *options;
+	pthread_mutex_init(&store->lock, NULL);
+	pthread_cond_init(&store->wake, NULL);
+	cache_init(&store->cache, options->cache_bytes);
+	store->last = &store->first;
+	return store;
+}
+
+struct store *store_close(struct store *store)
+{
+	if (!store)
+		return NULL;
+	commit_stop(store);
+	store->engine = engine_close(store->engine);
+	index_deinit(&store->index);
+	store->keys = secmem_free(store->keys);
+	pthread_cond_destroy(&store->wake);
+	pthread_mutex_destroy(&store->lock);
+	free(store->prune);
+	free(store->path);
+	free(store);
+	return NULL;
+}
+
+static int store_read_header(struct store *store, struct header *ret_header)
+{
+	struct seal_key key = seal_key(SEAL_HEADER, NULL, 0);
+	uint8_t *data;
+	size_t size;
+	int r;
+
+	r = engine_get(store->engine, key.bytes, key.size, &data, &size);
+	if (r == -ENOENT) {
+		log_error("%s: the header is missing: the store was changed without the key and is refused",
+			  store->path);
+		return -EBADMSG;
+	}
+	if (r < 0)
+		return r;
+	r = header_check(data, size, store->path);
+	if (r == 0)
+		memcpy(ret_header->bytes, data, HEADER_BYTES);
+	free(data);
+	return r;
+}
+
+static void store_set_header(struct store *store, const struct header *header)
+{
+	store->seal.keys = store->keys;
+	store->seal.epoch = header_epoch(header);
+	memcpy(store->seal.store_id, header_store_id(header), HEADER_STORE_ID_BYTES);
+}
+
+int store_open(const char *path, const struct key *key, const struct store_options *options, struct store **ret_store)
+{
+	struct store *store;
+	struct header header;
+	int r;
+
+	r = store_check_folder(path);
+	if (r < 0)
+		return r;
+	store = store_new(path, options);
+	if (!store)
+		return -ENOMEM;
+	r = engine_open(path, &store->engine);
+	if (r == 0)
+		r = store_read_header(store, &header);
+	if (r == 0)
+		r = header_open(&header, key, path, &store->keys);
+	if (r == 0) {
+		store_set_header(store, &header);
+		r = load_all(store);
+	}
+	if (r == 0)
+		r = commit_start(store);
+	if (r < 0) {
+		store_close(store);
+		return r;
+	}
+	*ret_store = store;
+	return 0;
+}
+
+/* The first resources: the folders, and the mesh `default`. */
+static int store_populate(struct store *store, uid_t uid, gid_t gid)
+{
+	static const mode_t modes[2][RECORD_INODES] = {
+		{[RECORD_SELF] = 0755, [RECORD_MESHES] = 0755, [RECORD_GLOBAL] = 0700},
+		{[RECORD_SELF] = 0755, [RECORD_MESH_SECRETS] = 0700, [RECORD_MESH_YAML] = 0644},
+	};
+	struct store_txn *txn = store_txn_new(2);
+	int r;
+
+	if (!txn)
+		return -ENOMEM;
+	for (int i = 0; i < 2; i++) {
+		for (int j = 0; j < RECORD_INODES; j++)
+			txn->ops[i].attributes[j] =
+				(struct record_attributes){.uid = uid, .gid = gid, .mode = modes[i][j]};
+		txn->ops[i].kind = STORE_PUT;
+		txn->ops[i].writer = uid;
+	}
+	txn->ops[0].name.kind = NAME_ROOT;
+	name_set(&txn->ops[1].name, NAME_MESH, "", "default");
+	r = mesh_document("default", &txn->ops[1].value);
+	if (r == 0)
+		r = store_run(store, txn);
+	store_txn_free(txn);
+	return r;
+}
+
+/* Make a complete store at @path, which nobody knows yet. */
+static int store_create_at(const char *path, const struct key *key, uid_t uid, gid_t gid)
+{
+	const struct store_options options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT};
+	struct seal_key header_key = seal_key(SEAL_HEADER, NULL, 0);
+	struct seal_key manifest_key = seal_key(SEAL_MANIFEST, NULL, 0);
+	struct store *store = store_new(path, &options);
+	struct seal_row manifest = {0};
+	struct header header;
+	int r;
+
+	if (!store)
+		return -ENOMEM;
+	r = header_create(&header, &store->keys, key);
+	if (r == 0) {
+		store_set_header(store, &header);
+		r = seal_manifest(&store->seal, &store->manifest, &manifest);
+	}
+	if (r == 0) {
+		const struct engine_change rows[] = {
+			{header_key.bytes, header_key.size, header.bytes, sizeof(header.bytes)},
+			{manifest_key.bytes, manifest_key.size, manifest.data, manifest.size}};
+
+		r = engine_create(path, rows, 2);
+	}
+	if (r == 0)
+		r = engine_open(path, &store->engine);
+	if (r == 0)
+		r = commit_start(store);
+	if (r == 0)
+		r = store_populate(store, uid, gid);
+	free(manifest.data);
+	store_close(store);
+	return r;
+}
+
+static int store_sync_folder(const char *path)
+{
+	char copy[PATH_MAX];
+	int fd, r;
+
+	snprintf(copy, sizeof(copy), "%s", path);
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid)
+{
+	char temporary[PATH_MAX];
+	uint32_t random;
+	int r;
+
+	r = store_check_folder(path);
+	if (r < 0)
+		return r;
+	if (access(path, F_OK) == 0) {
+		log_error("%s: there is a file already; nothing was changed", path);
+		return -EEXIST;
+	}
+	crypto_random(&random, sizeof(random));
+	if (snprintf(temporary, sizeof(temporary), "%s.new-%08x", path, random) >= (int)sizeof(temporary)) {
+		log_error("%s: the path is too long", path);
+		return -ENAMETOOLONG;
+	}
+	r = store_create_at(temporary, key, uid, gid);
+	if (r == 0) {
+		r = renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) < 0 ? -errno : 0;
+		if (r == 0)
+			r = store_sync_folder(path);
+		if (r < 0)
+			log_error("%s: cannot make the store: %s", path, strerror(-r));
+	}
+	if (r < 0)
+		unlink(temporary);
+	return r;
+}
+
+const struct store_options *store_get_options(const struct store *store)
+{
+	return &store->options;
+}
+
+const char *store_path(const struct store *store)
+{
+	return store->path;
+}
+
+void store_get_status(struct store *store, struct store_status *ret_status)
+{
+	memcpy(ret_status->id, store->seal.store_id, sizeof(ret_status->id));
+	pthread_mutex_lock(&store->lock);
+	ret_status->generation = store->manifest.generation;
+	ret_status->rows = store->manifest.rows;
+	ret_status->meshes = store->index.meshes.count;
+	ret_status->secrets = store->index.secrets;
+	ret_status->global_secrets = store->index.globals.count;
+	pthread_mutex_unlock(&store->lock);
+}
+
+uint64_t store_node(const struct store *store, const struct name *name)
+{
+	struct seal_id id = seal_id(&store->seal, name);
+
+	return index_node(&id);
+}
+
+static void store_fill_info(const struct resource *resource, struct store_info *ret_info)
+{
+	ret_info->node = resource->node;
+	ret_info->exists = resource->exists;
+	ret_info->record = resource->record;
+}
+
+int store_look(struct store *store, uint64_t node, struct store_info *ret_info)
+{
+	const struct resource *resource;
+
+	pthread_mutex_lock(&store->lock);
+	resource = index_find(&store->index, node);
+	if (resource)
+		store_fill_info(resource, ret_info);
+	pthread_mutex_unlock(&store->lock);
+	return resource ? 0 : -ENOENT;
+}
+
+int store_next(struct store *store, enum name_kind kind, uint64_t mesh_node, uint64_t after,
+	       struct store_info *ret_info)
+{
+	const struct index_folder *folder;
+	const struct resource *resource;
+
+	pthread_mutex_lock(&store->lock);
+	folder = index_folder(&store->index, kind, mesh_node);
+	resource = folder ? index_folder_next(folder, after) : NULL;
+	if (resource)
+		store_fill_info(resource, ret_info);
+	pthread_mutex_unlock(&store->lock);
+	return resource ? 0 : -ENOENT;
+}
+
+int store_pin(struct store *store, uint64_t node, uint64_t *ret_generation)
+{
+	struct resource *resource;
+	int r = -ENOENT;
+
+	pthread_mutex_lock(&store->lock);
+	resource = index_find(&store->index, node);
+	if (resource && resource->exists) {
+		resource->versions->pins++;
+		*ret_generation = resource->versions->generation;
+		r = 0;
+	}
+	pthread_mutex_unlock(&store->lock);
+	return r;
+}
+
+void store_unpin(struct store *store, uint64_t node, uint64_t generation)
+{
+	struct resource *resource;
+	struct version *version;
+
+	pthread_mutex_lock(&store->lock);
+	resource = index_find(&store->index, node);
+	version = resource ? index_version(resource, generation) : NULL;
+	if (version && version->pins && --version->pins == 0)
+		commit_prune_later(store, resource);
+	pthread_mutex_unlock(&store->lock);
+}
+
+/* The plaintext, if the row is cached. With the lock. 1 if it isn't cached. */
+static int store_read_cached(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)
+{
+	struct resource *resource = index_find(&store->index, node);
+	struct version *version = resource ? index_version(resource, generation) : NULL;
+	struct seal_value_info info;
+
+	if (!version)
+		return -ENOENT;
+	if (!version->sealed.data)
+		return 1;
+	cache_touch(&store->cache, version);
+	return seal_open_value(&store->seal, &resource->id, generation, version->sealed.data, version->sealed.size,
+			       ret_value, &info);
+}
+
+/* Fetch the row from the file, open it, and cache it if it opens. */
+static int store_read_row(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)
+{
+	struct seal_value_info info;
+	struct resource *resource;
+	struct version *version;
+	struct seal_row row;
+	struct seal_key key;
+	struct seal_id id;
+	int r;
+
+	pthread_mutex_lock(&store->lock);
+	resource = index_find(&store->index, node);
+	if (resource)
+		id = resource->id;
+	pthread_mutex_unlock(&store->lock);
+	if (!resource)
+		return -ENOENT;
+	key = seal_key(SEAL_VALUE, &id, generation);
+	r = engine_get(store->engine, key.bytes, key.size, &row.data, &row.size);
+	if (r < 0)
+		return r == -ENOENT || r == -EBADMSG ? -EIO : r;
+	r = seal_open_value(&store->seal, &id, generation, row.data, row.size, ret_value, &info);
+	pthread_mutex_lock(&store->lock);
+	resource = index_find(&store->index, node);
+	version = resource ? index_version(resource, generation) : NULL;
+	if (r == 0 && version)
+		cache_put(&store->cache, version, row);
+	else
+		free(row.data);
+	pthread_mutex_unlock(&store->lock);
+	return r;
+}
+
+int store_read(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)
+{
+	int r;
+
+	pthread_mutex_lock(&store->lock);
+	r = store_read_cached(store, node, generation, ret_value);
+	pthread_mutex_unlock(&store->lock);
+	if (r == 1)
+		r = store_read_row(store, node, generation, ret_value);
+	if (r == -EBADMSG)
+		r = -EIO;
+	if (r == -EIO)
+		log_error("%s: version %" PRIu64 " of resource %014" PRIx64
+			  " was changed or removed in the store file without the key: it is not served",
+			  store->path, generation, node);
+	if (r == -ENOMEM)
+		log_error("%s: no locked memory left to open a value: raise -o max_staged", store->path);
+	return r;
+}

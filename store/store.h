@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * store: resources kept in one encrypted file. What fs/ and tools/ build on.
+ *
+ * Reading sees the last committed state. Changes go through transactions: all of one or nothing, on disk before
+ * it is answered; one thread commits whatever waits as one batch, so many writers share one sync.
+ * Functions return 0 or -errno and have logged the reason if the store (not the caller's request) caused it. Any thread may call,
+ * except where said. Values are plaintext only in the arena (secmem.h), which must exist.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "store/key.h"
+#include "store/name.h"
+#include "store/record.h"
+#include "store/secmem.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define STORE_VALUE_BYTES_DEFAULT (1024u * 1024)
+#define STORE_VALUE_BYTES_MAX (16u * 1024 * 1024)
+#define STORE_HISTORY_DEFAULT 10
+#define STORE_HISTORY_MAX 1000
+
+struct store;
+
+struct store_options {
+	size_t value_bytes; /* longest value */
+	unsigned history;   /* versions kept of each resource besides the current one */
+	size_t cache_bytes; /* sealed values kept in memory */
+};
+
+/* A resource as it stands. */
+struct store_info {
+	uint64_t node; /* its number in this store: 56 bits, from its name alone, so it stays across replacing it */
+	bool exists;   /* false: removed, and only a pinned version can still be read */
+	struct record record;
+};
+
+struct store_status {
+	uint8_t id[16];
+	uint64_t generation;
+	size_t meshes, secrets, global_secrets;
+	uint64_t rows; /* on disk: metadata records and values */
+};
+
+/* store_create - make the store file @path with the mesh `default`, opened by @key; everything in it belongs to
+ * @uid and @gid. On disk when it returns; after a failure there is no file. The folder must belong to the
+ * caller (or root) and not be writable for others: -EPERM. -EEXIST if there is a file. */
+int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid);
+
+/* store_open - verify every row and load the index; starts the commit thread. Reads the whole file.
+ * -ENOENT, -EMEDIUMTYPE (not a store), -EPROTONOSUPPORT (newer), -EBUSY (in use), -EKEYREJECTED (wrong key),
+ * -EBADMSG (changed without the key), -EPERM (folder as above). */
+int store_open(const char *path, const struct key *key, const struct store_options *options, struct store **ret_store);
+
+/* store_close - commit what waits, then close. NULL is allowed. Returns NULL. */
+struct store *store_close(struct store *store);
+
+const struct store_options *store_get_options(const struct store *store);
+const char *store_path(const struct store *store);
+void store_get_status(struct store *store, struct store_status *ret_status);
+
+/* Reading. None of these waits for a disk, but store_read of a value that is not cached. */
+
+/* store_node - the number that a resource of this name has or would have. */
+uint64_t store_node(const struct store *store, const struct name *name);
+
+/* store_look - by number; also finds a removed resource that is pinned (see exists). -ENOENT. */
+int store_look(struct store *store, uint64_t node, struct store_info *ret_info);
+
+/* store_next - the resource after number @after (0: the first) in a folder: of all meshes (NAME_MESH), of the
+ * globals (NAME_GLOBAL_SECRET), of the mesh @mesh_node (NAME_SECRET). -ENOENT at the end. */
+int store_next(struct store *store, enum name_kind kind, uint64_t mesh_node, uint64_t after,
+	       struct store_info *ret_info);
+
+/* store_pin - keep the current version readable until store_unpin, whatever happens to the resource. -ENOENT. */
+int store_pin(struct store *store, uint64_t node, uint64_t *ret_generation);
+void store_unpin(struct store *store, uint64_t node, uint64_t generation);
+
+/* store_read - the bytes of a pinned version; the caller frees with secbuf_deinit.
+ * -EIO if the row is not what was stored (logged), -ENOMEM if the arena is full. */
+int store_read(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value);
+
+/* Changing. */
+
+enum store_op_kind {
+	STORE_PUT,            /* create it, or replace its value */
+	STORE_APPEND,         /* create it, or add to the end of its value */
+	STORE_SET_ATTRIBUTES,
+	STORE_REMOVE,         /* with all its versions; a mesh must have no secrets: -ENOTEMPTY */
+	STORE_RENAME,         /* to a name in the same mesh, or among the globals; what was there is replaced */
+};
+
+enum store_outcome {
+	STORE_UNCHANGED, /* the bytes were the same (or what it was meant for is gone): nothing was written */
+	STORE_CREATED,
+	STORE_UPDATED,
+};
+
+/* Which attributes STORE_SET_ATTRIBUTES sets. */
+enum {
+	STORE_SET_UID = 1,
+	STORE_SET_GID = 2,
+	STORE_SET_MODE = 4,
+	STORE_SET_MTIME = 8,
+	STORE_SET_ATIME = 16,
+};
+
+struct store_op {
+	enum store_op_kind kind;
+	struct name name;
+	struct name to;         /* STORE_RENAME */
+	bool exclusive;         /* -EEXIST if @name (STORE_RENAME: @to) is there already */
+	uint64_t only_created;  /* unless 0: only if record.created is this, otherwise do nothing and succeed: a
+				 * resource that was removed is not brought back by somebody who still has it open */
+	struct secbuf value;    /* STORE_PUT, STORE_APPEND; freed with the transaction */
+	uid_t writer;           /* kept with the value */
+	enum record_inode inode;                               /* STORE_SET_ATTRIBUTES */
+	unsigned set;                                          /* STORE_SET_ATTRIBUTES: STORE_SET_… */
+	struct record_attributes attributes[RECORD_INODES];    /* of what is created (uid, gid, mode); STORE_SET_ATTRIBUTES: [0] */
+	enum store_outcome ret_outcome;
+	uint64_t ret_created;   /* record.created of what was put */
+};
+
+/* A transaction: one allocation, ops included. */
+struct store_txn {
+	struct store_txn *next; /* the store's queue */
+	/* Called once, from the commit thread, after the changes are on disk and to be seen, or were refused.
+	 * It must not block for long and frees the transaction. */
+	void (*done)(struct store_txn *txn, int result);
+	void *context;
+	size_t n_ops;
+	struct store_op ops[];
+};
+
+/* store_txn_new - zeroed, for @n_ops ops. NULL without memory. */
+struct store_txn *store_txn_new(size_t n_ops);
+
+/* store_txn_free - with the values. NULL is allowed. Returns NULL. */
+struct store_txn *store_txn_free(struct store_txn *txn);
+
+/* store_submit - hand it over; @txn->done will be called. Does not block. Transactions are carried out in
+ * the order of submitting. Results: -ENOENT (no such resource, or no such mesh), -EEXIST, -ENOTEMPTY, -EXDEV,
+ * -EFBIG (an append that grows too long), -ENOSPC, -EIO, -ENOMEM. */
+void store_submit(struct store *store, struct store_txn *txn);
+
+/* store_run - the same, waiting for the result; @txn->done is not used, and the caller still owns @txn. */
+int store_run(struct store *store, struct store_txn *txn);
+
+#endif
