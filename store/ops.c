@@ -70,6 +70,26 @@ static int ops_prepend_current(const struct batch *batch, const struct batch_sta
 	return secbuf_write(ret_whole, ret_whole->size, added->data, added->size);
 }
 
+/* Times that the writer set by hand count more than when it wrote. */
+static void ops_set_times(const struct store_op *op, struct record_attributes *to)
+{
+	if (op->set & STORE_SET_MTIME)
+		to->mtime = op->attributes[0].mtime;
+	if (op->set & STORE_SET_ATIME)
+		to->atime = op->attributes[0].atime;
+}
+
+/* The bytes are what they were; only times may be new. */
+static int ops_put_same(struct batch *batch, struct batch_state *state, const struct store_op *op)
+{
+	if (!op->set)
+		return 0;
+	ops_set_times(op, &state->record.inodes[RECORD_SELF]);
+	state->record.inodes[RECORD_SELF].ctime = batch->now;
+	batch->manifest.generation++;
+	return batch_push(batch, state);
+}
+
 static int ops_put(struct batch *batch, struct store_op *op)
 {
 	SECBUF_AUTO whole = {0};
@@ -99,7 +119,7 @@ static int ops_put(struct batch *batch, struct store_op *op)
 		op->ret_created = state.record.created;
 		seal_value_hash(&batch->store->seal, value->data, value->size, hash);
 		if (state.record.size == value->size && crypto_equal(hash, state.record.value_hash, sizeof(hash)))
-			return 0;
+			return ops_put_same(batch, &state, op);
 		op->ret_outcome = STORE_UPDATED;
 	} else {
 		r = ops_touch_folder(batch, &op->name);
@@ -110,7 +130,10 @@ static int ops_put(struct batch *batch, struct store_op *op)
 		op->ret_outcome = STORE_CREATED;
 	}
 	r = batch_write(batch, &state, value->data, value->size, op->writer, &batch->now);
-	return r < 0 ? r : batch_push(batch, &state);
+	if (r < 0)
+		return r;
+	ops_set_times(op, &state.record.inodes[RECORD_SELF]);
+	return batch_push(batch, &state);
 }
 
 static int ops_set_attributes(struct batch *batch, const struct store_op *op)
@@ -132,10 +155,7 @@ static int ops_set_attributes(struct batch *batch, const struct store_op *op)
 		to->gid = from->gid;
 	if (op->set & STORE_SET_MODE)
 		to->mode = from->mode & 07777;
-	if (op->set & STORE_SET_MTIME)
-		to->mtime = from->mtime;
-	if (op->set & STORE_SET_ATIME)
-		to->atime = from->atime;
+	ops_set_times(op, to);
 	to->ctime = batch->now;
 	batch->manifest.generation++;
 	return batch_push(batch, &state);
@@ -169,7 +189,7 @@ static int ops_remove(struct batch *batch, const struct store_op *op)
 
 /* The value and attributes go to the new name; that name's number, and the versions it had, stay its own. A value is sealed for its
  * place, so it is opened and sealed again. */
-static int ops_rename(struct batch *batch, const struct store_op *op)
+static int ops_rename(struct batch *batch, struct store_op *op)
 {
 	SECBUF_AUTO value = {0};
 	struct batch_state from, to;
@@ -187,6 +207,7 @@ static int ops_rename(struct batch *batch, const struct store_op *op)
 		return -ENOENT;
 	if (op->exclusive && to.exists)
 		return -EEXIST;
+	op->ret_created = to.record.created;
 	if (name_equal(&op->name, &op->to))
 		return 0;
 	r = batch_read(batch, &from, &value);
@@ -196,6 +217,7 @@ static int ops_rename(struct batch *batch, const struct store_op *op)
 		memcpy(to.record.inodes, from.record.inodes, sizeof(to.record.inodes));
 	else
 		ops_init_record(batch, &to, &op->to, from.record.inodes);
+	op->ret_created = to.record.created;
 	r = batch_write(batch, &to, value.data, value.size, op->writer, &from.record.inodes[RECORD_SELF].mtime);
 	if (r == 0)
 		r = batch_push(batch, &to);

@@ -119,10 +119,10 @@ struct store_op {
 	struct secbuf value;    /* STORE_PUT, STORE_APPEND; freed with the transaction */
 	uid_t writer;           /* kept with the value */
 	enum record_inode inode;                               /* STORE_SET_ATTRIBUTES */
-	unsigned set;                                          /* STORE_SET_ATTRIBUTES: STORE_SET_… */
-	struct record_attributes attributes[RECORD_INODES];    /* of what is created (uid, gid, mode); STORE_SET_ATTRIBUTES: [0] */
+	unsigned set;                                          /* STORE_SET_…; for STORE_PUT and STORE_APPEND the times only */
+	struct record_attributes attributes[RECORD_INODES];    /* uid, gid, mode of what is created; [0] also what @set sets */
 	enum store_outcome ret_outcome;
-	uint64_t ret_created;   /* record.created of what was put */
+	uint64_t ret_created;   /* record.created of what was put, or renamed to */
 };
 
 /* A transaction: one allocation, ops included. */

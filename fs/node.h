@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * node: inode numbers. A number is what the thing is (4 bits) and which resource it belongs to (56 bits).
+ *
+ * It is a function of the resource's name alone: there is no table, forgetting is a no-op, another worker
+ * gives the same numbers, and a name that is removed and made again has the inode it had. The root is 1 because
+ * FUSE says so.
+ */
+#ifndef FS_NODE_H
+#define FS_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum node_kind {
+	NODE_ROOT = 1,           /* / */
+	NODE_MESHES = 2,         /* /meshes */
+	NODE_GLOBAL = 3,         /* /global */
+	NODE_HUSH = 4,           /* /.hush */
+	NODE_STATUS = 5,         /* /.hush/status */
+	NODE_MESH = 8,           /* /meshes/<mesh> */
+	NODE_SECRETS = 9,        /* /meshes/<mesh>/secrets */
+	NODE_MESH_YAML = 10,     /* /meshes/<mesh>/mesh.yaml */
+	NODE_SECRET = 11,        /* /meshes/<mesh>/secrets/<name> */
+	NODE_GLOBAL_SECRET = 12, /* /global/<name> */
+};
+
+/* node_make - @resource is the store's number of it (store_node), 0 for the kinds below NODE_MESH. */
+static inline uint64_t node_make(enum node_kind kind, uint64_t resource)
+{
+	return resource << 4 | kind;
+}
+
+static inline enum node_kind node_kind(uint64_t ino)
+{
+	return (enum node_kind)(ino & 15);
+}
+
+static inline uint64_t node_resource(uint64_t ino)
+{
+	return ino >> 4;
+}
+
+/* node_is_value - is it a file whose bytes are a resource's value? */
+static inline bool node_is_value(uint64_t ino)
+{
+	return node_kind(ino) == NODE_SECRET || node_kind(ino) == NODE_GLOBAL_SECRET ||
+	       node_kind(ino) == NODE_MESH_YAML;
+}
+
+#endif

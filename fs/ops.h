@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ops: the FUSE operations, as thin adapters: decode the request, call tree or stage, reply.
+ */
+#ifndef FS_OPS_H
+#define FS_OPS_H
+
+#include "fs/stage.h"
+#include "fs/tree.h"
+
+/* What the operations work on: the session's userdata. */
+struct ops_context {
+	struct tree tree;
+	struct stage *stage;
+};
+
+struct fuse_lowlevel_ops;
+
+/* ops_table - for fuse_session_new; constant. */
+const struct fuse_lowlevel_ops *ops_table(void);
+
+#endif

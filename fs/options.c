@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * options: getopt for the flags, getsubopt for what stands behind -o.
+ */
+#include "fs/options.h"
+
+#include "fs/stage.h"
+#include "store/log.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CACHE_BYTES (32u * 1024 * 1024)
+
+static const char options_usage[] =
+	"usage: hushfs [-f] [-o OPTION[,OPTION...]] STORE MOUNTPOINT\n"
+	"Mounts the secrets kept in STORE on the empty folder MOUNTPOINT.\n"
+	"\n"
+	"  -f                   stay in front, and log to stderr instead of syslog\n"
+	"  -o key_file=F        the store's key is the 32 bytes of F\n"
+	"  -o passphrase_file=F the store's passphrase is the first line of F\n"
+	"  -o allow_other       other users may use the mount, as far as the files' modes let them\n"
+	"  -o ro                read-only\n"
+	"  -o max_size=BYTES    longest secret (1M; K and M are understood)\n"
+	"  -o max_staged=BYTES  memory for what is being written at a time (16M)\n"
+	"  -o history=N         versions kept of each secret besides the current one (10)\n"
+	"  -h, --help           -V, --version\n"
+	"\n"
+	"Without a key file or a passphrase file the key is the systemd credential hushfs.key, or is asked for.\n"
+	"Unmount: fusermount3 -u MOUNTPOINT\n";
+
+enum { KEY_FILE_OPTION, PASSPHRASE_FILE, ALLOW_OTHER, RO, RW, MAX_SIZE, MAX_STAGED, HISTORY };
+
+static char *const options_tokens[] = {
+	[KEY_FILE_OPTION] = "key_file", [PASSPHRASE_FILE] = "passphrase_file",
+	[ALLOW_OTHER] = "allow_other",	[RO] = "ro",
+	[RW] = "rw",			[MAX_SIZE] = "max_size",
+	[MAX_STAGED] = "max_staged",	[HISTORY] = "history",
+	NULL,
+};
+
+/* A number with an optional K or M, at most @most. */
+static int options_number(const char *option, const char *text, size_t least, size_t most, size_t *ret_number)
+{
+	char *end = NULL;
+	unsigned long long number;
+
+	errno = 0;
+	number = text && *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
+	if (end && errno == 0 && (*end == 'K' || *end == 'k') && number <= most) {
+		number *= 1024;
+		end++;
+	} else if (end && errno == 0 && (*end == 'M' || *end == 'm') && number <= most) {
+		number *= 1024 * 1024;
+		end++;
+	}
+	if (!end || *end || errno || number < least || number > most) {
+		log_error("-o %s=%s: give a number from %zu to %zu", option, text ? text : "", least, most);
+		return -EINVAL;
+	}
+	*ret_number = (size_t)number;
+	return 0;
+}
+
+static int options_path(const char *option, const char *text, const char **ret_path)
+{
+	if (!text || !*text) {
+		log_error("-o %s: give a path, as %s=PATH", option, option);
+		return -EINVAL;
+	}
+	*ret_path = text;
+	return 0;
+}
+
+static int options_parse_o(struct options *options, char *list)
+{
+	while (*list) {
+		char *whole = list;
+		char *value = NULL;
+		size_t number = 0;
+		int token = getsubopt(&list, options_tokens, &value);
+		int r = 0;
+
+		switch (token) {
+		case KEY_FILE_OPTION:
+			r = options_path(options_tokens[token], value, &options->key.key_file);
+			break;
+		case PASSPHRASE_FILE:
+			r = options_path(options_tokens[token], value, &options->key.passphrase_file);
+			break;
+		case ALLOW_OTHER:
+			options->allow_other = true;
+			break;
+		case RO:
+			options->read_only = true;
+			break;
+		case RW:
+			options->read_only = false;
+			break;
+		case MAX_SIZE:
+			r = options_number(options_tokens[token], value, 1, STORE_VALUE_BYTES_MAX,
+					   &options->store_options.value_bytes);
+			break;
+		case MAX_STAGED:
+			r = options_number(options_tokens[token], value, 1, (size_t)1 << 32, &options->max_staged);
+			break;
+		case HISTORY:
+			r = options_number(options_tokens[token], value, 0, STORE_HISTORY_MAX, &number);
+			options->store_options.history = (unsigned)number;
+			break;
+		default:
+			log_error("-o %s: there is no such option; see hushfs --help", whole);
+			r = -EINVAL;
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int options_parse(struct options *ret_options, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {0}};
+	struct options options = {
+		.store_options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT,
+				  .history = STORE_HISTORY_DEFAULT,
+				  .cache_bytes = CACHE_BYTES},
+		.max_staged = STAGE_BYTES_DEFAULT,
+	};
+	int flag;
+
+	opterr = 0;
+	while ((flag = getopt_long(argc, argv, "fho:V", longs, NULL)) != -1) {
+		switch (flag) {
+		case 'f':
+			options.foreground = true;
+			break;
+		case 'o':
+			if (options_parse_o(&options, optarg) < 0)
+				return -EINVAL;
+			break;
+		case 'h':
+			fputs(options_usage, stdout);
+			return 1;
+		case 'V':
+			puts("hushfs " HUSHFS_VERSION);
+			return 1;
+		default:
+			log_error("%s: there is no such flag, or it lacks its value; see hushfs --help",
+				  argv[optind - 1]);
+			return -EINVAL;
+		}
+	}
+	if (argc - optind != 2) {
+		log_error("give a store and a mount point: hushfs [-f] [-o OPTION[,OPTION...]] STORE MOUNTPOINT");
+		return -EINVAL;
+	}
+	if (options.key.key_file && options.key.passphrase_file) {
+		log_error("give a key file or a passphrase file, not both");
+		return -EINVAL;
+	}
+	options.store = argv[optind];
+	options.mountpoint = argv[optind + 1];
+	*ret_options = options;
+	return 0;
+}

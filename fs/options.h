@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * options: hushfs's command line.
+ */
+#ifndef FS_OPTIONS_H
+#define FS_OPTIONS_H
+
+#include "store/key.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct options {
+	const char *store;      /* as given; borrowed from argv, as all strings here */
+	const char *mountpoint;
+	bool foreground;
+	bool allow_other;
+	bool read_only;
+	struct key_source key;
+	struct store_options store_options;
+	size_t max_staged; /* bytes */
+};
+
+/* options_parse - 0; 1 if all was said (--help, --version); -EINVAL after saying what is wrong. Cuts up the -o strings in argv. */
+int options_parse(struct options *ret_options, int argc, char **argv);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * place: finds out beforehand what would go wrong, because mount(2) and fusermount3 say less.
+ */
+#include "fs/place.h"
+
+#include "store/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int place_resolve(const char *path, const char *what, const char *hint, char ret_path[static PATH_MAX])
+{
+	int r;
+
+	if (realpath(path, ret_path))
+		return 0;
+	r = -errno;
+	if (r == -ENOENT)
+		log_error("%s: there is no such %s; %s", path, what, hint);
+	else if (r == -ENOTCONN)
+		log_error("%s: a daemon that ended left its mount here: fusermount3 -u %s", path, path);
+	else
+		log_error("%s: %s", path, strerror(-r));
+	return r;
+}
+
+static int place_check_empty(const char *path)
+{
+	DIR *folder = opendir(path);
+	struct dirent *entry;
+	bool empty = true;
+	int r;
+
+	if (!folder) {
+		r = -errno;
+		if (r == -ENOTCONN)
+			log_error("%s: a daemon that ended left its mount here: fusermount3 -u %s", path, path);
+		else
+			log_error("%s: %s: %s", path, r == -ENOTDIR ? "the mount point is no folder" : "mount point",
+				  strerror(-r));
+		return r;
+	}
+	while (empty && (entry = readdir(folder)))
+		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	closedir(folder);
+	if (!empty) {
+		log_error("%s: the mount point is not empty (or something is mounted there): give an empty folder", path);
+		return -ENOTEMPTY;
+	}
+	return 0;
+}
+
+static int place_check_fuse(void)
+{
+	int r;
+
+	if (access("/dev/fuse", R_OK | W_OK) == 0)
+		return 0;
+	r = -errno;
+	if (r == -ENOENT)
+		log_error("/dev/fuse: this system has no FUSE: modprobe fuse");
+	else
+		log_error("/dev/fuse: %s: run as root, or let your user open it", strerror(-r));
+	return r;
+}
+
+int place_check(const char *store, const char *mountpoint, char ret_store[static PATH_MAX],
+		char ret_mountpoint[static PATH_MAX])
+{
+	size_t size;
+	int r;
+
+	r = place_resolve(store, "store", "make one with: hushctl init --key-file FILE STORE", ret_store);
+	if (r == 0)
+		r = place_resolve(mountpoint, "mount point", "mkdir it first", ret_mountpoint);
+	if (r < 0)
+		return r;
+	size = strlen(ret_mountpoint);
+	if (strncmp(ret_store, ret_mountpoint, size) == 0 && (ret_store[size] == '/' || size == 1)) {
+		log_error("%s: the store lies below its own mount point %s: choose another mount point", ret_store,
+			  ret_mountpoint);
+		return -EINVAL;
+	}
+	r = place_check_empty(ret_mountpoint);
+	return r < 0 ? r : place_check_fuse();
+}

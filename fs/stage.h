@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * stage: what is being written and nobody else may see yet. It decides when a write is finished.
+ *
+ * Each open for writing has an entry with a private copy in locked memory; it is published whole, as one
+ * transaction:
+ * - at close (FLUSH), if something was written and the closing process is the one that opened the file. A shell's
+ *   redirection closes a duplicate before anything is written, and its children close theirs when they end:
+ *   neither publishes.
+ * - at fsync;
+ * - when the last descriptor is closed (RELEASE), if that has not happened: also a file that was only created or
+ *   truncated.
+ * A new file's name appears when it is first published; before, only the process that made it finds it.
+ *
+ * One thread (the one that serves requests) calls these; what a commit ends runs on the commit thread. The stage's
+ * lock is held by neither over a commit.
+ */
+#ifndef FS_STAGE_H
+#define FS_STAGE_H
+
+#include "fs/tree.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define STAGE_BYTES_DEFAULT (16u * 1024 * 1024)
+#define STAGE_HANDLE (UINT64_C(1) << 63) /* set in all handles of the stage, clear in a version's generation */
+
+struct stage;
+
+/* What a commit's end calls: 0 or -errno. From the commit thread, or at once from the caller's. */
+typedef void stage_done(void *context, int result);
+
+/* Who opens, and how. */
+struct stage_open {
+	struct name name;
+	uint64_t ino;
+	const struct store_info *info; /* as it stands, or NULL: it is new */
+	struct record_attributes attributes; /* uid, gid and mode of what is new */
+	bool truncate;
+	uid_t uid;
+	pid_t process; /* 0: not known */
+};
+
+/* stage_new - @max_bytes: of all that is staged at a time. NULL without memory. */
+struct stage *stage_new(struct tree *tree, size_t max_bytes);
+
+/* stage_free - drops what was not published. Returns NULL. */
+struct stage *stage_free(struct stage *stage);
+
+/* stage_bytes, stage_entries - how much is staged at the moment. */
+size_t stage_bytes(struct stage *stage);
+size_t stage_entries(struct stage *stage);
+
+/* stage_open - a new entry. -ENOENT if the resource is gone, -ENOMEM. */
+int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret_handle);
+
+/* stage_write - @append: to the end, whatever @offset. -EFBIG beyond the longest value, -ENOSPC beyond the stage's
+ * bound, -EIO if the value it builds upon cannot be read. */
+int stage_write(struct stage *stage, uint64_t handle, const void *data, size_t size, uint64_t offset, bool append);
+
+/* stage_resize - as ftruncate(2). Errors as stage_write. */
+int stage_resize(struct stage *stage, uint64_t handle, uint64_t size);
+
+/* stage_read - up to @size bytes from @offset as the writer sees them; the caller frees. -EIO, -ENOMEM. */
+int stage_read(struct stage *stage, uint64_t handle, uint64_t offset, size_t size, struct secbuf *ret_bytes);
+
+/* stage_flush - one descriptor was closed by @process (0: not known). */
+void stage_flush(struct stage *stage, uint64_t handle, pid_t process, stage_done *done, void *context);
+
+/* stage_sync - publish what there is. */
+void stage_sync(struct stage *stage, uint64_t handle, stage_done *done, void *context);
+
+/* stage_release - the last descriptor was closed: publish what is not yet, waiting for the disk so that whoever comes next sees
+ * it. Nobody hears of an error but the log. */
+void stage_release(struct stage *stage, uint64_t handle);
+
+/* stage_discard - end an entry and publish nothing. */
+void stage_discard(struct stage *stage, uint64_t handle);
+
+/* stage_attributes - if @handle (0: none) or @process is writing @ino, or @ino is not published yet, what it looks
+ * like from there. -ENOENT if it is for the tree to say. */
+int stage_attributes(struct stage *stage, uint64_t ino, uint64_t handle, pid_t process, struct stat *ret_attributes);
+
+/* stage_lookup - a new file that @process is making. -ENOENT. */
+int stage_lookup(struct stage *stage, const struct name *name, pid_t process, uint64_t *ret_handle,
+		 struct stat *ret_attributes);
+
+/* stage_is_new - is anybody making this name? */
+bool stage_is_new(struct stage *stage, const struct name *name);
+
+/* stage_set_attributes - keep attributes for when @ino is published: all of them (@set: STORE_SET_…) of a new file,
+ * the times of one that @process is writing. Returns the ones that the store has to set now. */
+unsigned stage_set_attributes(struct stage *stage, uint64_t ino, pid_t process, unsigned set,
+			      const struct record_attributes *attributes);
+
+/* stage_renamed - the store has renamed it: whoever is writing it goes on under the new name. @created: the new
+ * name's record.created. */
+void stage_renamed(struct stage *stage, const struct name *from, const struct name *to, uint64_t created);
+
+/* stage_publish_as - a new file gets its name: publish it under @to. @exclusive: -EEXIST if that exists. */
+void stage_publish_as(struct stage *stage, uint64_t handle, const struct name *to, bool exclusive, stage_done *done,
+		      void *context);
+
+/* stage_unlink - a new file is removed before it was published: it never will be. */
+void stage_unlink(struct stage *stage, uint64_t handle);
+
+#endif

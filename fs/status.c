@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * status: numbers for people and for scripts; scripts may rely on the keys.
+ */
+#include "fs/status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+size_t status_text(const struct tree *tree, struct stage *stage, char ret_text[static STATUS_BYTES])
+{
+	struct store_status status;
+	struct timespec now;
+	char id[33];
+	int size;
+
+	store_get_status(tree->store, &status);
+	clock_gettime(CLOCK_REALTIME, &now);
+	for (size_t i = 0; i < sizeof(status.id); i++)
+		snprintf(id + 2 * i, 3, "%02x", status.id[i]);
+	size = snprintf(ret_text, STATUS_BYTES,
+			"version: %s\n"
+			"store: %s\n"
+			"generation: %" PRIu64 "\n"
+			"meshes: %zu\n"
+			"secrets: %zu\n"
+			"global-secrets: %zu\n"
+			"rows: %" PRIu64 "\n"
+			"open-for-writing: %zu\n"
+			"staged-bytes: %zu\n"
+			"uptime-seconds: %" PRIdMAX "\n",
+			HUSHFS_VERSION, id, status.generation, status.meshes, status.secrets, status.global_secrets,
+			status.rows, stage_entries(stage), stage_bytes(stage),
+			(intmax_t)(now.tv_sec - tree->started.tv_sec));
+	return size < STATUS_BYTES ? (size_t)size : STATUS_BYTES - 1;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * command: hushctl's commands, one file each.
+ *
+ * A command gets its own name as argv[0] and returns the exit status: COMMAND_DONE, COMMAND_FAILED after saying in one line
+ * what failed, COMMAND_USAGE when the command line is wrong.
+ */
+#ifndef TOOLS_COMMAND_H
+#define TOOLS_COMMAND_H
+
+enum { COMMAND_DONE = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2 };
+
+int command_init(int argc, char **argv);
+
+#endif
