@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+# hushfs: secrets of a service mesh as files.
+#
+# The two that a newcomer needs (both install what is missing):
+#   make run        build, make a store in run/, mount it on run/mnt, say what to try
+#   make stop       end that
+#   make test       build plain and with sanitizers, run every test; ends with "N passed, N failed"
+#
+# The others:
+#   make            build hushfs and hushctl in build/plain
+#   make deps       install the Debian packages that building and running take
+#   make install    install under DESTDIR and PREFIX;  make uninstall removes what that put there
+#   make clean      remove build/
+#   make help       print this
+#
+# Variables:
+#   SAN=1           with AddressSanitizer and UBSan, in build/san
+#   WERROR=1        warnings are errors (make test sets it)
+#   ONLY=TEXT       make test: only the programs that have TEXT in their name
+#   PREFIX=DIR      where installing puts things (/usr/local)
+#   DESTDIR=DIR     a folder in front of PREFIX, for packagers
+#   CC CFLAGS LDFLAGS  as usual; yours come last
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+CC ?= gcc
+BUILD := build/$(if $(SAN),san,plain)
+
+.DEFAULT_GOAL := all
+.PHONY: all deps deps-test run stop test check-arrows install uninstall clean help programs-test
+
+# --- compiling -------------------------------------------------------------------------------------------------
+
+PKG_CONFIG ?= pkg-config
+FUSE_CFLAGS = $(eval FUSE_CFLAGS := $(shell $(PKG_CONFIG) --cflags fuse3))$(FUSE_CFLAGS)
+FUSE_LIBS = $(eval FUSE_LIBS := $(shell $(PKG_CONFIG) --libs fuse3))$(FUSE_LIBS)
+STORE_LIBS = -lsodium -lsqlite3 -lpthread
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wvla \
+	$(if $(WERROR),-Werror)
+HARDENING := -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
+	$(if $(filter x86_64 i%86,$(shell uname -m)),-fcf-protection)
+SANITIZERS := -fsanitize=address,undefined
+SANITIZING := -O1 -g -fno-omit-frame-pointer $(SANITIZERS) -fno-sanitize-recover=all
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DHUSHFS_VERSION='"$(VERSION)"' -I. -fPIE -pthread \
+	$(WARNINGS) $(if $(SAN),$(SANITIZING),$(HARDENING)) -MMD -MP $(CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
+	$(if $(SAN),$(SANITIZERS)) $(LDFLAGS)
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+STORE := $(call objects,$(wildcard store/*.c))
+FS := $(call objects,$(filter-out fs/main.c,$(wildcard fs/*.c)))
+TOOLS := $(call objects,$(wildcard tools/*.c))
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
+UNIT_HELPERS := $(call objects,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
+CRASH_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/crash/test_*.c))
+
+all: $(BUILD)/hushfs $(BUILD)/hushctl
+programs-test: all $(UNIT_TESTS) $(CRASH_TESTS)
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(if $(filter fs/% tests/unit/%,$<),$(FUSE_CFLAGS)) -c -o $@ $<
+
+$(BUILD)/hushfs: $(BUILD)/fs/main.o $(FS) $(STORE)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(STORE_LIBS)
+
+$(BUILD)/hushctl: $(TOOLS) $(STORE)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+
+$(UNIT_TESTS): %: %.o $(UNIT_HELPERS) $(FS) $(STORE)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(STORE_LIBS) -lcmocka
+
+$(CRASH_TESTS): %: %.o $(STORE)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+# --- running and testing ---------------------------------------------------------------------------------------
+
+deps:
+	@packaging/deps build run
+
+deps-test:
+	@packaging/deps build run test
+
+run: deps
+	@$(MAKE) --no-print-directory all
+	@packaging/run start $(BUILD)
+
+stop:
+	@packaging/run stop
+
+test: deps-test
+	@$(MAKE) --no-print-directory WERROR=1 programs-test
+	@$(MAKE) --no-print-directory WERROR=1 SAN=1 programs-test
+	@tests/run build/plain build/san
+
+check-arrows:
+	@tests/check-arrows
+
+# --- installing ------------------------------------------------------------------------------------------------
+
+INSTALLED := bin/hushfs bin/hushctl share/doc/hushfs/README.md share/doc/hushfs/LICENSE
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/hushfs
+	install -m 755 $(BUILD)/hushfs $(BUILD)/hushctl $(DESTDIR)$(PREFIX)/bin
+	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/hushfs
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(INSTALLED))
+	rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)/share/doc/hushfs 2>/dev/null || true
+
+clean:
+	rm -rf build
+
+help:
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
