@@ -16,6 +16,7 @@
 # Variables:
 #   SAN=1           with AddressSanitizer and UBSan, in build/san
 #   WERROR=1        warnings are errors (make test sets it)
+#   V=1             show the commands
 #   ONLY=TEXT       make test: only the programs that have TEXT in their name
 #   PREFIX=DIR      where installing puts things (/usr/local)
 #   DESTDIR=DIR     a folder in front of PREFIX, for packagers
@@ -47,6 +48,9 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DHUSHFS_VERSION='"
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
 	$(if $(SAN),$(SANITIZERS)) $(LDFLAGS)
 
+Q := $(if $(V),,@)
+say = @$(if $(V),:,printf '  $(1) %s\n' '$@')
+
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 STORE := $(call objects,$(wildcard store/*.c))
 FS := $(call objects,$(filter-out fs/main.c,$(wildcard fs/*.c)))
@@ -60,19 +64,24 @@ programs-test: all $(UNIT_TESTS) $(CRASH_TESTS)
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(if $(filter fs/% tests/unit/%,$<),$(FUSE_CFLAGS)) -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter fs/% tests/unit/%,$<),$(FUSE_CFLAGS)) -c -o $@ $<
 
 $(BUILD)/hushfs: $(BUILD)/fs/main.o $(FS) $(STORE)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(STORE_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(STORE_LIBS)
 
 $(BUILD)/hushctl: $(TOOLS) $(STORE)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
 
 $(UNIT_TESTS): %: %.o $(UNIT_HELPERS) $(FS) $(STORE)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(STORE_LIBS) -lcmocka
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(STORE_LIBS) -lcmocka
 
 $(CRASH_TESTS): %: %.o $(STORE)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 

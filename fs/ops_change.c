@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ops_change: requests that are answered by the commit thread, when their transaction is on disk.
+ */
+#include "fs/ops_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+void change_reply_ok(struct change *change)
+{
+	fuse_reply_err(change->req, 0);
+}
+
+void change_reply_attributes(struct change *change)
+{
+	ops_reply_attributes(change->req, change->ino, 0);
+}
+
+void change_reply_entry(struct change *change)
+{
+	struct fuse_entry_param entry;
+	struct stat st;
+	int r = tree_attributes(&ops_context(change->req)->tree, change->ino, &st);
+
+	if (r < 0) {
+		ops_reply_error(change->req, r);
+		return;
+	}
+	entry = ops_entry(&st);
+	fuse_reply_entry(change->req, &entry);
+}
+
+struct change *change_new(fuse_req_t req, void (*reply)(struct change *change), uint64_t ino)
+{
+	struct change *change = calloc(1, sizeof(*change));
+
+	if (!change) {
+		ops_reply_error(req, -ENOMEM);
+		return NULL;
+	}
+	change->req = req;
+	change->reply = reply;
+	change->ino = ino;
+	return change;
+}
+
+void change_done(void *context, int result)
+{
+	struct change *change = context;
+
+	if (change->handle)
+		stage_discard(ops_context(change->req)->stage, change->handle);
+	if (result < 0)
+		ops_reply_error(change->req, result);
+	else
+		change->reply(change);
+	free(change);
+}
+
+void change_txn_done(struct store_txn *txn, int result)
+{
+	const struct store_op *op = &txn->ops[0];
+	struct change *change = txn->context;
+
+	if (result == 0 && op->kind == STORE_RENAME)
+		stage_renamed(ops_context(change->req)->stage, &op->name, &op->to, op->ret_created);
+	change_done(change, result);
+	store_txn_free(txn);
+}
+
+struct store_txn *change_txn(fuse_req_t req, enum store_op_kind kind, const struct name *name,
+				    void (*reply)(struct change *change), uint64_t ino)
+{
+	struct store_txn *txn = store_txn_new(1);
+	struct change *change;
+
+	if (!txn) {
+		ops_reply_error(req, -ENOMEM);
+		return NULL;
+	}
+	change = change_new(req, reply, ino);
+	if (!change)
+		return store_txn_free(txn);
+	txn->done = change_txn_done;
+	txn->context = change;
+	txn->ops[0].kind = kind;
+	txn->ops[0].name = *name;
+	txn->ops[0].writer = fuse_req_ctx(req)->uid;
+	return txn;
+}
+
+void change_submit(fuse_req_t req, struct store_txn *txn)
+{
+	store_submit(ops_context(req)->tree.store, txn);
+}

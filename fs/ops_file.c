@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ops_file: open files.
+ *
+ * STAGE_HANDLE is set in the handles of the stage; a read handle is the generation of the version it pinned.
+ */
+#include "fs/node.h"
+#include "fs/ops_internal.h"
+#include "fs/status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+/* The stage's view of an existing secret that is opened for writing. */
+int ops_stage_existing(fuse_req_t req, fuse_ino_t ino, bool truncate, uint64_t *ret_handle)
+{
+	struct ops_context *context = ops_context(req);
+	struct stage_open open = {.ino = ino, .truncate = truncate, .uid = fuse_req_ctx(req)->uid};
+	struct store_info info;
+	int r;
+
+	if (node_kind(ino) == NODE_MESH_YAML)
+		return -EACCES; /* a Mesh is changed by mkdir and rmdir only */
+	r = store_look(context->tree.store, node_resource(ino), &info);
+	if (r < 0 || !info.exists)
+		return -ENOENT;
+	open.name = info.record.name;
+	open.info = &info;
+	open.process = ops_process(req);
+	return stage_open(context->stage, &open, ret_handle);
+}
+
+static bool ops_writes(const struct fuse_file_info *fi)
+{
+	return (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC);
+}
+
+void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct ops_context *context = ops_context(req);
+	int r = 0;
+
+	fi->direct_io = 1;
+	fi->fh = 0;
+	if (node_kind(ino) == NODE_STATUS) {
+		r = ops_writes(fi) ? -EACCES : 0;
+		fi->noflush = 1;
+	} else if (ops_writes(fi)) {
+		r = ops_stage_existing(req, ino, fi->flags & O_TRUNC, &fi->fh);
+	} else {
+		r = store_pin(context->tree.store, node_resource(ino), &fi->fh);
+		fi->noflush = 1;
+	}
+	if (r < 0) {
+		ops_reply_error(req, r);
+	} else if (fuse_reply_open(req, fi) == -ENOENT) { /* interrupted: release will not come */
+		if (fi->fh & STAGE_HANDLE)
+			stage_discard(context->stage, fi->fh);
+		else if (fi->fh)
+			store_unpin(context->tree.store, node_resource(ino), fi->fh);
+	}
+}
+
+void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	struct ops_context *context = ops_context(req);
+	struct stage_open open = {.uid = fuse_req_ctx(req)->uid};
+	struct fuse_entry_param entry;
+	struct store_info info;
+	struct stat st;
+	int r;
+
+	r = tree_name(&context->tree, parent, name, &open.name);
+	if (r == 0 && open.name.kind == NAME_MESH)
+		r = -EPERM;
+	if (r < 0) {
+		ops_reply_error(req, r);
+		return;
+	}
+	open.ino = tree_ino(&context->tree, &open.name);
+	open.attributes = ops_owner(req, parent, mode);
+	open.process = ops_process(req);
+	if (store_look(context->tree.store, node_resource(open.ino), &info) == 0 && info.exists) {
+		open.info = &info; /* somebody was faster */
+		open.truncate = fi->flags & O_TRUNC;
+	}
+	if ((fi->flags & O_EXCL) && (open.info || stage_is_new(context->stage, &open.name)))
+		r = -EEXIST;
+	fi->direct_io = 1;
+	if (r == 0)
+		r = stage_open(context->stage, &open, &fi->fh);
+	if (r < 0) {
+		ops_reply_error(req, r);
+		return;
+	}
+	if (open.info)
+		tree_attributes(&context->tree, open.ino, &st);
+	else
+		tree_fill(open.ino, &open.attributes, 0, &st);
+	entry = ops_entry(&st);
+	if (fuse_reply_create(req, &entry, fi) == -ENOENT)
+		stage_discard(context->stage, fi->fh);
+}
+
+static void ops_read_status(fuse_req_t req, size_t size, off_t offset)
+{
+	struct ops_context *context = ops_context(req);
+	char text[STATUS_BYTES];
+	size_t bytes = status_text(&context->tree, context->stage, text);
+	size_t start = (size_t)offset < bytes ? (size_t)offset : bytes;
+
+	fuse_reply_buf(req, text + start, size < bytes - start ? size : bytes - start);
+}
+
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	struct ops_context *context = ops_context(req);
+	SECBUF_AUTO bytes = {0};
+	size_t start = 0;
+	int r;
+
+	if (node_kind(ino) == NODE_STATUS) {
+		ops_read_status(req, size, offset);
+		return;
+	}
+	if (fi->fh & STAGE_HANDLE) {
+		r = stage_read(context->stage, fi->fh, (uint64_t)offset, size, &bytes);
+	} else {
+		r = store_read(context->tree.store, node_resource(ino), fi->fh, &bytes);
+		start = (size_t)offset < bytes.size ? (size_t)offset : bytes.size;
+	}
+	if (r < 0)
+		ops_reply_error(req, r == -ENOENT ? -EIO : r);
+	else
+		fuse_reply_buf(req, (const char *)bytes.data + start,
+			       size < bytes.size - start ? size : bytes.size - start);
+}
+
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+		      struct fuse_file_info *fi)
+{
+	int r;
+
+	(void)ino;
+	r = stage_write(ops_context(req)->stage, fi->fh, data, size, (uint64_t)offset, fi->flags & O_APPEND);
+	if (r < 0)
+		ops_reply_error(req, r);
+	else
+		fuse_reply_write(req, size);
+}
+
+void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct change *change;
+
+	if (!(fi->fh & STAGE_HANDLE)) {
+		fuse_reply_err(req, 0);
+		return;
+	}
+	change = change_new(req, change_reply_ok, ino);
+	if (change)
+		stage_flush(ops_context(req)->stage, fi->fh, ops_process(req), change_done, change);
+}
+
+void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct change *change;
+
+	(void)datasync;
+	if (!(fi->fh & STAGE_HANDLE)) {
+		fuse_reply_err(req, 0); /* what it reads is on disk */
+		return;
+	}
+	change = change_new(req, change_reply_ok, ino);
+	if (change)
+		stage_sync(ops_context(req)->stage, fi->fh, change_done, change);
+}
+
+void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct ops_context *context = ops_context(req);
+
+	if (fi->fh & STAGE_HANDLE)
+		stage_release(context->stage, fi->fh);
+	else if (fi->fh)
+		store_unpin(context->tree.store, node_resource(ino), fi->fh);
+	fuse_reply_err(req, 0);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ops_internal: what the files of operations share. Only they include it, and with it libfuse.
+ *
+ * A request is answered at once from memory, or by the commit thread when its transaction is on disk (struct change).
+ */
+#ifndef FS_OPS_INTERNAL_H
+#define FS_OPS_INTERNAL_H
+
+#include "fs/ops.h"
+
+#include <fuse_lowlevel.h>
+
+/* ops.c */
+
+struct ops_context *ops_context(fuse_req_t req);
+void ops_reply_error(fuse_req_t req, int r);
+
+/* ops_process - the process behind a request, 0 if not known. Asks /proc. */
+pid_t ops_process(fuse_req_t req);
+
+/* ops_entry - a lookup's answer; the kernel is to keep neither name nor attributes. */
+struct fuse_entry_param ops_entry(const struct stat *attributes);
+
+/* ops_attributes - as the process behind @req sees it: what it is writing itself (@handle: through which handle, or
+ * 0), or what is committed. */
+int ops_attributes(fuse_req_t req, uint64_t ino, uint64_t handle, struct stat *ret_attributes);
+void ops_reply_attributes(fuse_req_t req, uint64_t ino, uint64_t handle);
+
+/* ops_owner - whose a new entry of @parent is: a folder with the setgid bit hands its group down. */
+struct record_attributes ops_owner(fuse_req_t req, fuse_ino_t parent, mode_t mode);
+
+/* ops_change.c */
+
+struct change {
+	fuse_req_t req;
+	uint64_t ino;    /* to be replied with, where the request wants attributes */
+	uint64_t handle; /* a stage entry that ends with it, or 0 */
+	void (*reply)(struct change *change);
+};
+
+void change_reply_ok(struct change *change);
+void change_reply_attributes(struct change *change);
+void change_reply_entry(struct change *change);
+
+/* change_new - NULL without memory, after replying so. */
+struct change *change_new(fuse_req_t req, void (*reply)(struct change *change), uint64_t ino);
+
+/* change_done - a stage_done: the end of any change. Replies and frees. */
+void change_done(void *context, int result);
+
+/* change_txn - a transaction of one op, to be filled in and submitted. NULL without memory, after replying so. */
+struct store_txn *change_txn(fuse_req_t req, enum store_op_kind kind, const struct name *name,
+			     void (*reply)(struct change *change), uint64_t ino);
+void change_submit(fuse_req_t req, struct store_txn *txn);
+
+/* change_txn_done - what a transaction calls at its end; also to give up one that was not submitted. */
+void change_txn_done(struct store_txn *txn, int result);
+
+/* The operations */
+
+/* ops_attr.c */
+void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi);
+
+/* ops_folder.c */
+void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
+void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
+void ops_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent, const char *to_name,
+		unsigned flags);
+void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
+void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device);
+
+/* ops_file.c */
+int ops_stage_existing(fuse_req_t req, fuse_ino_t ino, bool truncate, uint64_t *ret_handle);
+void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi);
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset, struct fuse_file_info *fi);
+void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+
+#endif
