@@ -34,10 +34,10 @@ struct daemon {
 	int ready_fd; /* where to say that the mount answers; -1 in front */
 };
 
-static size_t daemon_arena_bytes(const struct options *options)
+/* What is in the arena besides what is staged: the request, keys, and values that are sealed, opened or joined. */
+static size_t daemon_other_bytes(const struct options *options, size_t values)
 {
-	/* a buffer that grows is there twice for a moment; values being sealed and opened; the request buffer; keys */
-	return 2 * options->max_staged + 8 * options->store_options.value_bytes + 4u * 1024 * 1024;
+	return 2u * 1024 * 1024 + values * options->store_options.value_bytes;
 }
 
 static void daemon_mount_options(const struct options *options, char *ret_text, size_t bytes)
@@ -84,19 +84,37 @@ static int daemon_signals(struct daemon *daemon)
 	return daemon->stop_fd < 0 ? -errno : 0;
 }
 
-static int daemon_memory(const struct options *options)
+/* A staged buffer that grows is there twice for a moment. */
+static int daemon_arena(size_t staged, size_t other)
+{
+	return secmem_init(2 * staged + other);
+}
+
+/* Unless told how much may be staged: as much as usual, or as fits into the memory that this user may lock. */
+static int daemon_memory(struct options *options)
 {
 	const struct rlimit none = {0, 0};
+	size_t other = daemon_other_bytes(options, 8), least = daemon_other_bytes(options, 3);
+	bool told = options->max_staged != 0;
+	struct rlimit lockable;
 	int r = crypto_init();
 
 	if (r < 0)
 		return r;
 	setrlimit(RLIMIT_CORE, &none);
-	r = secmem_init(daemon_arena_bytes(options));
+	if (!told)
+		options->max_staged = STAGE_BYTES_DEFAULT;
+	r = daemon_arena(options->max_staged, other);
+	if (r == 1 && !told && getrlimit(RLIMIT_MEMLOCK, &lockable) == 0 &&
+	    lockable.rlim_cur >= least + 2 * options->store_options.value_bytes) {
+		secmem_deinit();
+		options->max_staged = (lockable.rlim_cur - least) / 2;
+		r = daemon_arena(options->max_staged, least);
+	}
 	if (r == 1)
 		log_warning("secrets in memory could be swapped out: %zu KiB can't be locked; raise the limit (ulimit "
 			    "-l, LimitMEMLOCK=) or lower -o max_staged",
-			    daemon_arena_bytes(options) / 1024);
+			    (2 * options->max_staged + other) / 1024);
 	return r < 0 ? r : 0;
 }
 

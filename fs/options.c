@@ -3,7 +3,6 @@
  */
 #include "fs/options.h"
 
-#include "fs/stage.h"
 #include "store/log.h"
 
 #include <errno.h>
@@ -24,7 +23,7 @@ static const char options_usage[] =
 	"  -o allow_other       other users may use the mount, as far as the files' modes let them\n"
 	"  -o ro                read-only\n"
 	"  -o max_size=BYTES    longest secret (1M; K and M are understood)\n"
-	"  -o max_staged=BYTES  memory for what is being written at a time (16M)\n"
+	"  -o max_staged=BYTES  memory for what is being written at a time (16M, or what can be locked)\n"
 	"  -o history=N         versions kept of each secret besides the current one (10)\n"
 	"  -h, --help           -V, --version\n"
 	"\n"
@@ -128,7 +127,6 @@ int options_parse(struct options *ret_options, int argc, char **argv)
 		.store_options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT,
 				  .history = STORE_HISTORY_DEFAULT,
 				  .cache_bytes = CACHE_BYTES},
-		.max_staged = STAGE_BYTES_DEFAULT,
 	};
 	int flag;
 

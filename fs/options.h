@@ -18,7 +18,7 @@ struct options {
 	bool read_only;
 	struct key_source key;
 	struct store_options store_options;
-	size_t max_staged; /* bytes */
+	size_t max_staged; /* bytes; 0: not told */
 };
 
 /* options_parse - 0; 1 if all was said (--help, --version); -EINVAL after saying what is wrong. Cuts up the -o strings in argv. */
