@@ -6,6 +6,7 @@
 #include "fs/node.h"
 #include "fs/ops_internal.h"
 #include "fs/status.h"
+#include "fs/writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -141,7 +142,8 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, of
 	int r;
 
 	(void)ino;
-	r = stage_write(ops_context(req)->stage, fi->fh, data, size, (uint64_t)offset, fi->flags & O_APPEND);
+	r = stage_write(ops_context(req)->stage, fi->fh, fuse_req_ctx(req)->pid, data, size, (uint64_t)offset,
+			fi->flags & O_APPEND);
 	if (r < 0)
 		ops_reply_error(req, r);
 	else
@@ -158,7 +160,8 @@ void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	change = change_new(req, change_reply_ok, ino);
 	if (change)
-		stage_flush(ops_context(req)->stage, fi->fh, ops_process(req), change_done, change);
+		stage_flush(ops_context(req)->stage, fi->fh, ops_process(req),
+			    writer_is_killed(fuse_req_ctx(req)->pid), change_done, change);
 }
 
 void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)

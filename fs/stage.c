@@ -17,6 +17,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#define STAGED_WRITERS 8 /* threads remembered for an entry: the latest ones */
+
 struct staged {
 	LIST_ENTRY(staged) link;
 	uint64_t handle;
@@ -27,6 +29,8 @@ struct staged {
 	bool unlinked;    /* it is never to be published */
 	uid_t uid;
 	pid_t process;                       /* who opened it */
+	pid_t writers[STAGED_WRITERS];       /* threads that wrote to it; a ring */
+	unsigned n_writers;
 	struct record_attributes attributes; /* of a fresh one; and times set by hand */
 	unsigned set;                        /* STORE_SET_MTIME, STORE_SET_ATIME: @attributes has them */
 
@@ -253,7 +257,25 @@ static int staged_load(struct stage *stage, struct staged *entry)
 	return 0;
 }
 
-int stage_write(struct stage *stage, uint64_t handle, const void *data, size_t size, uint64_t offset, bool append)
+static void staged_remember_writer(struct staged *entry, pid_t thread)
+{
+	unsigned last = (entry->n_writers + STAGED_WRITERS - 1) % STAGED_WRITERS;
+
+	if (entry->writers[last] != thread)
+		entry->writers[entry->n_writers++ % STAGED_WRITERS] = thread;
+}
+
+static bool staged_was_written_by(const struct staged *entry, pid_t process)
+{
+	for (unsigned i = 0; i < STAGED_WRITERS; i++)
+		if (entry->writers[i] &&
+		    (entry->writers[i] == process || writer_process(entry->writers[i]) == process))
+			return true;
+	return false;
+}
+
+int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *data, size_t size, uint64_t offset,
+		bool append)
 {
 	struct staged *entry = stage_enter(stage, handle);
 	size_t end;
@@ -278,6 +300,7 @@ int stage_write(struct stage *stage, uint64_t handle, const void *data, size_t s
 	if (r == 0 && size) {
 		memcpy(entry->data.data + offset, data, size);
 		entry->written = true;
+		staged_remember_writer(entry, thread);
 	}
 	if (r < 0)
 		entry->failed = r;
@@ -429,7 +452,7 @@ static bool staged_is_pending(const struct staged *entry)
 	return !entry->unlinked && !entry->failed && (entry->fresh || entry->truncated || entry->written || entry->set);
 }
 
-void stage_flush(struct stage *stage, uint64_t handle, pid_t process, stage_done *done, void *context)
+void stage_flush(struct stage *stage, uint64_t handle, pid_t process, bool killed, stage_done *done, void *context)
 {
 	struct staged *entry = stage_enter(stage, handle);
 	bool opener;
@@ -440,11 +463,13 @@ void stage_flush(struct stage *stage, uint64_t handle, pid_t process, stage_done
 		return;
 	}
 	opener = !process || !entry->process || process == entry->process || writer_is_gone(entry->process);
+	if (killed && (opener || staged_was_written_by(entry, process)))
+		entry->failed = -EINTR;
 	if (opener && entry->written && staged_is_pending(entry)) {
 		staged_publish(stage, entry, &entry->name, false, done, context);
 		return;
 	}
-	failed = opener ? entry->failed : 0;
+	failed = !opener ? 0 : entry->failed == -EINTR ? -EIO : entry->failed; /* EINTR from close(2) means "go on" */
 	stage_leave(stage);
 	done(context, failed);
 }
@@ -497,8 +522,9 @@ void stage_release(struct stage *stage, uint64_t handle)
 				  entry->name.name);
 		}
 	} else if (entry->failed) {
-		log_warning("\"%s\": a write to it was refused (%s), so nothing of it is kept; the old value stays",
-			    entry->name.name, strerror(-entry->failed));
+		log_warning("\"%s\": %s, so nothing of it is kept; the old value stays", entry->name.name,
+			    entry->failed == -EINTR ? "who wrote it was killed"
+						    : "a write to it was refused (too large, or no room)");
 	}
 	staged_free(stage, entry);
 	stage_leave(stage);

@@ -9,6 +9,7 @@
  * - at fsync;
  * - when the last descriptor is closed (RELEASE), if that has not happened: also a file that was only created or
  *   truncated.
+ * A process that a signal ends publishes nothing of what it opened or wrote: the old value stays.
  * A new file's name appears when it is first published; before, only the process that made it finds it.
  *
  * One thread (the one that serves requests) calls these; what a commit ends runs on the commit thread. The stage's
@@ -57,9 +58,10 @@ size_t stage_entries(struct stage *stage);
 /* stage_open - a new entry. -ENOENT if the resource is gone, -ENOMEM. */
 int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret_handle);
 
-/* stage_write - @append: to the end, whatever @offset. -EFBIG beyond the longest value, -ENOSPC beyond the stage's
+/* stage_write - by @thread. @append: to the end, whatever @offset. -EFBIG beyond the longest value, -ENOSPC beyond the stage's
  * bound, -EIO if the value it builds upon cannot be read. */
-int stage_write(struct stage *stage, uint64_t handle, const void *data, size_t size, uint64_t offset, bool append);
+int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *data, size_t size, uint64_t offset,
+		bool append);
 
 /* stage_resize - as ftruncate(2). Errors as stage_write. */
 int stage_resize(struct stage *stage, uint64_t handle, uint64_t size);
@@ -67,8 +69,9 @@ int stage_resize(struct stage *stage, uint64_t handle, uint64_t size);
 /* stage_read - up to @size bytes from @offset as the writer sees them; the caller frees. -EIO, -ENOMEM. */
 int stage_read(struct stage *stage, uint64_t handle, uint64_t offset, size_t size, struct secbuf *ret_bytes);
 
-/* stage_flush - one descriptor was closed by @process (0: not known). */
-void stage_flush(struct stage *stage, uint64_t handle, pid_t process, stage_done *done, void *context);
+/* stage_flush - one descriptor was closed by @process (0: not known). @killed: by a signal; if that process opened the
+ * file or wrote to it, nothing of the entry will be published. */
+void stage_flush(struct stage *stage, uint64_t handle, pid_t process, bool killed, stage_done *done, void *context);
 
 /* stage_sync - publish what there is. */
 void stage_sync(struct stage *stage, uint64_t handle, stage_done *done, void *context);

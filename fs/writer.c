@@ -11,26 +11,49 @@
 #include <string.h>
 #include <unistd.h>
 
-pid_t writer_process(pid_t tid)
+/* A file of /proc/TID as text. Its size, or -1. */
+static ssize_t writer_read_proc(pid_t tid, const char *file, char *ret_text, size_t bytes)
 {
-	char path[64], status[512];
-	const char *field;
+	char path[64];
 	ssize_t n;
 	int fd;
 
 	if (tid <= 0)
-		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+		return -1;
+	snprintf(path, sizeof(path), "/proc/%d/%s", tid, file);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return 0;
-	n = read(fd, status, sizeof(status) - 1); /* Tgid is the fourth line */
+		return -1;
+	n = read(fd, ret_text, bytes - 1);
 	close(fd);
-	if (n <= 0)
+	if (n < 0)
+		return -1;
+	ret_text[n] = '\0';
+	return n;
+}
+
+pid_t writer_process(pid_t tid)
+{
+	char status[512]; /* Tgid is the fourth line */
+	const char *field;
+
+	if (writer_read_proc(tid, "status", status, sizeof(status)) < 0)
 		return 0;
-	status[n] = '\0';
 	field = strstr(status, "\nTgid:");
 	return field ? (pid_t)strtol(field + 6, NULL, 10) : 0;
+}
+
+bool writer_is_killed(pid_t tid)
+{
+	char stat[2048];
+	char *field;
+
+	if (writer_read_proc(tid, "stat", stat, sizeof(stat)) < 0)
+		return false;
+	field = strrchr(stat, ')'); /* ends the name, the only field with blanks: the 2nd of 52 */
+	for (int i = 2; field && i < 52; i++)
+		field = strchr(field + 1, ' ');
+	return field && (strtol(field, NULL, 10) & 0x7f) != 0; /* as wait(2) has it: the signal in the low 7 bits */
 }
 
 bool writer_is_gone(pid_t process)
