@@ -30,7 +30,7 @@ struct loop {
 	struct fuse_session *session;
 	struct fuse_buf buffer;
 	size_t buffer_bytes;
-	char *mountpoint; /* NULL if attached, or unmounted */
+	char *mountpoint; /* NULL if attached, or taken from the tree: what is mounted there then is not ours */
 };
 
 /* libfuse's own words, one line each. */
@@ -132,10 +132,11 @@ static void loop_detach(struct loop *loop)
 	char *const arguments[] = {"fusermount3", "-u", "-q", "-z", "--", loop->mountpoint, NULL};
 	pid_t pid;
 
-	if (umount2(loop->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
-		return;
-	if (posix_spawnp(&pid, "fusermount3", NULL, NULL, arguments, (char *const[]){NULL}) == 0)
+	if (umount2(loop->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 &&
+	    posix_spawnp(&pid, "fusermount3", NULL, NULL, arguments, (char *const[]){NULL}) == 0)
 		waitpid(pid, NULL, 0);
+	free(loop->mountpoint);
+	loop->mountpoint = NULL;
 }
 
 static int64_t loop_now_ns(void)
@@ -163,11 +164,10 @@ static bool loop_wait(struct loop *loop, int *stop_fd, int64_t *deadline_ns)
 	poll(polled, 2, timeout_ms);
 	if (polled[1].revents & POLLIN) {
 		*stop_fd = -1;
-		*deadline_ns = loop_now_ns() + LOOP_GRACE_SECONDS * INT64_C(1000000000);
-		if (loop->mountpoint)
-			loop_detach(loop);
-		else
+		if (!loop->mountpoint)
 			return false;
+		*deadline_ns = loop_now_ns() + LOOP_GRACE_SECONDS * INT64_C(1000000000);
+		loop_detach(loop);
 	}
 	return true;
 }
@@ -192,16 +192,16 @@ int loop_run(struct loop *loop, int stop_fd, void (*ready)(void *context), void 
 			if (loop_now_ns() - served_ns < LOOP_SPIN_NS)
 				continue;
 			if (!loop_wait(loop, &stop_fd, &deadline_ns)) {
-				if (loop->mountpoint)
-					log_warning("%s: still in use %d seconds after the signal; what was being "
+				if (deadline_ns)
+					log_warning("still in use %d seconds after the signal to end; what was being "
 						    "written is dropped",
-						    loop->mountpoint, LOOP_GRACE_SECONDS);
+						    LOOP_GRACE_SECONDS);
 				return 0;
 			}
 		} else if (r == 0) {
 			break; /* unmounted */
 		} else if (r != -EINTR) {
-			return loop->mountpoint ? r : 0;
+			return loop->mountpoint ? r : 0; /* an attached client hung up */
 		}
 	}
 	return 0;

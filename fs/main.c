@@ -161,7 +161,8 @@ static int daemon_serve(struct daemon *daemon)
 		r = daemon_mount(daemon);
 	if (r == 0 && chdir("/") == 0)
 		r = loop_run(daemon->loop, daemon->stop_fd, daemon_ready, daemon);
-	/* commits what waits; their answers still need the session */
+	store_stop(daemon->store); /* commits what waits; the answers still need stage and session */
+	stage_free(daemon->context.stage);
 	store_close(daemon->store);
 	loop_free(daemon->loop);
 	secmem_deinit();

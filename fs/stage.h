@@ -48,7 +48,7 @@ struct stage_open {
 /* stage_new - @max_bytes: of all that is staged at a time. NULL without memory. */
 struct stage *stage_new(struct tree *tree, size_t max_bytes);
 
-/* stage_free - drops what was not published. Returns NULL. */
+/* stage_free - drops what was not published, when no commit can end any more (store_stop). NULL is allowed. Returns NULL. */
 struct stage *stage_free(struct stage *stage);
 
 /* stage_bytes, stage_entries - how much is staged at the moment. */

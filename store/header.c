@@ -110,8 +110,10 @@ static int header_slot_keys(const struct header *header, unsigned number, const 
 	else
 		r = crypto_passphrase_key(ret_keys->kek, key->bytes, key->size, slot + SLOT_SALT,
 					  bytes_get32(slot + SLOT_PASSES), bytes_get32(slot + SLOT_MEMORY_KIB));
-	if (r == -EINVAL)
+	if (r == -EINVAL) {
+		r = -EBADMSG;
 		log_error("key slot %u asks for Argon2id parameters out of bounds: the header was changed", number);
+	}
 	if (r == -ENOMEM)
 		log_error("key slot %u needs %u KiB of memory for Argon2id", number,
 			  bytes_get32(slot + SLOT_MEMORY_KIB));

@@ -66,11 +66,17 @@ static struct store *store_new(const char *path, const struct store_options *opt
 	return store;
 }
 
+void store_stop(struct store *store)
+{
+	if (store)
+		commit_stop(store);
+}
+
 struct store *store_close(struct store *store)
 {
 	if (!store)
 		return NULL;
-	commit_stop(store);
+	store_stop(store);
 	store->engine = engine_close(store->engine);
 	index_deinit(&store->index);
 	store->keys = secmem_free(store->keys);
@@ -225,13 +231,13 @@ int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid)
 	uint32_t random;
 	int r;
 
-	r = store_check_folder(path);
-	if (r < 0)
-		return r;
 	if (access(path, F_OK) == 0) {
 		log_error("%s: there is a file already; nothing was changed", path);
 		return -EEXIST;
 	}
+	r = store_check_folder(path);
+	if (r < 0)
+		return r;
 	crypto_random(&random, sizeof(random));
 	if (snprintf(temporary, sizeof(temporary), "%s.new-%08x", path, random) >= (int)sizeof(temporary)) {
 		log_error("%s: the path is too long", path);

@@ -56,7 +56,11 @@ int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid);
  * -EBADMSG (changed without the key), -EPERM (folder as above). */
 int store_open(const char *path, const struct key *key, const struct store_options *options, struct store **ret_store);
 
-/* store_close - commit what waits, then close. NULL is allowed. Returns NULL. */
+/* store_stop - commit what waits, answer it, and end the commit thread: after it nothing may be submitted.
+ * NULL is allowed. */
+void store_stop(struct store *store);
+
+/* store_close - store_stop, then close. NULL is allowed. Returns NULL. */
 struct store *store_close(struct store *store);
 
 const struct store_options *store_get_options(const struct store *store);
@@ -114,7 +118,7 @@ struct store_op {
 	struct name name;
 	struct name to;         /* STORE_RENAME */
 	bool exclusive;         /* -EEXIST if @name (STORE_RENAME: @to) is there already */
-	uint64_t only_created;  /* unless 0: only if record.created is this, otherwise do nothing and succeed: a
+	uint64_t only_created;  /* STORE_PUT, STORE_APPEND, unless 0: only if record.created is this, otherwise do nothing and succeed: a
 				 * resource that was removed is not brought back by somebody who still has it open */
 	struct secbuf value;    /* STORE_PUT, STORE_APPEND; freed with the transaction */
 	uid_t writer;           /* kept with the value */
