@@ -150,6 +150,7 @@ int batch_write(struct batch *batch, struct batch_state *state, const uint8_t *v
 	struct batch_value v = {.id = state->id, .node = state->node, .generation = ++batch->manifest.generation};
 	const struct seal *seal = &batch->store->seal;
 	struct seal_value_info info = {.size = (uint32_t)size, .uid = writer, .mtime = *mtime};
+	enum record_inode inode;
 	int r;
 
 	v.version = calloc(1, sizeof(*v.version));
@@ -169,10 +170,9 @@ int batch_write(struct batch *batch, struct batch_state *state, const uint8_t *v
 	state->record.generation = v.generation;
 	state->record.size = (uint32_t)size;
 	seal_value_hash(seal, value, size, state->record.value_hash);
-	state->record.inodes[RECORD_SELF].mtime = *mtime;
-	state->record.inodes[RECORD_SELF].ctime = batch->now;
-	if (state->record.name.kind == NAME_MESH) /* the value is mesh.yaml */
-		state->record.inodes[RECORD_MESH_YAML].mtime = state->record.inodes[RECORD_MESH_YAML].ctime = *mtime;
+	inode = state->record.name.kind == NAME_MESH ? RECORD_MESH_YAML : RECORD_SELF; /* the file with the value */
+	state->record.inodes[inode].mtime = *mtime;
+	state->record.inodes[inode].ctime = batch->now;
 	return 0;
 }
 

@@ -42,9 +42,9 @@ static void *commit_thread(void *context)
 		size_t count;
 
 		pthread_mutex_lock(&store->lock);
-		while (!store->first && !store->n_prune && !store->stopping)
+		while (!store->first && !store->prune_now && !store->stopping)
 			pthread_cond_wait(&store->wake, &store->lock);
-		if (!store->first && !store->n_prune) {
+		if (!store->first && !store->prune_now) {
 			pthread_mutex_unlock(&store->lock);
 			return NULL;
 		}
@@ -100,6 +100,7 @@ void commit_prune_later(struct store *store, const struct resource *resource)
 			store->prune_capacity = capacity;
 		}
 		store->prune[store->n_prune++] = resource->node;
+		store->prune_now = true;
 		pthread_cond_signal(&store->wake);
 		return;
 	}

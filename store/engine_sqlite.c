@@ -287,9 +287,18 @@ int engine_scan(struct engine *engine, engine_visit *visit, void *context)
 
 	pthread_mutex_lock(&engine->lock);
 	r = engine_prepare(engine, "SELECT key,data FROM row ORDER BY key", &scan);
-	while (r == 0 && (step = sqlite3_step(scan)) == SQLITE_ROW)
+	while (r == 0 && (step = sqlite3_step(scan)) == SQLITE_ROW) {
+		/* a text with the bytes of a blob is another key to SQLite, and would be the same to the visitor */
+		if (sqlite3_column_type(scan, 0) != SQLITE_BLOB || sqlite3_column_type(scan, 1) != SQLITE_BLOB) {
+			log_error("%s: there is a row that is not ours: the store was changed without the key and is "
+				  "refused",
+				  engine->path);
+			r = -EBADMSG;
+			break;
+		}
 		r = visit(context, sqlite3_column_blob(scan, 0), (size_t)sqlite3_column_bytes(scan, 0),
 			  sqlite3_column_blob(scan, 1), (size_t)sqlite3_column_bytes(scan, 1));
+	}
 	if (r == 0 && step != SQLITE_DONE)
 		r = engine_error(engine, "reading the rows");
 	sqlite3_finalize(scan);

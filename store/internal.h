@@ -29,6 +29,7 @@ struct store {
 	struct seal_manifest manifest;
 	uint64_t *prune; /* nodes that have versions to be removed with the next commit; owned array */
 	size_t n_prune, prune_capacity;
+	bool prune_now; /* the commit thread is to see to them without being asked for anything else */
 
 	/* the queue; under the lock as well */
 	pthread_cond_t wake;

@@ -3,6 +3,7 @@
  */
 #include "store/key.h"
 
+#include "store/folder.h"
 #include "store/log.h"
 #include "store/secmem.h"
 
@@ -136,9 +137,15 @@ static int key_make_file(const char *path, struct key **ret_key)
 	if (write(fd, key->bytes, CRYPTO_KEY_BYTES) != CRYPTO_KEY_BYTES || fsync(fd) < 0) {
 		r = -errno;
 		log_error("%s: cannot write the key file: %s", path, strerror(-r));
-		unlink(path);
 	}
 	close(fd);
+	if (r == 0) {
+		r = folder_sync(path);
+		if (r < 0)
+			log_error("%s: cannot sync the folder of the key file: %s", path, strerror(-r));
+	}
+	if (r < 0)
+		unlink(path);
 	if (r < 0)
 		return r;
 	*ret_key = key;

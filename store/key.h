@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KEY_PASSPHRASE_BYTES 1024 /* longest passphrase */
+#define KEY_PASSPHRASE_BYTES 1024 /* a passphrase is shorter than this, its newline included */
 
 enum key_kind {
 	KEY_FILE = 1,       /* @bytes are 32 random bytes: the key itself */

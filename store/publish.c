@@ -358,13 +358,41 @@ static int publish_run(struct batch *batch, struct store_txn *txn)
 	return r;
 }
 
+/* Each transaction as a batch of its own, in order. */
+static void publish_one_by_one(struct store *store, struct store_txn *first, int *results)
+{
+	size_t i = 0;
+
+	for (struct store_txn *txn = first; txn; txn = txn->next, i++) {
+		struct batch batch;
+
+		batch_init(&batch, store);
+		results[i] = publish_run(&batch, txn);
+		if (results[i] == 0)
+			results[i] = publish_commit(&batch, NULL, 0);
+		batch_deinit(&batch);
+	}
+}
+
+/* What could not be removed is tried again with the next commit; nobody is woken for it, as it may fail for long. */
+static void publish_keep_prune(struct store *store, uint64_t *nodes, size_t n_nodes)
+{
+	pthread_mutex_lock(&store->lock);
+	if (!store->n_prune) {
+		free(store->prune);
+		store->prune = nodes;
+		store->n_prune = store->prune_capacity = n_nodes;
+		nodes = NULL; /* transferred */
+	}
+	pthread_mutex_unlock(&store->lock);
+	free(nodes);
+}
+
 void batch_run(struct store *store, struct store_txn *first, int *results)
 {
+	size_t n_prune, i = 0, good = 0, last_good = 0;
 	struct batch batch;
 	uint64_t *prune;
-	size_t n_prune;
-	size_t good = 0;
-	size_t i = 0;
 	int r;
 
 	pthread_mutex_lock(&store->lock);
@@ -372,29 +400,26 @@ void batch_run(struct store *store, struct store_txn *first, int *results)
 	n_prune = store->n_prune;
 	store->prune = NULL;
 	store->n_prune = store->prune_capacity = 0;
+	store->prune_now = false;
 	pthread_mutex_unlock(&store->lock);
 
 	batch_init(&batch, store);
 	for (struct store_txn *txn = first; txn; txn = txn->next, i++) {
 		results[i] = publish_run(&batch, txn);
-		good += results[i] == 0;
+		if (results[i] == 0) {
+			good++;
+			last_good = i;
+		}
 	}
 	r = publish_commit(&batch, prune, n_prune);
 	batch_deinit(&batch);
-	free(prune);
-	if (r == 0)
+	if (r == 0) {
+		free(prune);
 		return;
-	i = 0;
-	for (struct store_txn *txn = first; txn; txn = txn->next, i++) {
-		if (results[i] < 0)
-			continue;
-		if (good > 1) {
-			batch_init(&batch, store);
-			r = publish_run(&batch, txn);
-			if (r == 0)
-				r = publish_commit(&batch, NULL, 0);
-			batch_deinit(&batch);
-		}
-		results[i] = r;
 	}
+	publish_keep_prune(store, prune, n_prune);
+	if (good > 1)
+		publish_one_by_one(store, first, results);
+	else if (good == 1)
+		results[last_good] = r;
 }

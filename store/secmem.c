@@ -201,9 +201,11 @@ int secbuf_resize(struct secbuf *buffer, size_t size)
 
 int secbuf_write(struct secbuf *buffer, size_t offset, const void *source, size_t bytes)
 {
-	size_t end = offset + bytes;
+	size_t end;
 	int r;
 
+	if (__builtin_add_overflow(offset, bytes, &end))
+		return -ENOMEM;
 	if (end > buffer->size) {
 		r = secbuf_resize(buffer, end);
 		if (r < 0)

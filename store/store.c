@@ -3,6 +3,7 @@
  */
 #include "store/store.h"
 
+#include "store/folder.h"
 #include "store/internal.h"
 #include "store/load.h"
 #include "store/log.h"
@@ -11,41 +12,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-/* Whoever can write to the folder can put another file in the store's place: only its owner (or root) may. */
-static int store_check_folder(const char *path)
-{
-	char copy[PATH_MAX];
-	const char *folder;
-	struct stat st;
-	int r;
-
-	if (snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy))
-		return -ENAMETOOLONG;
-	folder = dirname(copy);
-	if (stat(folder, &st) < 0) {
-		r = -errno;
-		log_error("%s: the folder of the store: %s", folder, strerror(-r));
-		return r;
-	}
-	if (st.st_uid != geteuid() && st.st_uid != 0) {
-		log_error("%s: the folder of the store belongs to user %u: use one that is yours", folder, st.st_uid);
-		return -EPERM;
-	}
-	if (st.st_mode & S_IWOTH) {
-		log_error("%s: everybody may write to the folder of the store: use one that is yours alone (chmod o-w)",
-			  folder);
-		return -EPERM;
-	}
-	return 0;
-}
 
 static struct store *store_new(const char *path, const struct store_options *options)
 {
@@ -123,7 +94,7 @@ int store_open(const char *path, const struct key *key, const struct store_optio
 	struct header header;
 	int r;
 
-	r = store_check_folder(path);
+	r = folder_check(path);
 	if (r < 0)
 		return r;
 	store = store_new(path, options);
@@ -212,19 +183,6 @@ static int store_create_at(const char *path, const struct key *key, uid_t uid, g
 	return r;
 }
 
-static int store_sync_folder(const char *path)
-{
-	char copy[PATH_MAX];
-	int fd, r;
-
-	snprintf(copy, sizeof(copy), "%s", path);
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
-	if (fd >= 0)
-		close(fd);
-	return r;
-}
-
 int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid)
 {
 	char temporary[PATH_MAX];
@@ -235,7 +193,7 @@ int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid)
 		log_error("%s: there is a file already; nothing was changed", path);
 		return -EEXIST;
 	}
-	r = store_check_folder(path);
+	r = folder_check(path);
 	if (r < 0)
 		return r;
 	crypto_random(&random, sizeof(random));
@@ -247,7 +205,7 @@ int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid)
 	if (r == 0) {
 		r = renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) < 0 ? -errno : 0;
 		if (r == 0)
-			r = store_sync_folder(path);
+			r = folder_sync(path);
 		if (r < 0)
 			log_error("%s: cannot make the store: %s", path, strerror(-r));
 	}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * folder: looks at, and syncs, the folder of a path.
+ */
+#include "store/folder.h"
+
+#include "store/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* dirname(3) writes into what it is given. */
+static int folder_of(const char *path, char ret_folder[static PATH_MAX])
+{
+	char copy[PATH_MAX];
+
+	if (snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy)) {
+		log_error("%s: the path is too long", path);
+		return -ENAMETOOLONG;
+	}
+	strcpy(ret_folder, dirname(copy));
+	return 0;
+}
+
+int folder_check(const char *path)
+{
+	char folder[PATH_MAX];
+	struct stat st;
+	int r;
+
+	r = folder_of(path, folder);
+	if (r < 0)
+		return r;
+	if (stat(folder, &st) < 0) {
+		r = -errno;
+		log_error("%s: the folder of the store: %s", folder, strerror(-r));
+		return r;
+	}
+	if (st.st_uid != geteuid() && st.st_uid != 0) {
+		log_error("%s: the folder of the store belongs to user %u: use one that is yours", folder, st.st_uid);
+		return -EPERM;
+	}
+	if (st.st_mode & S_IWOTH) {
+		log_error("%s: everybody may write to the folder of the store: use one that is yours alone (chmod o-w)",
+			  folder);
+		return -EPERM;
+	}
+	return 0;
+}
+
+int folder_sync(const char *path)
+{
+	char folder[PATH_MAX];
+	int fd, r;
+
+	r = folder_of(path, folder);
+	if (r < 0)
+		return r;
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+	if (fd >= 0)
+		close(fd);
+	return r;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * folder: the folder that a store or a key lies in.
+ */
+#ifndef STORE_FOLDER_H
+#define STORE_FOLDER_H
+
+/* folder_check - may @path lie where it is? Whoever can write to its folder can put another file in its place, so the
+ * folder has to belong to this user or root, and not be writable for everybody. 0, -EPERM, -errno (logged). */
+int folder_check(const char *path);
+
+/* folder_sync - have the name @path on disk. Blocks. 0 or -errno. */
+int folder_sync(const char *path);
+
+#endif

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""hush: what the mount tests share. A store and a mount in a folder of their own, and named checks as TAP.
+
+    with hush.Mount() as m:
+        check("echo and cat", lambda: ...)
+    hush.done()
+
+A test touches only what it made: its folder under mktemp, its daemon (by pid), its mount.
+"""
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+BUILD = os.environ.get("HUSH_BUILD") or os.path.join(os.path.dirname(__file__), "..", "..", "build", "plain")
+SAN = os.environ.get("HUSH_SAN") == "1"
+HUSHFS = os.path.join(BUILD, "hushfs")
+HUSHCTL = os.path.join(BUILD, "hushctl")
+
+_results = [0, 0]
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def check(name, condition):
+    """One named check: a bool, or a callable that returns one. An exception fails it and is shown."""
+    try:
+        ok = condition() if callable(condition) else condition
+    except Exception as error:  # a check that can't be made has failed; the next ones still run
+        figures(f"{name}: {type(error).__name__}: {error}")
+        ok = False
+    _results[0 if ok else 1] += 1
+    print(f"{'ok' if ok else 'not ok'} {sum(_results)} - {name}", flush=True)
+    return bool(ok)
+
+
+def figures(text):
+    """A line with numbers, shown by the runner."""
+    print(f"# {text}", flush=True)
+
+
+def done():
+    """The plan, at the end, and the exit status."""
+    print(f"1..{sum(_results)}")
+    sys.exit(1 if _results[1] else 0)
+
+
+def errno_of(call, *arguments, **named):
+    """The errno with which a call fails, 0 if it doesn't."""
+    try:
+        call(*arguments, **named)
+    except OSError as error:
+        return error.errno
+    return 0
+
+
+def shell(command, **environment):
+    """A command line as a user types it: (exit status, stdout, stderr)."""
+    result = subprocess.run(["bash", "-c", command], capture_output=True, env={**os.environ, **environment})
+    return result.returncode, result.stdout.decode(errors="replace"), result.stderr.decode(errors="replace")
+
+
+def is_mounted(path):
+    path = os.path.realpath(os.path.dirname(path)) + "/" + os.path.basename(path)
+    with open("/proc/self/mountinfo") as mounts:
+        return any(line.split()[4] == path for line in mounts)
+
+
+def wait_for(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.005)
+    return False
+
+
+class Mount:
+    """A fresh store, its key file, and a daemon in front (so that its pid is ours to kill)."""
+
+    def __init__(self, options="", start=True, folder=None):
+        self.folder = folder or tempfile.mkdtemp(prefix="hushfs-test-")
+        self.owns_folder = folder is None
+        self.store = os.path.join(self.folder, "store.db")
+        self.key = os.path.join(self.folder, "key")
+        self.path = os.path.join(self.folder, "mnt")
+        self.log = os.path.join(self.folder, "log")
+        self.options = options
+        self.daemon = None
+        os.makedirs(self.path, exist_ok=True)
+        if not os.path.exists(self.store):
+            subprocess.run([HUSHCTL, "init", "--key-file", self.key, self.store], check=True)
+        if start:
+            self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    @property
+    def secrets(self):
+        return os.path.join(self.path, "meshes", "default", "secrets")
+
+    @property
+    def globals(self):
+        return os.path.join(self.path, "global")
+
+    def secret(self, name):
+        return os.path.join(self.secrets, name)
+
+    def start(self):
+        options = f"key_file={self.key}" + ("," + self.options if self.options else "")
+        with open(self.log, "ab") as log:
+            self.daemon = subprocess.Popen([HUSHFS, "-f", "-o", options, self.store, self.path], stderr=log,
+                                           stdin=subprocess.DEVNULL, stdout=log)
+        if not wait_for(lambda: self.daemon.poll() is not None or is_mounted(self.path), 20):
+            raise RuntimeError("the daemon does not come up")
+        if self.daemon.poll() is not None:
+            raise RuntimeError("the daemon ended: " + self.log_text()[-500:])
+        os.stat(os.path.join(self.path, "meshes"))
+
+    def log_text(self):
+        with open(self.log, errors="replace") as log:
+            return log.read()
+
+    def unmount(self):
+        """As a user does it; returns the daemon's exit status."""
+        subprocess.run(["fusermount3", "-u", self.path], check=True)
+        status = self.daemon.wait(20)
+        self.daemon = None
+        return status
+
+    def remount(self):
+        self.unmount()
+        self.start()
+
+    def kill(self, number=signal.SIGKILL):
+        """Kill the daemon, and clear away the dead mount."""
+        self.daemon.send_signal(number)
+        status = self.daemon.wait(30)
+        self.daemon = None
+        if is_mounted(self.path):
+            _libc.umount2(self.path.encode(), 2)  # MNT_DETACH
+        return status
+
+    def close(self):
+        if self.daemon:
+            if self.daemon.poll() is None and is_mounted(self.path):
+                _libc.umount2(self.path.encode(), 2)
+                try:
+                    self.daemon.wait(20)
+                except subprocess.TimeoutExpired:
+                    self.daemon.kill()
+            self.daemon.wait(20)
+            self.daemon = None
+        if is_mounted(self.path):
+            _libc.umount2(self.path.encode(), 2)
+        if self.owns_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def write(path, data, flags=0, mode=0o600):
+    """open, truncate, write, close; errors of close are raised."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | flags, mode)
+    try:
+        data = data.encode() if isinstance(data, str) else data
+        while data:
+            data = data[os.write(fd, data):]
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_crypto: the primitives do what their header says, and refuse what is not as it was sealed.
+ */
+#include "tests/unit/cmocka_all.h"
+#include "tests/unit/scratch.h"
+
+#include "store/crypto.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static const uint8_t key[CRYPTO_KEY_BYTES] = "an example key, thirty-two bytes";
+static const uint8_t other_key[CRYPTO_KEY_BYTES] = "an other key, of thirty-two byte";
+static const uint8_t nonce_key[CRYPTO_KEY_BYTES] = "nonces are hedged with this key.";
+
+static void test_seal_opens(void **state)
+{
+	static const size_t sizes[] = {0, 1, 16, 255, 4096, 100001};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		uint8_t *plain = malloc(sizes[i] + 1), *opened = malloc(sizes[i] + 1);
+		uint8_t *sealed = malloc(sizes[i] + CRYPTO_SEAL_OVERHEAD);
+
+		scratch_fill(plain, sizes[i], i);
+		crypto_seal(sealed, key, nonce_key, "ad", 2, plain, sizes[i]);
+		assert_int_equal(crypto_open(opened, key, "ad", 2, sealed, sizes[i] + CRYPTO_SEAL_OVERHEAD), 0);
+		assert_memory_equal(plain, opened, sizes[i]);
+		free(plain);
+		free(opened);
+		free(sealed);
+	}
+}
+
+static void test_every_bit_counts(void **state)
+{
+	uint8_t sealed[100 + CRYPTO_SEAL_OVERHEAD], plain[100], ad[20];
+	static const uint8_t zeros[100];
+
+	(void)state;
+	scratch_fill(plain, sizeof(plain), 1);
+	scratch_fill(ad, sizeof(ad), 2);
+	crypto_seal(sealed, key, nonce_key, ad, sizeof(ad), plain, sizeof(plain));
+	for (size_t bit = 0; bit < sizeof(sealed) * 8; bit++) {
+		sealed[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		memset(plain, 1, sizeof(plain));
+		assert_int_equal(crypto_open(plain, key, ad, sizeof(ad), sealed, sizeof(sealed)), -EBADMSG);
+		assert_memory_equal(plain, zeros, sizeof(plain));
+		sealed[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	for (size_t bit = 0; bit < sizeof(ad) * 8; bit++) {
+		ad[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		assert_int_equal(crypto_open(plain, key, ad, sizeof(ad), sealed, sizeof(sealed)), -EBADMSG);
+		ad[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	assert_int_equal(crypto_open(plain, other_key, ad, sizeof(ad), sealed, sizeof(sealed)), -EBADMSG);
+	assert_int_equal(crypto_open(plain, key, ad, sizeof(ad) - 1, sealed, sizeof(sealed)), -EBADMSG);
+	assert_int_equal(crypto_open(plain, key, ad, sizeof(ad), sealed, sizeof(sealed) - 1), -EBADMSG);
+	assert_int_equal(crypto_open(plain, key, ad, sizeof(ad), sealed, sizeof(sealed)), 0);
+}
+
+static void test_short_is_refused(void **state)
+{
+	uint8_t sealed[CRYPTO_SEAL_OVERHEAD] = {0}, plain[1];
+
+	(void)state;
+	for (size_t size = 0; size <= sizeof(sealed); size++)
+		assert_int_equal(crypto_open(plain, key, NULL, 0, sealed, size), -EBADMSG);
+}
+
+static void test_nonces_differ(void **state)
+{
+	enum { N = 1000 };
+	static uint8_t sealed[N][1 + CRYPTO_SEAL_OVERHEAD];
+
+	(void)state;
+	for (int i = 0; i < N; i++)
+		crypto_seal(sealed[i], key, nonce_key, NULL, 0, "x", 1);
+	for (int i = 0; i < N; i++)
+		for (int j = 0; j < i; j++)
+			assert_memory_not_equal(sealed[i], sealed[j], CRYPTO_NONCE_BYTES);
+}
+
+static void test_subkeys_differ(void **state)
+{
+	uint8_t a[CRYPTO_KEY_BYTES], b[CRYPTO_KEY_BYTES];
+
+	(void)state;
+	crypto_subkey(a, key, 1, "hushroot");
+	crypto_subkey(b, key, 1, "hushroot");
+	assert_memory_equal(a, b, sizeof(a));
+	crypto_subkey(b, key, 2, "hushroot");
+	assert_memory_not_equal(a, b, sizeof(a));
+	crypto_subkey(b, key, 1, "hushslot");
+	assert_memory_not_equal(a, b, sizeof(a));
+	crypto_subkey(b, other_key, 1, "hushroot");
+	assert_memory_not_equal(a, b, sizeof(a));
+}
+
+/* Parts are concatenated and nothing else. */
+static void test_keyed_hash_of_parts(void **state)
+{
+	const struct iovec whole[] = {{(void *)"abcdef", 6}};
+	const struct iovec parts[] = {{(void *)"ab", 2}, {(void *)"", 0}, {(void *)"cdef", 4}};
+	uint8_t a[64], b[64];
+
+	(void)state;
+	for (size_t bytes = 16; bytes <= 64; bytes += 16) {
+		crypto_keyed_hash(a, bytes, key, whole, 1);
+		crypto_keyed_hash(b, bytes, key, parts, 3);
+		assert_memory_equal(a, b, bytes);
+		crypto_keyed_hash(b, bytes, other_key, parts, 3);
+		assert_memory_not_equal(a, b, bytes);
+		crypto_keyed_hash(b, bytes, key, parts, 2);
+		assert_memory_not_equal(a, b, bytes);
+	}
+}
+
+static void test_set_is_order_free(void **state)
+{
+	uint8_t hashes[20][CRYPTO_HASH_BYTES], a[CRYPTO_HASH_BYTES] = {0}, b[CRYPTO_HASH_BYTES] = {0};
+	static const uint8_t empty[CRYPTO_HASH_BYTES];
+
+	(void)state;
+	scratch_fill(hashes, sizeof(hashes), 3);
+	memset(hashes[0], 0xff, sizeof(hashes[0])); /* so that a carry runs out at the top */
+	for (int i = 0; i < 20; i++)
+		crypto_set_add(a, hashes[i]);
+	for (int i = 20; i-- > 0;)
+		crypto_set_add(b, hashes[i]);
+	assert_memory_equal(a, b, sizeof(a));
+	crypto_set_add(b, hashes[5]); /* a multiset: twice is not once */
+	assert_memory_not_equal(a, b, sizeof(a));
+	crypto_set_remove(b, hashes[5]);
+	assert_memory_equal(a, b, sizeof(a));
+	for (int i = 0; i < 20; i++)
+		crypto_set_remove(a, hashes[(i * 7) % 20]);
+	assert_memory_equal(a, empty, sizeof(a));
+}
+
+static void test_equal(void **state)
+{
+	(void)state;
+	assert_true(crypto_equal("abc", "abd", 2));
+	assert_false(crypto_equal("abc", "abd", 3));
+	assert_true(crypto_equal("a", "b", 0));
+}
+
+static void test_passphrase_key(void **state)
+{
+	static const uint8_t salt[CRYPTO_SALT_BYTES] = "0123456789abcde", salt2[CRYPTO_SALT_BYTES] = "x";
+	uint8_t a[CRYPTO_KEY_BYTES], b[CRYPTO_KEY_BYTES];
+
+	(void)state;
+	assert_int_equal(crypto_passphrase_key(a, "pass", 4, salt, 1, 8), 0);
+	assert_int_equal(crypto_passphrase_key(b, "pass", 4, salt, 1, 8), 0);
+	assert_memory_equal(a, b, sizeof(a));
+	assert_int_equal(crypto_passphrase_key(b, "pasS", 4, salt, 1, 8), 0);
+	assert_memory_not_equal(a, b, sizeof(a));
+	assert_int_equal(crypto_passphrase_key(b, "pass", 4, salt2, 1, 8), 0);
+	assert_memory_not_equal(a, b, sizeof(a));
+	assert_int_equal(crypto_passphrase_key(b, "pass", 4, salt, 2, 8), 0);
+	assert_memory_not_equal(a, b, sizeof(a));
+	assert_int_equal(crypto_passphrase_key(b, "pass", 4, salt, 1, 16), 0);
+	assert_memory_not_equal(a, b, sizeof(a));
+}
+
+/* Argon2id touches all the memory that it takes: a peak that has not grown shows that none was taken. */
+static void test_passphrase_bounds(void **state)
+{
+	static const uint32_t bad[][2] = {
+		{0, 8},
+		{CRYPTO_ARGON2_PASSES_MAX + 1, 8},
+		{UINT32_MAX, 8},
+		{1, 0},
+		{1, 7},
+		{1, CRYPTO_ARGON2_KIB_MAX + 1},
+		{1, 4u * 1024 * 1024},
+		{1, UINT32_MAX},
+		{0, 0},
+		{UINT32_MAX, UINT32_MAX},
+	};
+	static const uint8_t salt[CRYPTO_SALT_BYTES];
+	uint8_t out[CRYPTO_KEY_BYTES];
+	struct rusage before, after;
+
+	(void)state;
+	getrusage(RUSAGE_SELF, &before);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(crypto_passphrase_key(out, "p", 1, salt, bad[i][0], bad[i][1]), -EINVAL);
+	getrusage(RUSAGE_SELF, &after);
+	assert_true(after.ru_maxrss - before.ru_maxrss < 1024);
+}
+
+static void test_random_is_not_constant(void **state)
+{
+	uint8_t a[32] = {0}, b[32] = {0};
+
+	(void)state;
+	crypto_random(a, sizeof(a));
+	crypto_random(b, sizeof(b));
+	assert_memory_not_equal(a, b, sizeof(a));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_seal_opens),
+		cmocka_unit_test(test_every_bit_counts),
+		cmocka_unit_test(test_short_is_refused),
+		cmocka_unit_test(test_nonces_differ),
+		cmocka_unit_test(test_subkeys_differ),
+		cmocka_unit_test(test_keyed_hash_of_parts),
+		cmocka_unit_test(test_set_is_order_free),
+		cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_passphrase_key),
+		cmocka_unit_test(test_passphrase_bounds),
+		cmocka_unit_test(test_random_is_not_constant),
+	};
+
+	return cmocka_run_group_tests(tests, scratch_group_setup, scratch_group_teardown);
+}

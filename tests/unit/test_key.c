@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_key: key files and passphrase files: what is taken, what is refused, what is made.
+ */
+#include "tests/unit/cmocka_all.h"
+#include "tests/unit/scratch.h"
+
+#include "store/key.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KEY_AUTO __attribute__((cleanup(key_freep))) struct key
+
+static int read_key_file(const char *path, struct key **ret_key)
+{
+	return key_read(&(struct key_source){.key_file = path}, ret_key);
+}
+
+static int read_passphrase_file(const char *path, struct key **ret_key)
+{
+	return key_read(&(struct key_source){.passphrase_file = path}, ret_key);
+}
+
+static void test_key_file(void **state)
+{
+	const char *path = scratch_path(*state, "key");
+	uint8_t bytes[32];
+	KEY_AUTO *key = NULL;
+
+	scratch_fill(bytes, sizeof(bytes), 7);
+	bytes[31] = '\n'; /* a key is bytes, not text: nothing is dropped */
+	bytes[0] = 0;
+	scratch_write(path, bytes, sizeof(bytes), 0600);
+	assert_int_equal(read_key_file(path, &key), 0);
+	assert_int_equal(key->kind, KEY_FILE);
+	assert_int_equal(key->size, 32);
+	assert_memory_equal(key->bytes, bytes, 32);
+}
+
+static void test_key_file_sizes(void **state)
+{
+	static const size_t sizes[] = {0, 1, 31, 33, 64, 1023, 1024, 1025, 5000};
+	const char *path = scratch_path(*state, "key");
+	uint8_t bytes[5000] = {0};
+	struct key *key = NULL;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		scratch_write(path, bytes, sizes[i], 0600);
+		assert_int_equal(read_key_file(path, &key), -EINVAL);
+		assert_null(key);
+	}
+}
+
+static void test_modes(void **state)
+{
+	static const mode_t bad[] = {0604, 0640, 0644, 0660, 0666, 0602, 0620, 0601, 0610, 0777};
+	static const mode_t good[] = {0600, 0400, 0700};
+	const char *path = scratch_path(*state, "key");
+	uint8_t bytes[32] = {1};
+	struct key *key = NULL;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		scratch_write(path, bytes, sizeof(bytes), bad[i]);
+		assert_int_equal(read_key_file(path, &key), -EPERM);
+		assert_int_equal(read_passphrase_file(path, &key), -EPERM);
+		assert_null(key);
+	}
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		scratch_write(path, bytes, sizeof(bytes), good[i]);
+		assert_int_equal(read_key_file(path, &key), 0);
+		key = key_free(key);
+	}
+}
+
+static void test_errors_of_the_file(void **state)
+{
+	struct scratch *scratch = *state;
+	struct key *key = NULL;
+
+	assert_int_equal(read_key_file(scratch_path(scratch, "absent"), &key), -ENOENT);
+	assert_int_equal(read_key_file(scratch_path(scratch, "absent/key"), &key), -ENOENT);
+	assert_int_equal(read_key_file(scratch->folder, &key), -EISDIR);
+	assert_int_equal(read_passphrase_file(scratch_path(scratch, "absent"), &key), -ENOENT);
+	assert_null(key);
+}
+
+/* A pipe, as the shell's <(...) makes one: bytes come in pieces, and there is no mode to check. */
+static void test_key_from_a_pipe(void **state)
+{
+	uint8_t bytes[32];
+	char path[64];
+	KEY_AUTO *key = NULL;
+	int fds[2];
+	pid_t pid;
+
+	(void)state;
+	scratch_fill(bytes, sizeof(bytes), 8);
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(fds[0]);
+		if (write(fds[1], bytes, 10) != 10 || usleep(20000) || write(fds[1], bytes + 10, 22) != 22)
+			_exit(1);
+		_exit(0);
+	}
+	close(fds[1]);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[0]);
+	assert_int_equal(read_key_file(path, &key), 0);
+	assert_memory_equal(key->bytes, bytes, 32);
+	close(fds[0]);
+	waitpid(pid, NULL, 0);
+}
+
+static void test_passphrase_file(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *passphrase;
+	} cases[] = {
+		{"secret", "secret"},     {"secret\n", "secret"}, {"secret\n\n", "secret\n"},
+		{"two words ", "two words "}, {" \n", " "},        {"a\nb\n", "a\nb"},
+		{"tr\xc3\xa4umen\n", "tr\xc3\xa4umen"},
+	};
+	const char *path = scratch_path(*state, "pass");
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		KEY_AUTO *key = NULL;
+
+		scratch_write(path, cases[i].text, strlen(cases[i].text), 0600);
+		assert_int_equal(read_passphrase_file(path, &key), 0);
+		assert_int_equal(key->kind, KEY_PASSPHRASE);
+		assert_int_equal(key->size, strlen(cases[i].passphrase));
+		assert_memory_equal(key->bytes, cases[i].passphrase, key->size);
+	}
+}
+
+static void test_passphrase_sizes(void **state)
+{
+	const char *path = scratch_path(*state, "pass");
+	struct key *key = NULL;
+	char text[3000];
+
+	memset(text, 'p', sizeof(text));
+	scratch_write(path, "", 0, 0600);
+	assert_int_equal(read_passphrase_file(path, &key), -EINVAL);
+	scratch_write(path, "\n", 1, 0600);
+	assert_int_equal(read_passphrase_file(path, &key), -EINVAL);
+	scratch_write(path, text, KEY_PASSPHRASE_BYTES + 1, 0600);
+	assert_int_equal(read_passphrase_file(path, &key), -EINVAL);
+	scratch_write(path, text, sizeof(text), 0600);
+	assert_int_equal(read_passphrase_file(path, &key), -EINVAL);
+	assert_null(key);
+	scratch_write(path, text, KEY_PASSPHRASE_BYTES - 1, 0600);
+	assert_int_equal(read_passphrase_file(path, &key), 0);
+	assert_int_equal(key->size, KEY_PASSPHRASE_BYTES - 1);
+	key = key_free(key);
+}
+
+static void test_key_file_counts_first(void **state)
+{
+	const char *key_path = scratch_path(*state, "key"), *pass_path = scratch_path(*state, "pass");
+	uint8_t bytes[32] = {9};
+	KEY_AUTO *key = NULL;
+
+	scratch_write(key_path, bytes, sizeof(bytes), 0600);
+	scratch_write(pass_path, "pass", 4, 0600);
+	assert_int_equal(key_read(&(struct key_source){.key_file = key_path, .passphrase_file = pass_path}, &key), 0);
+	assert_int_equal(key->kind, KEY_FILE);
+}
+
+static void test_credential(void **state)
+{
+	struct scratch *scratch = *state;
+	uint8_t bytes[32];
+	KEY_AUTO *key = NULL;
+	bool made = true;
+
+	scratch_fill(bytes, sizeof(bytes), 10);
+	scratch_write(scratch_path(scratch, "hushfs.key"), bytes, sizeof(bytes), 0400);
+	setenv("CREDENTIALS_DIRECTORY", scratch->folder, 1);
+	assert_int_equal(key_read(&(struct key_source){0}, &key), 0);
+	assert_int_equal(key->kind, KEY_FILE);
+	assert_memory_equal(key->bytes, bytes, 32);
+	key = key_free(key);
+	assert_int_equal(key_read_new(&(struct key_source){0}, &key, &made), 0);
+	assert_false(made);
+	assert_memory_equal(key->bytes, bytes, 32);
+	unsetenv("CREDENTIALS_DIRECTORY");
+}
+
+/* In a session of its own a process has no terminal to ask. */
+static void test_no_source_and_no_terminal(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	pid = fork();
+	if (pid == 0) {
+		struct key *key = NULL;
+		bool made;
+
+		unsetenv("CREDENTIALS_DIRECTORY");
+		setsid();
+		if (secmem_init(1024 * 1024) < 0)
+			_exit(2);
+		if (key_read(&(struct key_source){0}, &key) != -ENOKEY)
+			_exit(3);
+		if (key_read_new(&(struct key_source){0}, &key, &made) != -ENOKEY)
+			_exit(4);
+		_exit(key == NULL && secmem_in_use() == 0 ? 0 : 5);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void test_new_key_file_is_made(void **state)
+{
+	const char *path = scratch_path(*state, "new"), *path2 = scratch_path(*state, "new2");
+	KEY_AUTO *key = NULL, *again = NULL, *other = NULL;
+	mode_t mask = umask(0);
+	bool made = false;
+	struct stat st;
+
+	assert_int_equal(key_read_new(&(struct key_source){.key_file = path}, &key, &made), 0);
+	umask(mask);
+	assert_true(made);
+	assert_int_equal(key->kind, KEY_FILE);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 32);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(key_read_new(&(struct key_source){.key_file = path}, &again, &made), 0);
+	assert_false(made); /* there it is: it is read, not replaced */
+	assert_memory_equal(key->bytes, again->bytes, 32);
+	assert_int_equal(key_read_new(&(struct key_source){.key_file = path2}, &other, &made), 0);
+	assert_memory_not_equal(key->bytes, other->bytes, 32);
+}
+
+static void test_new_key_file_errors(void **state)
+{
+	struct scratch *scratch = *state;
+	const char *link = scratch_path(scratch, "dangling");
+	struct key *key = NULL;
+	bool made = true;
+
+	assert_int_equal(
+		key_read_new(&(struct key_source){.key_file = scratch_path(scratch, "no/folder")}, &key, &made), -ENOENT);
+	assert_false(made);
+	assert_int_equal(symlink(scratch_path(scratch, "elsewhere"), link), 0);
+	assert_int_equal(key_read_new(&(struct key_source){.key_file = link}, &key, &made), -EEXIST);
+	assert_int_equal(access(scratch_path(scratch, "elsewhere"), F_OK), -1);
+	scratch_write(scratch_path(scratch, "short"), "short", 5, 0600);
+	assert_int_equal(key_read_new(&(struct key_source){.key_file = scratch_path(scratch, "short")}, &key, &made),
+			 -EINVAL);
+	assert_false(made);
+	assert_null(key);
+}
+
+static void test_full_arena(void **state)
+{
+	const char *path = scratch_path(*state, "key");
+	uint8_t bytes[32] = {1};
+	struct key *key = NULL;
+	void *all[4096];
+	size_t n = 0;
+	bool made;
+
+	scratch_write(path, bytes, sizeof(bytes), 0600);
+	for (size_t size = SCRATCH_ARENA_BYTES; size >= sizeof(*key) / 2; size /= 2)
+		while (n < 4096 && (all[n] = secmem_alloc(size)))
+			n++;
+	assert_int_equal(read_key_file(path, &key), -ENOMEM);
+	assert_int_equal(key_read_new(&(struct key_source){.key_file = scratch_path(*state, "new")}, &key, &made),
+			 -ENOMEM);
+	assert_int_equal(access(scratch_path(*state, "new"), F_OK), -1);
+	while (n)
+		secmem_free(all[--n]);
+	assert_null(key);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_key_file),
+		TEST(test_key_file_sizes),
+		TEST(test_modes),
+		TEST(test_errors_of_the_file),
+		TEST(test_key_from_a_pipe),
+		TEST(test_passphrase_file),
+		TEST(test_passphrase_sizes),
+		TEST(test_key_file_counts_first),
+		TEST(test_credential),
+		TEST(test_no_source_and_no_terminal),
+		TEST(test_new_key_file_is_made),
+		TEST(test_new_key_file_errors),
+		TEST(test_full_arena),
+	};
+
+	return cmocka_run_group_tests(tests, scratch_group_setup, scratch_group_teardown);
+}

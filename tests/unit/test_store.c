@@ -1,0 +1,798 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_store: making and opening a store, and what each operation does, with every flag and every error.
+ */
+#include "tests/unit/cmocka_all.h"
+#include "tests/unit/scratch.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CACHE (1024 * 1024)
+#define PUT(store, name, text) scratch_do(store, STORE_PUT, name, text, strlen(text), NULL)
+#define HOLDS(store, name, text) assert_true(scratch_holds(store, name, text, strlen(text)))
+
+static struct store *made(void **state)
+{
+	scratch_make(*state);
+	return scratch_open(*state, 2, CACHE);
+}
+
+static int run_and_free(struct store *store, struct store_txn *txn)
+{
+	int r = store_run(store, txn);
+
+	store_txn_free(txn);
+	return r;
+}
+
+static struct store_txn *one(enum store_op_kind kind, struct name name, const char *text)
+{
+	struct store_txn *txn = store_txn_new(1);
+
+	scratch_must(txn);
+	scratch_op(&txn->ops[0], kind, name, text, text ? strlen(text) : 0);
+	return txn;
+}
+
+static int rename_to(struct store *store, struct name from, struct name to, bool exclusive)
+{
+	struct store_txn *txn = one(STORE_RENAME, from, NULL);
+
+	txn->ops[0].to = to;
+	txn->ops[0].exclusive = exclusive;
+	return run_and_free(store, txn);
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static struct record_attributes attributes(struct store *store, struct name name, enum record_inode inode)
+{
+	return scratch_info(store, name).record.inodes[inode];
+}
+
+static struct timespec mtime(struct store *store, struct name name)
+{
+	return attributes(store, name, RECORD_SELF).mtime;
+}
+
+/* So that the next change has another time. */
+static void tick(void)
+{
+	usleep(10000);
+}
+
+static struct store_status status_of(struct store *store)
+{
+	struct store_status status;
+
+	store_get_status(store, &status);
+	return status;
+}
+
+/* Making and opening. */
+
+static void test_create_and_open(void **state)
+{
+	struct scratch *scratch = *state;
+	struct store *store = made(state);
+	struct store_status status = status_of(store);
+	struct store_info info;
+	struct name root;
+	struct stat st;
+
+	assert_int_equal(status.meshes, 1);
+	assert_int_equal(status.secrets, 0);
+	assert_int_equal(status.global_secrets, 0);
+	assert_int_equal(status.rows, 4); /* the root and `default`, each a record and a value */
+	assert_string_equal(store_path(store), scratch->store);
+	assert_int_equal(store_get_options(store)->history, 2);
+	HOLDS(store, scratch_mesh("default"), "type: Mesh\nname: default\n");
+	info = scratch_info(store, scratch_mesh("default"));
+	assert_true(info.exists);
+	assert_int_equal(info.record.inodes[RECORD_SELF].uid, 1000);
+	assert_int_equal(info.record.inodes[RECORD_SELF].gid, 1001);
+	assert_int_equal(info.record.inodes[RECORD_MESH_SECRETS].mode, 0700);
+	name_set(&root, NAME_ROOT, "", "");
+	assert_int_equal(attributes(store, root, RECORD_GLOBAL).mode, 0700);
+	assert_int_equal(attributes(store, root, RECORD_SELF).mode, 0755);
+	assert_null(store_close(store));
+	assert_null(store_close(NULL));
+	assert_int_equal(stat(scratch->store, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void test_create_keeps_what_is_there(void **state)
+{
+	struct scratch *scratch = *state;
+	uint8_t *before, *after;
+	size_t size, size_after;
+
+	scratch_make(scratch);
+	before = scratch_read(scratch->store, &size);
+	assert_int_equal(store_create(scratch->store, scratch->key, 0, 0), -EEXIST);
+	after = scratch_read(scratch->store, &size_after);
+	assert_int_equal(size, size_after);
+	assert_memory_equal(before, after, size);
+	free(before);
+	free(after);
+	assert_int_equal(symlink("/nonexistent/x", scratch_path(scratch, "link")), 0);
+	assert_int_equal(store_create(scratch_path(scratch, "link"), scratch->key, 0, 0), -EEXIST);
+	assert_int_equal(store_create(scratch->folder, scratch->key, 0, 0), -EEXIST);
+	assert_int_equal(store_create(scratch_path(scratch, "no/where"), scratch->key, 0, 0), -ENOENT);
+}
+
+/* Neither success nor failure leaves another file behind. */
+static void test_create_leaves_nothing_else(void **state)
+{
+	struct scratch *scratch = *state;
+	char command[700];
+
+	scratch_make(scratch);
+	assert_int_equal(store_create(scratch->store, scratch->key, 0, 0), -EEXIST);
+	assert_int_equal(symlink("/nonexistent/x", scratch_path(scratch, "link")), 0);
+	assert_int_equal(store_create(scratch_path(scratch, "link"), scratch->key, 0, 0), -EEXIST);
+	snprintf(command, sizeof(command), "test \"$(ls -A '%s' | tr '\\n' ' ')\" = 'link s.hush '", scratch->folder);
+	assert_int_equal(system(command), 0);
+}
+
+static void test_folder_checks(void **state)
+{
+	static const struct {
+		mode_t mode;
+		int result;
+	} cases[] = {{0700, 0}, {0755, 0}, {0777, -EPERM}, {01777, -EPERM}, {0702, -EPERM}, {0500, 0}};
+	struct scratch *scratch = *state;
+	struct store *store;
+
+	scratch_make(scratch);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (cases[i].mode == 0500 && geteuid() != 0)
+			continue; /* only root can make a journal there */
+		assert_int_equal(chmod(scratch->folder, cases[i].mode), 0);
+		assert_int_equal(scratch_try(scratch, scratch->store, &store), cases[i].result);
+		store_close(store);
+		if (cases[i].result)
+			assert_int_equal(store_create(scratch_path(scratch, "new"), scratch->key, 0, 0),
+					 cases[i].result);
+		assert_int_equal(access(scratch_path(scratch, "new"), F_OK), -1);
+	}
+	chmod(scratch->folder, 0700);
+}
+
+static void test_folder_of_somebody_else(void **state)
+{
+	struct scratch *scratch = *state;
+	struct store *store;
+
+	if (geteuid() != 0)
+		skip();
+	scratch_make(scratch);
+	assert_int_equal(chown(scratch->folder, 12345, 12345), 0);
+	assert_int_equal(scratch_try(scratch, scratch->store, &store), -EPERM);
+	assert_int_equal(store_create(scratch_path(scratch, "new"), scratch->key, 0, 0), -EPERM);
+	assert_int_equal(chown(scratch->folder, 0, 0), 0);
+	assert_int_equal(scratch_try(scratch, scratch->store, &store), 0);
+	store_close(store);
+}
+
+static void test_open_errors(void **state)
+{
+	struct scratch *scratch = *state;
+	struct key *other = scratch_key();
+	struct store_options options = {.value_bytes = 100};
+	struct store *store;
+
+	assert_int_equal(scratch_try(scratch, scratch->store, &store), -ENOENT);
+	assert_int_equal(scratch_try(scratch, scratch_path(scratch, "no/where"), &store), -ENOENT);
+	assert_int_equal(scratch_try(scratch, scratch->folder, &store), -EMEDIUMTYPE);
+	scratch_write(scratch_path(scratch, "text"), "text", 4, 0600);
+	assert_int_equal(scratch_try(scratch, scratch_path(scratch, "text"), &store), -EMEDIUMTYPE);
+	scratch_make(scratch);
+	store = NULL;
+	assert_int_equal(store_open(scratch->store, other, &options, &store), -EKEYREJECTED);
+	assert_null(store);
+	assert_int_equal(scratch_try(scratch, scratch->store, &store), 0); /* and it did no harm */
+	store_close(store);
+	key_free(other);
+}
+
+static void test_one_process_at_a_time(void **state)
+{
+	struct scratch *scratch = *state;
+	int go[2], status;
+	struct store *store;
+	char c;
+	pid_t pid;
+
+	scratch_make(scratch);
+	assert_int_equal(pipe(go), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct store *child;
+
+		scratch_init();
+		close(go[1]);
+		_exit(read(go[0], &c, 1) == 1 && scratch_try(scratch, scratch->store, &child) == -EBUSY ? 0 : 1);
+	}
+	store = scratch_open(scratch, 2, CACHE);
+	assert_int_equal(write(go[1], "x", 1), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	store_close(store);
+	close(go[0]);
+	close(go[1]);
+}
+
+static void test_all_is_there_after_reopening(void **state)
+{
+	struct scratch *scratch = *state;
+	struct store *store = made(state);
+	struct store_status before, after;
+	struct store_info a, b;
+
+	assert_int_equal(PUT(store, scratch_mesh("m2"), "type: Mesh\nname: m2\n"), 0);
+	assert_int_equal(PUT(store, scratch_secret("m2", "x"), "one"), 0);
+	assert_int_equal(PUT(store, scratch_secret("m2", "x"), "two"), 0);
+	assert_int_equal(PUT(store, scratch_global("g"), ""), 0);
+	a = scratch_info(store, scratch_secret("m2", "x"));
+	before = status_of(store);
+	store_close(store);
+	store = scratch_open(scratch, 2, CACHE);
+	b = scratch_info(store, scratch_secret("m2", "x"));
+	after = status_of(store);
+	assert_memory_equal(before.id, after.id, sizeof(before.id));
+	assert_true(before.generation == after.generation && before.rows == after.rows);
+	assert_true(after.meshes == 2 && after.secrets == 1 && after.global_secrets == 1);
+	assert_true(a.node == b.node && a.record.generation == b.record.generation &&
+		    a.record.created == b.record.created && a.record.size == b.record.size);
+	assert_true(same_time(a.record.inodes[0].mtime, b.record.inodes[0].mtime));
+	HOLDS(store, scratch_secret("m2", "x"), "two");
+	HOLDS(store, scratch_global("g"), "");
+	store_close(store);
+}
+
+/* STORE_PUT and STORE_APPEND. */
+
+static void test_outcomes_and_mtime(void **state)
+{
+	struct store *store = made(state);
+	struct name name = scratch_secret("default", "web");
+	enum store_outcome outcome;
+	struct timespec first, folder;
+	uint64_t generation;
+
+	assert_int_equal(scratch_do(store, STORE_PUT, name, "one", 3, &outcome), 0);
+	assert_int_equal(outcome, STORE_CREATED);
+	first = mtime(store, name);
+	folder = attributes(store, scratch_mesh("default"), RECORD_MESH_SECRETS).mtime;
+	generation = status_of(store).generation;
+	tick();
+	assert_int_equal(scratch_do(store, STORE_PUT, name, "one", 3, &outcome), 0);
+	assert_int_equal(outcome, STORE_UNCHANGED);
+	assert_true(same_time(first, mtime(store, name)));
+	assert_int_equal(status_of(store).generation, generation); /* nothing was written */
+	assert_int_equal(scratch_do(store, STORE_APPEND, name, "", 0, &outcome), 0);
+	assert_int_equal(outcome, STORE_UNCHANGED);
+	assert_int_equal(scratch_do(store, STORE_PUT, name, "two", 3, &outcome), 0);
+	assert_int_equal(outcome, STORE_UPDATED);
+	assert_false(same_time(first, mtime(store, name)));
+	HOLDS(store, name, "two");
+	assert_int_equal(scratch_do(store, STORE_APPEND, name, " more", 5, &outcome), 0);
+	assert_int_equal(outcome, STORE_UPDATED);
+	HOLDS(store, name, "two more");
+	assert_int_equal(scratch_info(store, name).record.size, 8);
+	assert_int_equal(scratch_do(store, STORE_PUT, name, "", 0, &outcome), 0);
+	assert_int_equal(outcome, STORE_UPDATED);
+	HOLDS(store, name, "");
+	assert_int_equal(scratch_do(store, STORE_PUT, name, "\0", 1, &outcome), 0);
+	assert_int_equal(outcome, STORE_UPDATED);
+	/* replacing an entry is not a change of the folder */
+	assert_true(same_time(folder, attributes(store, scratch_mesh("default"), RECORD_MESH_SECRETS).mtime));
+	assert_int_equal(scratch_do(store, STORE_APPEND, scratch_global("new"), "abc", 3, &outcome), 0);
+	assert_int_equal(outcome, STORE_CREATED);
+	HOLDS(store, scratch_global("new"), "abc");
+	store_close(store);
+}
+
+static void test_folder_times(void **state)
+{
+	struct store *store = made(state);
+	struct timespec before, after;
+	struct name root;
+
+	name_set(&root, NAME_ROOT, "", "");
+	before = attributes(store, scratch_mesh("default"), RECORD_MESH_SECRETS).mtime;
+	tick();
+	assert_int_equal(PUT(store, scratch_secret("default", "a"), "x"), 0);
+	after = attributes(store, scratch_mesh("default"), RECORD_MESH_SECRETS).mtime;
+	assert_false(same_time(before, after));
+	tick();
+	assert_int_equal(scratch_do(store, STORE_REMOVE, scratch_secret("default", "a"), NULL, 0, NULL), 0);
+	assert_false(same_time(after, attributes(store, scratch_mesh("default"), RECORD_MESH_SECRETS).mtime));
+	before = attributes(store, root, RECORD_GLOBAL).mtime;
+	after = attributes(store, root, RECORD_MESHES).mtime;
+	tick();
+	assert_int_equal(PUT(store, scratch_global("a"), "x"), 0);
+	assert_false(same_time(before, attributes(store, root, RECORD_GLOBAL).mtime));
+	assert_true(same_time(after, attributes(store, root, RECORD_MESHES).mtime));
+	assert_int_equal(PUT(store, scratch_mesh("m"), "x"), 0);
+	assert_false(same_time(after, attributes(store, root, RECORD_MESHES).mtime));
+	store_close(store);
+}
+
+static void test_put_takes_attributes(void **state)
+{
+	struct store *store = made(state);
+	struct name name = scratch_secret("default", "web");
+	struct store_txn *txn = one(STORE_PUT, name, "v");
+	struct record_attributes got;
+
+	txn->ops[0].attributes[0] = (struct record_attributes){.uid = 5, .gid = 6, .mode = 0640, .mtime = {1, 1}};
+	assert_int_equal(store_run(store, txn), 0);
+	assert_int_equal(txn->ops[0].ret_outcome, STORE_CREATED);
+	assert_int_equal(txn->ops[0].ret_created, scratch_info(store, name).record.created);
+	store_txn_free(txn);
+	got = attributes(store, name, RECORD_SELF);
+	assert_true(got.uid == 5 && got.gid == 6 && got.mode == 0640);
+	assert_true(got.mtime.tv_sec > 1600000000); /* now, not what the op said */
+	/* replacing keeps them */
+	txn = one(STORE_PUT, name, "w");
+	txn->ops[0].attributes[0] = (struct record_attributes){.uid = 9, .gid = 9, .mode = 0666};
+	assert_int_equal(run_and_free(store, txn), 0);
+	got = attributes(store, name, RECORD_SELF);
+	assert_true(got.uid == 5 && got.gid == 6 && got.mode == 0640);
+	store_close(store);
+}
+
+static void test_put_errors(void **state)
+{
+	struct store *store = made(state);
+	struct name name = scratch_secret("default", "web");
+	struct store_txn *txn;
+	size_t limit = STORE_VALUE_BYTES_DEFAULT;
+	uint8_t *big = malloc(limit + 1);
+	uint64_t generation;
+
+	scratch_must(big);
+	scratch_fill(big, limit + 1, 1);
+	assert_int_equal(PUT(store, scratch_secret("absent", "web"), "x"), -ENOENT);
+	assert_false(scratch_exists(store, scratch_secret("absent", "web")));
+	for (int append = 0; append < 2; append++) {
+		txn = one(append ? STORE_APPEND : STORE_PUT, name, "x");
+		txn->ops[0].exclusive = true;
+		assert_int_equal(run_and_free(store, txn), append ? -EEXIST : 0);
+	}
+	txn = one(STORE_PUT, name, "x"); /* also with the same bytes */
+	txn->ops[0].exclusive = true;
+	assert_int_equal(run_and_free(store, txn), -EEXIST);
+	assert_int_equal(scratch_do(store, STORE_PUT, name, big, limit, NULL), 0);
+	generation = status_of(store).generation;
+	assert_int_equal(scratch_do(store, STORE_APPEND, name, "x", 1, NULL), -EFBIG);
+	assert_int_equal(scratch_do(store, STORE_PUT, name, big, limit + 1, NULL), -EFBIG);
+	assert_int_equal(scratch_do(store, STORE_PUT, scratch_global("g"), big, limit + 1, NULL), -EFBIG);
+	assert_int_equal(scratch_do(store, STORE_APPEND, scratch_global("g"), big, limit + 1, NULL), -EFBIG);
+	assert_false(scratch_exists(store, scratch_global("g")));
+	assert_int_equal(status_of(store).generation, generation);
+	assert_true(scratch_holds(store, name, big, limit));
+	free(big);
+	store_close(store);
+}
+
+static void test_only_created(void **state)
+{
+	struct store *store = made(state);
+	struct name name = scratch_secret("default", "web");
+	uint64_t created, generation;
+	struct store_txn *txn;
+
+	assert_int_equal(PUT(store, name, "one"), 0);
+	created = scratch_info(store, name).record.created;
+	txn = one(STORE_PUT, name, "two");
+	txn->ops[0].only_created = created;
+	assert_int_equal(store_run(store, txn), 0);
+	assert_int_equal(txn->ops[0].ret_outcome, STORE_UPDATED);
+	assert_int_equal(txn->ops[0].ret_created, created);
+	store_txn_free(txn);
+	HOLDS(store, name, "two");
+	assert_int_equal(scratch_info(store, name).record.created, created); /* replacing is not making */
+
+	assert_int_equal(scratch_do(store, STORE_REMOVE, name, NULL, 0, NULL), 0);
+	for (int append = 0; append < 2; append++) { /* it stays gone */
+		txn = one(append ? STORE_APPEND : STORE_PUT, name, "three");
+		txn->ops[0].only_created = created;
+		assert_int_equal(store_run(store, txn), 0);
+		assert_int_equal(txn->ops[0].ret_outcome, STORE_UNCHANGED);
+		store_txn_free(txn);
+		assert_false(scratch_exists(store, name));
+	}
+	assert_int_equal(PUT(store, name, "another"), 0);
+	assert_true(scratch_info(store, name).record.created > created);
+	generation = status_of(store).generation;
+	txn = one(STORE_PUT, name, "three"); /* and another of that name is left alone */
+	txn->ops[0].only_created = created;
+	assert_int_equal(run_and_free(store, txn), 0);
+	HOLDS(store, name, "another");
+	assert_int_equal(status_of(store).generation, generation);
+	store_close(store);
+}
+
+/* STORE_SET_ATTRIBUTES. */
+
+static void test_set_attributes(void **state)
+{
+	struct store *store = made(state);
+	struct name name = scratch_secret("default", "web");
+	struct record_attributes to = {
+		.uid = 1, .gid = 2, .mode = 0100440, .mtime = {3, 4}, .ctime = {7, 8}, .atime = {5, 6}};
+
+	assert_int_equal(PUT(store, name, "one"), 0);
+	for (unsigned set = 0; set < 32; set++) {
+		struct record_attributes before, after;
+		struct store_txn *txn = one(STORE_SET_ATTRIBUTES, name, NULL);
+
+		to.uid++;
+		to.gid++;
+		to.mode ^= 0111;
+		to.mtime.tv_sec++;
+		to.atime.tv_sec++;
+		txn->ops[0].set = set;
+		txn->ops[0].attributes[0] = to;
+		before = attributes(store, name, RECORD_SELF);
+		usleep(2000);
+		assert_int_equal(run_and_free(store, txn), 0);
+		after = attributes(store, name, RECORD_SELF);
+		assert_int_equal(after.uid, set & STORE_SET_UID ? to.uid : before.uid);
+		assert_int_equal(after.gid, set & STORE_SET_GID ? to.gid : before.gid);
+		assert_int_equal(after.mode, set & STORE_SET_MODE ? to.mode & 07777 : before.mode);
+		assert_true(same_time(after.mtime, set & STORE_SET_MTIME ? to.mtime : before.mtime));
+		assert_true(same_time(after.atime, set & STORE_SET_ATIME ? to.atime : before.atime));
+		assert_true(after.ctime.tv_sec > 1600000000 && !same_time(after.ctime, before.ctime));
+	}
+	HOLDS(store, name, "one");
+	assert_int_equal(scratch_do(store, STORE_SET_ATTRIBUTES, scratch_global("absent"), NULL, 0, NULL), -ENOENT);
+	store_close(store);
+}
+
+static void test_set_attributes_of_each_inode(void **state)
+{
+	struct scratch *scratch = *state;
+	struct store *store = made(state);
+	struct name mesh = scratch_mesh("default");
+
+	for (unsigned i = 0; i < RECORD_INODES; i++) {
+		struct store_txn *txn = one(STORE_SET_ATTRIBUTES, mesh, NULL);
+
+		txn->ops[0].inode = (enum record_inode)i;
+		txn->ops[0].set = STORE_SET_UID;
+		txn->ops[0].attributes[0].uid = 50 + i;
+		assert_int_equal(run_and_free(store, txn), 0);
+	}
+	store_close(store);
+	store = scratch_open(scratch, 2, CACHE);
+	for (unsigned i = 0; i < RECORD_INODES; i++)
+		assert_int_equal(attributes(store, mesh, (enum record_inode)i).uid, 50 + i);
+	store_close(store);
+}
+
+/* STORE_REMOVE. */
+
+static void test_remove(void **state)
+{
+	struct store *store = made(state);
+	struct name name = scratch_secret("default", "web"), mesh = scratch_mesh("m");
+	uint64_t rows = scratch_rows(store), generation;
+
+	assert_int_equal(scratch_do(store, STORE_REMOVE, name, NULL, 0, NULL), -ENOENT);
+	assert_int_equal(scratch_do(store, STORE_REMOVE, mesh, NULL, 0, NULL), -ENOENT);
+	assert_int_equal(PUT(store, name, "one"), 0);
+	assert_int_equal(PUT(store, name, "two"), 0);
+	assert_int_equal(scratch_rows(store), rows + 3);
+	assert_int_equal(scratch_do(store, STORE_REMOVE, name, NULL, 0, NULL), 0);
+	assert_false(scratch_exists(store, name));
+	assert_int_equal(store_pin(store, store_node(store, &name), &generation), -ENOENT);
+	assert_int_equal(scratch_rows(store), rows); /* with all its versions */
+	assert_int_equal(scratch_do(store, STORE_REMOVE, name, NULL, 0, NULL), -ENOENT);
+
+	assert_int_equal(PUT(store, mesh, "y"), 0);
+	assert_int_equal(PUT(store, scratch_secret("m", "x"), "1"), 0);
+	assert_int_equal(scratch_do(store, STORE_REMOVE, mesh, NULL, 0, NULL), -ENOTEMPTY);
+	assert_int_equal(scratch_do(store, STORE_REMOVE, scratch_secret("m", "x"), NULL, 0, NULL), 0);
+	assert_int_equal(scratch_do(store, STORE_REMOVE, mesh, NULL, 0, NULL), 0);
+	assert_int_equal(PUT(store, scratch_secret("m", "x"), "1"), -ENOENT);
+	assert_int_equal(scratch_rows(store), rows);
+	assert_int_equal(status_of(store).meshes, 1);
+	store_close(store);
+}
+
+/* Whether a mesh is empty is asked of the transaction so far, not of what readers see. */
+static void test_mesh_within_a_transaction(void **state)
+{
+	struct store *store = made(state);
+	struct name mesh = scratch_mesh("m"), in_it = scratch_secret("m", "x");
+	struct store_txn *txn = store_txn_new(2);
+	uint64_t rows = scratch_rows(store);
+
+	/* a mesh and its secret at once */
+	scratch_op(&txn->ops[0], STORE_PUT, mesh, "y", 1);
+	scratch_op(&txn->ops[1], STORE_PUT, in_it, "1", 1);
+	assert_int_equal(run_and_free(store, txn), 0);
+	HOLDS(store, in_it, "1");
+	/* both gone at once; the other way round it does not work */
+	txn = store_txn_new(2);
+	scratch_op(&txn->ops[0], STORE_REMOVE, mesh, NULL, 0);
+	scratch_op(&txn->ops[1], STORE_REMOVE, in_it, NULL, 0);
+	assert_int_equal(run_and_free(store, txn), -ENOTEMPTY);
+	txn = store_txn_new(2);
+	scratch_op(&txn->ops[0], STORE_REMOVE, in_it, NULL, 0);
+	scratch_op(&txn->ops[1], STORE_REMOVE, mesh, NULL, 0);
+	assert_int_equal(run_and_free(store, txn), 0);
+	assert_int_equal(scratch_rows(store), rows);
+	/* a secret that this transaction made keeps its mesh */
+	assert_int_equal(PUT(store, mesh, "y"), 0);
+	txn = store_txn_new(2);
+	scratch_op(&txn->ops[0], STORE_PUT, in_it, "1", 1);
+	scratch_op(&txn->ops[1], STORE_REMOVE, mesh, NULL, 0);
+	assert_int_equal(run_and_free(store, txn), -ENOTEMPTY);
+	assert_false(scratch_exists(store, in_it));
+	/* a mesh removed and made again, with a secret in it */
+	txn = store_txn_new(3);
+	scratch_op(&txn->ops[0], STORE_REMOVE, mesh, NULL, 0);
+	scratch_op(&txn->ops[1], STORE_PUT, mesh, "z", 1);
+	scratch_op(&txn->ops[2], STORE_PUT, in_it, "2", 1);
+	assert_int_equal(run_and_free(store, txn), 0);
+	HOLDS(store, mesh, "z");
+	HOLDS(store, in_it, "2");
+	assert_int_equal(scratch_rows(store), rows + 4);
+	store_close(store);
+}
+
+/* STORE_RENAME. */
+
+static void test_rename(void **state)
+{
+	struct store *store = made(state);
+	struct name a = scratch_secret("default", "a"), b = scratch_secret("default", "b");
+	struct store_info before, after;
+	struct store_txn *txn;
+
+	assert_int_equal(rename_to(store, a, b, false), -ENOENT);
+	assert_int_equal(PUT(store, a, "one"), 0);
+	txn = one(STORE_SET_ATTRIBUTES, a, NULL);
+	txn->ops[0].set = STORE_SET_UID | STORE_SET_MODE | STORE_SET_MTIME;
+	txn->ops[0].attributes[0] = (struct record_attributes){.uid = 77, .mode = 0640, .mtime = {1000, 2000}};
+	assert_int_equal(run_and_free(store, txn), 0);
+	before = scratch_info(store, a);
+	txn = one(STORE_RENAME, a, NULL);
+	txn->ops[0].to = b;
+	assert_int_equal(store_run(store, txn), 0);
+	assert_int_equal(txn->ops[0].ret_created, scratch_info(store, b).record.created);
+	store_txn_free(txn);
+	assert_false(scratch_exists(store, a));
+	HOLDS(store, b, "one");
+	after = scratch_info(store, b);
+	assert_int_equal(after.record.inodes[0].uid, 77);
+	assert_int_equal(after.record.inodes[0].mode, 0640);
+	assert_true(same_time(after.record.inodes[0].mtime, before.record.inodes[0].mtime));
+	assert_true(after.node != before.node && after.node == store_node(store, &b));
+
+	/* over another: exclusive, then not */
+	assert_int_equal(PUT(store, a, "two"), 0);
+	assert_int_equal(rename_to(store, a, b, true), -EEXIST);
+	HOLDS(store, a, "two");
+	HOLDS(store, b, "one");
+	assert_int_equal(rename_to(store, a, b, false), 0);
+	assert_false(scratch_exists(store, a));
+	HOLDS(store, b, "two");
+	assert_int_equal(attributes(store, b, RECORD_SELF).mode, 0600);
+	assert_int_equal(status_of(store).secrets, 1);
+	/* to itself */
+	assert_int_equal(rename_to(store, b, b, false), 0);
+	HOLDS(store, b, "two");
+	assert_int_equal(rename_to(store, b, b, true), -EEXIST);
+	assert_int_equal(rename_to(store, b, a, true), 0);
+	HOLDS(store, a, "two");
+	store_close(store);
+}
+
+static void test_rename_across(void **state)
+{
+	struct store *store = made(state);
+	struct name secret = scratch_secret("default", "a"), global = scratch_global("a");
+
+	assert_int_equal(PUT(store, scratch_mesh("m"), "y"), 0);
+	assert_int_equal(PUT(store, secret, "one"), 0);
+	assert_int_equal(PUT(store, global, "two"), 0);
+	assert_int_equal(rename_to(store, secret, scratch_secret("m", "a"), false), -EXDEV);
+	assert_int_equal(rename_to(store, secret, scratch_global("b"), false), -EXDEV);
+	assert_int_equal(rename_to(store, global, scratch_secret("default", "b"), false), -EXDEV);
+	assert_int_equal(rename_to(store, scratch_mesh("m"), scratch_mesh("n"), false), -EXDEV);
+	assert_int_equal(rename_to(store, secret, scratch_mesh("n"), false), -EXDEV);
+	HOLDS(store, secret, "one");
+	assert_int_equal(rename_to(store, global, scratch_global("b"), false), 0);
+	HOLDS(store, scratch_global("b"), "two");
+	assert_false(scratch_exists(store, global));
+	store_close(store);
+}
+
+/* Transactions. */
+
+static void test_failing_transaction_leaves_nothing(void **state)
+{
+	struct store *store = made(state);
+	struct name kept = scratch_secret("default", "kept"), gone = scratch_secret("default", "gone");
+	struct store_status before, after;
+	struct store_txn *txn = store_txn_new(8);
+	struct timespec folder;
+
+	assert_int_equal(PUT(store, kept, "kept"), 0);
+	assert_int_equal(PUT(store, gone, "gone"), 0);
+	scratch_settle(store);
+	before = status_of(store);
+	folder = attributes(store, scratch_mesh("default"), RECORD_MESH_SECRETS).mtime;
+	scratch_op(&txn->ops[0], STORE_PUT, kept, "other", 5);
+	scratch_op(&txn->ops[1], STORE_PUT, scratch_global("new"), "n", 1);
+	scratch_op(&txn->ops[2], STORE_REMOVE, gone, NULL, 0);
+	scratch_op(&txn->ops[3], STORE_PUT, scratch_mesh("m"), "y", 1);
+	scratch_op(&txn->ops[4], STORE_PUT, scratch_secret("m", "x"), "y", 1);
+	scratch_op(&txn->ops[5], STORE_SET_ATTRIBUTES, kept, NULL, 0);
+	txn->ops[5].set = STORE_SET_MODE;
+	scratch_op(&txn->ops[6], STORE_RENAME, kept, NULL, 0);
+	txn->ops[6].to = scratch_secret("default", "renamed");
+	scratch_op(&txn->ops[7], STORE_REMOVE, scratch_global("absent"), NULL, 0);
+	assert_int_equal(run_and_free(store, txn), -ENOENT);
+	for (int reopened = 0; reopened < 2; reopened++) {
+		after = status_of(store);
+		assert_true(before.generation == after.generation && before.rows == after.rows &&
+			    before.meshes == after.meshes && before.secrets == after.secrets &&
+			    before.global_secrets == after.global_secrets);
+		HOLDS(store, kept, "kept");
+		HOLDS(store, gone, "gone");
+		assert_int_equal(attributes(store, kept, RECORD_SELF).mode, 0600);
+		assert_true(same_time(folder,
+				      attributes(store, scratch_mesh("default"), RECORD_MESH_SECRETS).mtime));
+		assert_false(scratch_exists(store, scratch_global("new")));
+		assert_false(scratch_exists(store, scratch_mesh("m")));
+		assert_false(scratch_exists(store, scratch_secret("default", "renamed")));
+		store_close(store);
+		store = scratch_open(*state, 2, CACHE);
+	}
+	store_close(store);
+}
+
+/* Each op sees what the ones before it did. */
+static void test_ops_see_each_other(void **state)
+{
+	struct store *store = made(state);
+	struct name a = scratch_global("a"), b = scratch_global("b");
+	struct store_txn *txn = store_txn_new(8);
+
+	scratch_op(&txn->ops[0], STORE_PUT, a, "1", 1);
+	scratch_op(&txn->ops[1], STORE_APPEND, a, "2", 1);
+	scratch_op(&txn->ops[2], STORE_PUT, a, "12", 2);
+	scratch_op(&txn->ops[3], STORE_RENAME, a, NULL, 0);
+	txn->ops[3].to = b;
+	scratch_op(&txn->ops[4], STORE_APPEND, b, "3", 1);
+	scratch_op(&txn->ops[5], STORE_PUT, a, "again", 5);
+	txn->ops[5].exclusive = true;
+	scratch_op(&txn->ops[6], STORE_REMOVE, a, NULL, 0);
+	scratch_op(&txn->ops[7], STORE_APPEND, a, "x", 1);
+	assert_int_equal(store_run(store, txn), 0);
+	assert_int_equal(txn->ops[0].ret_outcome, STORE_CREATED);
+	assert_int_equal(txn->ops[1].ret_outcome, STORE_UPDATED);
+	assert_int_equal(txn->ops[2].ret_outcome, STORE_UNCHANGED);
+	assert_int_equal(txn->ops[7].ret_outcome, STORE_CREATED);
+	store_txn_free(txn);
+	for (int reopened = 0; reopened < 2; reopened++) {
+		HOLDS(store, b, "123");
+		HOLDS(store, a, "x");
+		assert_int_equal(status_of(store).global_secrets, 2);
+		store_close(store);
+		store = scratch_open(*state, 2, CACHE);
+	}
+	store_close(store);
+}
+
+static void test_empty_transaction(void **state)
+{
+	struct store *store = made(state);
+	uint64_t generation = status_of(store).generation;
+
+	assert_int_equal(run_and_free(store, store_txn_new(0)), 0);
+	assert_int_equal(status_of(store).generation, generation);
+	assert_null(store_txn_free(NULL));
+	store_close(store);
+}
+
+/* Numbers. */
+
+static void test_nodes_are_stable(void **state)
+{
+	struct scratch *scratch = *state;
+	struct store *store = made(state);
+	struct name name = scratch_secret("default", "web");
+	uint64_t node = store_node(store, &name); /* before it is there */
+
+	assert_true(node != 0 && node < 1ull << 56);
+	assert_int_equal(PUT(store, name, "1"), 0);
+	assert_true(scratch_info(store, name).node == node);
+	assert_int_equal(PUT(store, name, "2"), 0);
+	assert_true(scratch_info(store, name).node == node);
+	assert_int_equal(scratch_do(store, STORE_REMOVE, name, NULL, 0, NULL), 0);
+	assert_int_equal(PUT(store, name, "3"), 0);
+	assert_true(scratch_info(store, name).node == node);
+	store_close(store);
+	store = scratch_open(scratch, 2, CACHE);
+	assert_true(scratch_info(store, name).node == node && store_node(store, &name) == node);
+	store_close(store);
+}
+
+static void test_look_and_next(void **state)
+{
+	struct store *store = made(state);
+	struct name mesh = scratch_mesh("default");
+	uint64_t mesh_node = store_node(store, &mesh), after = 0;
+	struct store_info info;
+	size_t seen = 0;
+
+	assert_int_equal(store_look(store, 0, &info), -ENOENT);
+	assert_int_equal(store_look(store, 12345, &info), -ENOENT);
+	assert_int_equal(store_next(store, NAME_SECRET, mesh_node, 0, &info), -ENOENT);
+	assert_int_equal(store_next(store, NAME_SECRET, 12345, 0, &info), -ENOENT);
+	assert_int_equal(store_next(store, NAME_GLOBAL_SECRET, 0, 0, &info), -ENOENT);
+	assert_int_equal(store_next(store, NAME_MESH, 0, 0, &info), 0);
+	assert_string_equal(info.record.name.name, "default");
+	assert_int_equal(store_next(store, NAME_MESH, 0, info.node, &info), -ENOENT);
+	for (int i = 0; i < 100; i++) {
+		char text[20];
+
+		snprintf(text, sizeof(text), "s-%d", i);
+		assert_int_equal(PUT(store, scratch_secret("default", text), text), 0);
+	}
+	while (store_next(store, NAME_SECRET, mesh_node, after, &info) == 0) {
+		assert_true(info.node > after && info.exists);
+		after = info.node;
+		seen++;
+	}
+	assert_int_equal(seen, 100);
+	store_close(store);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_create_and_open),
+		TEST(test_create_keeps_what_is_there),
+		TEST(test_create_leaves_nothing_else),
+		TEST(test_folder_checks),
+		TEST(test_folder_of_somebody_else),
+		TEST(test_open_errors),
+		TEST(test_one_process_at_a_time),
+		TEST(test_all_is_there_after_reopening),
+		TEST(test_outcomes_and_mtime),
+		TEST(test_folder_times),
+		TEST(test_put_takes_attributes),
+		TEST(test_put_errors),
+		TEST(test_only_created),
+		TEST(test_set_attributes),
+		TEST(test_set_attributes_of_each_inode),
+		TEST(test_remove),
+		TEST(test_mesh_within_a_transaction),
+		TEST(test_rename),
+		TEST(test_rename_across),
+		TEST(test_failing_transaction_leaves_nothing),
+		TEST(test_ops_see_each_other),
+		TEST(test_empty_transaction),
+		TEST(test_nodes_are_stable),
+		TEST(test_look_and_next),
+	};
+
+	return cmocka_run_group_tests(tests, scratch_group_setup, scratch_group_teardown);
+}

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_store_tamper: what somebody without the key can do to the file, and that none of it is served.
+ *
+ * The attacker is a plain SQLite connection, or writes to the file. He may do all but put the whole file back to
+ * an older state, which nothing in the file itself could tell.
+ */
+#include "tests/unit/cmocka_all.h"
+#include "tests/unit/scratch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CACHE (1024 * 1024)
+
+static void sql(const char *path, const char *text)
+{
+	sqlite3 *db;
+	char *error = NULL;
+
+	scratch_must(sqlite3_open(path, &db) == SQLITE_OK);
+	if (sqlite3_exec(db, text, NULL, NULL, &error) != SQLITE_OK)
+		fail_msg("%s: %s", text, error);
+	sqlite3_close(db);
+}
+
+static int number(const char *path, const char *text)
+{
+	sqlite3_stmt *statement;
+	sqlite3 *db;
+	int result;
+
+	scratch_must(sqlite3_open(path, &db) == SQLITE_OK);
+	scratch_must(sqlite3_prepare_v2(db, text, -1, &statement, NULL) == SQLITE_OK);
+	scratch_must(sqlite3_step(statement) == SQLITE_ROW);
+	result = sqlite3_column_int(statement, 0);
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	return result;
+}
+
+static int opens(struct scratch *scratch, const char *path)
+{
+	struct store *store;
+	int r = scratch_try(scratch, path, &store);
+
+	assert_int_equal(store != NULL, r == 0);
+	store_close(store);
+	return r;
+}
+
+/* Do @text to a copy; it must then be refused. */
+static void refused_after(struct scratch *scratch, const char *text)
+{
+	const char *copy = scratch_path(scratch, "copy");
+	int r;
+
+	scratch_copy(scratch->store, copy);
+	sql(copy, text);
+	r = opens(scratch, copy);
+	if (r != -EBADMSG)
+		fail_msg("%s: %d", text, r);
+	unlink(copy);
+}
+
+/* Some of everything: versions, an empty value, a second mesh. */
+static void make(struct scratch *scratch)
+{
+	struct store *store;
+
+	scratch_make(scratch);
+	store = scratch_open(scratch, 2, CACHE);
+	for (int i = 0; i < 3; i++) {
+		char text[20];
+
+		snprintf(text, sizeof(text), "value %d", i);
+		assert_int_equal(
+			scratch_do(store, STORE_PUT, scratch_secret("default", "a"), text, strlen(text), NULL), 0);
+	}
+	assert_int_equal(scratch_do(store, STORE_PUT, scratch_secret("default", "b"), "bbb", 3, NULL), 0);
+	assert_int_equal(scratch_do(store, STORE_PUT, scratch_mesh("m"), "y", 1, NULL), 0);
+	assert_int_equal(scratch_do(store, STORE_PUT, scratch_secret("m", "c"), "", 0, NULL), 0);
+	assert_int_equal(scratch_do(store, STORE_PUT, scratch_global("g"), "ggg", 3, NULL), 0);
+	scratch_settle(store);
+	store_close(store);
+	/* header, manifest; the root, 2 meshes, 4 secrets, each with a record; their values, one with 3 */
+	assert_int_equal(number(scratch->store, "SELECT count(*) FROM row"), 2 + 7 + 9);
+}
+
+static void test_each_row_deleted(void **state)
+{
+	struct scratch *scratch = *state;
+	int rows;
+	char text[100];
+
+	make(scratch);
+	rows = number(scratch->store, "SELECT count(*) FROM row");
+	for (int i = 0; i < rows; i++) {
+		snprintf(text, sizeof(text),
+			 "DELETE FROM row WHERE key=(SELECT key FROM row ORDER BY key LIMIT 1 OFFSET %d)", i);
+		refused_after(scratch, text);
+	}
+	refused_after(scratch, "DELETE FROM row");
+	refused_after(scratch, "DELETE FROM row WHERE substr(key,1,1)=x'03'");
+	refused_after(scratch, "DELETE FROM row WHERE substr(key,1,1)>=x'02'");
+	assert_int_equal(opens(scratch, scratch->store), 0);
+}
+
+/* Every two rows of a table exchange their data, or their keys. */
+static void test_rows_swapped(void **state)
+{
+	struct scratch *scratch = *state;
+	char text[400];
+
+	make(scratch);
+	for (int table = 2; table <= 3; table++) {
+		int rows;
+
+		snprintf(text, sizeof(text), "SELECT count(*) FROM row WHERE substr(key,1,1)=x'%02x'", table);
+		rows = number(scratch->store, text);
+		for (int i = 0; i < rows; i++)
+			for (int j = 0; j < i; j++) {
+				snprintf(text, sizeof(text),
+					 "CREATE TEMP TABLE t AS SELECT key, data,"
+					 " row_number() OVER (ORDER BY key)-1 AS n FROM row"
+					 " WHERE substr(key,1,1)=x'%02x';"
+					 "UPDATE row SET data=(SELECT data FROM t WHERE n=%d)"
+					 " WHERE key=(SELECT key FROM t WHERE n=%d);"
+					 "UPDATE row SET data=(SELECT data FROM t WHERE n=%d)"
+					 " WHERE key=(SELECT key FROM t WHERE n=%d);",
+					 table, i, j, j, i);
+				refused_after(scratch, text);
+			}
+	}
+}
+
+static void test_rows_moved_and_duplicated(void **state)
+{
+	static const char *const attacks[] = {
+		/* the same data under another id, another generation, another table */
+		"UPDATE row SET key=x'02'||randomblob(16)"
+		" WHERE key=(SELECT max(key) FROM row WHERE substr(key,1,1)=x'02')",
+		"UPDATE row SET key=substr(key,1,17)||x'00000000000000ff'"
+		" WHERE key=(SELECT max(key) FROM row WHERE substr(key,1,1)=x'03')",
+		"UPDATE row SET key=x'02'||substr(key,2,16)||x'0000000000000001'"
+		" WHERE key=(SELECT max(key) FROM row WHERE substr(key,1,1)=x'03')",
+		"INSERT INTO row SELECT x'02'||randomblob(16),data FROM row WHERE substr(key,1,1)=x'02' LIMIT 1",
+		"INSERT INTO row SELECT substr(key,1,17)||x'00000000000000ff',data FROM row"
+		" WHERE substr(key,1,1)=x'03' LIMIT 1",
+		/* to take the place of the current version, or of the oldest */
+		"INSERT OR IGNORE INTO row SELECT substr(key,1,17)||x'7fffffffffffffff',data FROM row"
+		" WHERE substr(key,1,1)=x'03'",
+		"INSERT OR IGNORE INTO row SELECT substr(key,1,17)||x'0000000000000000',data FROM row"
+		" WHERE substr(key,1,1)=x'03'",
+		/* values as records, records as values */
+		"INSERT INTO row SELECT x'02'||substr(key,2,15)||x'00',data FROM row WHERE substr(key,1,1)=x'03' LIMIT 1",
+		"INSERT INTO row SELECT x'03'||substr(key,2)||x'0000000000000001',data FROM row"
+		" WHERE substr(key,1,1)=x'02' LIMIT 1",
+		/* rows that are not ours */
+		"INSERT INTO row VALUES(x'04',x'00')",
+		"INSERT INTO row VALUES(x'',x'00')",
+		"INSERT INTO row VALUES(x'0000',x'00')",
+		"INSERT INTO row VALUES(x'0100',x'00')",
+		"INSERT INTO row VALUES(x'02',x'00')",
+		"INSERT INTO row VALUES('text','text')",
+		"INSERT INTO row VALUES(1,2)",
+		"INSERT INTO row VALUES(1.5,x'')",
+		"INSERT INTO row VALUES(x'02'||randomblob(16),x'')",
+		"INSERT INTO row VALUES(x'03'||randomblob(24),x'')",
+		/* a text is not a blob to SQLite, so both can be there with the same bytes */
+		"INSERT INTO row SELECT CAST(key AS TEXT),data FROM row WHERE key=x'01'",
+		"INSERT INTO row VALUES(CAST(x'01' AS TEXT),'anything')",
+		"INSERT INTO row VALUES(CAST(x'00' AS TEXT),'anything')",
+		"INSERT INTO row SELECT CAST(key AS TEXT),data FROM row WHERE substr(key,1,1)=x'02' LIMIT 1",
+		"INSERT INTO row SELECT CAST(key AS TEXT),data FROM row WHERE substr(key,1,1)=x'03' LIMIT 1",
+		/* data cut, grown, emptied */
+		"UPDATE row SET data=substr(data,1,length(data)-1) WHERE substr(key,1,1)=x'03'",
+		"UPDATE row SET data=data||x'00' WHERE substr(key,1,1)=x'03'",
+		"UPDATE row SET data=x'' WHERE substr(key,1,1)=x'02'",
+		"UPDATE row SET data=x'' WHERE key=x'01'",
+		"UPDATE row SET data=substr(data,1,100) WHERE key=x'00'",
+		"UPDATE row SET data=data||x'00' WHERE key=x'00'",
+	};
+	struct scratch *scratch = *state;
+
+	make(scratch);
+	for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++)
+		refused_after(scratch, attacks[i]);
+	assert_int_equal(opens(scratch, scratch->store), 0);
+}
+
+/* Each row's data, with one bit of it flipped. */
+static void test_each_row_changed(void **state)
+{
+	struct scratch *scratch = *state;
+	char text[600];
+	int rows;
+
+	make(scratch);
+	rows = number(scratch->store, "SELECT count(*) FROM row");
+	for (int i = 1; i < rows; i++) { /* the header has a test of its own */
+		for (int at = 1; at <= 100; at += 33) {
+			snprintf(text, sizeof(text),
+				 "CREATE TEMP TABLE t AS SELECT key AS k, data AS d FROM row"
+				 " ORDER BY key LIMIT 1 OFFSET %d;"
+				 "UPDATE row SET data=(SELECT substr(d,1,%d-1)||CASE WHEN substr(d,%d,1)=x'00' THEN x'01'"
+				 " ELSE x'00' END||substr(d,%d+1) FROM t) WHERE key=(SELECT k FROM t)",
+				 i, at, at, at);
+			refused_after(scratch, text);
+		}
+	}
+}
+
+/* Rows of an older state of the same store: each alone, all records, all values, the manifest; and what is of
+ * another store with the same key. */
+static void test_replay(void **state)
+{
+	struct scratch *scratch = *state;
+	struct store *store;
+	char text[600], attach[400];
+	int refused = 0;
+	int rows;
+
+	make(scratch);
+	scratch_copy(scratch->store, scratch_path(scratch, "old"));
+	store = scratch_open(scratch, 2, CACHE);
+	assert_int_equal(scratch_do(store, STORE_PUT, scratch_secret("default", "a"), "newer", 5, NULL), 0);
+	assert_int_equal(scratch_do(store, STORE_PUT, scratch_secret("m", "c"), "newer", 5, NULL), 0);
+	assert_int_equal(scratch_do(store, STORE_REMOVE, scratch_secret("default", "b"), NULL, 0, NULL), 0);
+	assert_int_equal(scratch_do(store, STORE_PUT, scratch_global("new"), "new", 3, NULL), 0);
+	scratch_settle(store);
+	store_close(store);
+	snprintf(attach, sizeof(attach), "ATTACH '%s' AS old;", scratch_path(scratch, "old"));
+	rows = number(scratch_path(scratch, "old"), "SELECT count(*) FROM row");
+	for (int i = 0; i < rows; i++) {
+		const char *copy = scratch_path(scratch, "copy");
+		int r;
+
+		scratch_copy(scratch->store, copy);
+		snprintf(text, sizeof(text),
+			 "%sINSERT OR REPLACE INTO main.row SELECT * FROM old.row ORDER BY key LIMIT 1 OFFSET %d;", attach,
+			 i);
+		sql(copy, text);
+		r = opens(scratch, copy);
+		assert_true(r == 0 || r == -EBADMSG);
+		refused += r != 0;
+	}
+	/* the manifest; the records of the root, `default`, a, b, c; the oldest value of a, the value of b. The other
+	 * rows are the same in both. */
+	assert_int_equal(refused, 8);
+	snprintf(text, sizeof(text), "%sINSERT OR REPLACE INTO main.row SELECT * FROM old.row WHERE key=x'01'",
+		 attach);
+	refused_after(scratch, text);
+	snprintf(text, sizeof(text),
+		 "%sINSERT OR REPLACE INTO main.row SELECT * FROM old.row WHERE substr(key,1,1)=x'02'", attach);
+	refused_after(scratch, text);
+	snprintf(text, sizeof(text),
+		 "%sINSERT OR REPLACE INTO main.row SELECT * FROM old.row WHERE substr(key,1,1)=x'03'", attach);
+	refused_after(scratch, text);
+	snprintf(text, sizeof(text), "%sINSERT OR REPLACE INTO main.row SELECT * FROM old.row", attach);
+	refused_after(scratch, text);
+	/* all of the old state: nothing in the file can tell; that it opens says that the attacks above were real */
+	snprintf(text, sizeof(text), "%sDELETE FROM main.row; INSERT INTO main.row SELECT * FROM old.row", attach);
+	sql(scratch->store, text);
+	assert_int_equal(opens(scratch, scratch->store), 0);
+}
+
+static void test_rows_of_another_store(void **state)
+{
+	struct scratch *scratch = *state;
+	char path[310], text[600];
+
+	make(scratch);
+	snprintf(path, sizeof(path), "%s", scratch_path(scratch, "first"));
+	assert_int_equal(rename(scratch->store, path), 0);
+	make(scratch); /* the same names and values, opened by the same key */
+	snprintf(text, sizeof(text),
+		 "ATTACH '%s' AS o; INSERT OR REPLACE INTO main.row SELECT * FROM o.row WHERE key=x'00'",
+		 path);
+	refused_after(scratch, text);
+	snprintf(text, sizeof(text),
+		 "ATTACH '%s' AS o; INSERT OR REPLACE INTO main.row SELECT * FROM o.row WHERE key=x'01'",
+		 path);
+	refused_after(scratch, text);
+	snprintf(text, sizeof(text),
+		 "ATTACH '%s' AS o; DELETE FROM main.row WHERE key>x'01';"
+		 "INSERT INTO main.row SELECT * FROM o.row WHERE key>x'01'",
+		 path);
+	refused_after(scratch, text);
+}
+
+static void test_schema(void **state)
+{
+	struct scratch *scratch = *state;
+
+	make(scratch);
+	refused_after(scratch, "CREATE TABLE extra(x)");
+	refused_after(scratch, "CREATE TRIGGER extra BEFORE INSERT ON row BEGIN SELECT RAISE(IGNORE); END");
+	refused_after(scratch, "CREATE VIEW extra AS SELECT 1");
+	refused_after(scratch, "ALTER TABLE row RENAME TO old; CREATE VIEW row AS SELECT * FROM old");
+}
+
+/* Each byte of the header row; through the store, and so by way of SQLite. */
+static void test_header(void **state)
+{
+	struct scratch *scratch = *state;
+	int size;
+	char text[400];
+
+	make(scratch);
+	size = number(scratch->store, "SELECT length(data) FROM row WHERE key=x'00'");
+	for (int at = 1; at <= size; at += at < 220 ? 3 : 61) {
+		const char *copy = scratch_path(scratch, "copy");
+		int r;
+
+		scratch_copy(scratch->store, copy);
+		snprintf(text, sizeof(text),
+			 "UPDATE row SET data=substr(data,1,%d-1)||CASE WHEN substr(data,%d,1)=x'00' THEN x'01'"
+			 " ELSE x'00' END||substr(data,%d+1) WHERE key=x'00'",
+			 at, at, at);
+		sql(copy, text);
+		r = opens(scratch, copy);
+		if (r != -EBADMSG && r != -EMEDIUMTYPE && r != -EPROTONOSUPPORT && r != -EKEYREJECTED)
+			fail_msg("byte %d: %d", at, r);
+	}
+}
+
+/* Values that are too many for SQLite's cache, changed in the file while the store is open: -EIO or the truth. */
+static void test_changed_while_open(void **state)
+{
+	enum { N = 16, BYTES = 700 * 1024 };
+	struct scratch *scratch = *state;
+	struct store *store;
+	uint8_t *value = malloc(BYTES), *file;
+	int fd, refused = 0;
+	char text[20];
+	size_t size;
+
+	scratch_must(value);
+	scratch_make(scratch);
+	store = scratch_open(scratch, 0, 0);
+	for (int i = 0; i < N; i++) {
+		snprintf(text, sizeof(text), "s-%d", i);
+		scratch_fill(value, BYTES, (uint64_t)i);
+		assert_int_equal(scratch_do(store, STORE_PUT, scratch_global(text), value, BYTES, NULL), 0);
+	}
+	store_close(store); /* so that all is in the file itself */
+	file = scratch_read(scratch->store, &size);
+	store = scratch_open(scratch, 0, 0);
+	fd = open(scratch->store, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	for (size_t at = 100 * 4096 + 2000; at < size; at += 64 * 4096) {
+		uint8_t changed = file[at] ^ 1;
+
+		assert_int_equal(pwrite(fd, &changed, 1, (off_t)at), 1);
+	}
+	for (int i = 0; i < N; i++) {
+		struct secbuf read = {0};
+		struct name name;
+		uint64_t generation;
+		int r;
+
+		snprintf(text, sizeof(text), "s-%d", i);
+		name = scratch_global(text);
+		scratch_fill(value, BYTES, (uint64_t)i);
+		assert_int_equal(store_pin(store, store_node(store, &name), &generation), 0);
+		r = store_read(store, store_node(store, &name), generation, &read);
+		if (r == 0) {
+			assert_int_equal(read.size, BYTES);
+			assert_memory_equal(read.data, value, BYTES);
+		} else {
+			assert_int_equal(r, -EIO);
+			assert_null(read.data);
+			refused++;
+			/* nor does an append build upon it, and it can be replaced by what is right */
+			if (refused == 1) {
+				assert_int_equal(scratch_do(store, STORE_APPEND, name, "x", 1, NULL), -EIO);
+				assert_int_equal(scratch_do(store, STORE_PUT, name, "new", 3, NULL), 0);
+				assert_true(scratch_holds(store, name, "new", 3));
+			}
+		}
+		secbuf_deinit(&read);
+		store_unpin(store, store_node(store, &name), generation);
+	}
+	assert_true(refused > N / 2);
+	close(fd);
+	store_close(store);
+	free(file);
+	free(value);
+}
+
+static bool file_has(const char *path, const char *marker)
+{
+	uint8_t *bytes;
+	size_t size;
+	bool found;
+
+	if (access(path, F_OK) < 0)
+		return false;
+	bytes = scratch_read(path, &size);
+	found = memmem(bytes, size, marker, strlen(marker));
+	free(bytes);
+	return found;
+}
+
+static void random_text(char ret_text[static 17])
+{
+	uint64_t random;
+
+	crypto_random(&random, sizeof(random));
+	snprintf(ret_text, 17, "%016llx", (unsigned long long)random);
+}
+
+static void test_nothing_in_clear(void **state)
+{
+	struct scratch *scratch = *state;
+	char markers[8][17], wal[310];
+	struct store *store;
+	struct store_txn *txn = store_txn_new(1);
+
+	for (int i = 0; i < 8; i++)
+		random_text(markers[i]);
+	markers[0][0] = 'm'; /* so that a mesh may be called so */
+	snprintf(wal, sizeof(wal), "%s-wal", scratch->store);
+	scratch_make(scratch);
+	store = scratch_open(scratch, 2, CACHE);
+	assert_int_equal(scratch_do(store, STORE_PUT, scratch_mesh(markers[0]), markers[1], 16, NULL), 0);
+	assert_int_equal(scratch_do(store, STORE_PUT, scratch_secret(markers[0], markers[2]), markers[3], 16, NULL), 0);
+	assert_int_equal(
+		scratch_do(store, STORE_APPEND, scratch_secret(markers[0], markers[2]), markers[4], 16, NULL), 0);
+	assert_int_equal(scratch_do(store, STORE_PUT, scratch_global(markers[5]), markers[6], 16, NULL), 0);
+	scratch_op(&txn->ops[0], STORE_RENAME, scratch_global(markers[5]), NULL, 0);
+	txn->ops[0].to = scratch_global(markers[7]);
+	assert_int_equal(store_run(store, txn), 0);
+	store_txn_free(txn);
+	scratch_settle(store);
+	assert_int_equal(access(wal, F_OK), 0);
+	assert_true(file_has(wal, "\x37\x7f\x06")); /* a journal's mark: the search does find things */
+	for (int closed = 0; closed < 2; closed++) {
+		for (int i = 0; i < 8; i++) {
+			assert_false(file_has(scratch->store, markers[i]));
+			assert_false(file_has(wal, markers[i]));
+		}
+		assert_false(file_has(scratch->store, "default"));
+		assert_false(file_has(wal, "default"));
+		assert_false(file_has(wal, "type: Mesh"));
+		assert_false(file_has(scratch->store, "type: Mesh"));
+		if (!closed)
+			store_close(store);
+	}
+	assert_true(file_has(scratch->store, "HUSHSTOR"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_each_row_deleted),
+		TEST(test_rows_swapped),
+		TEST(test_rows_moved_and_duplicated),
+		TEST(test_each_row_changed),
+		TEST(test_replay),
+		TEST(test_rows_of_another_store),
+		TEST(test_schema),
+		TEST(test_header),
+		TEST(test_changed_while_open),
+		TEST(test_nothing_in_clear),
+	};
+
+	return cmocka_run_group_tests(tests, scratch_group_setup, scratch_group_teardown);
+}
