@@ -25,7 +25,10 @@ static const char init_usage[] =
 
 static int init_parse(int argc, char **argv, struct key_source *ret_source)
 {
-	static const struct option longs[] = {{"key-file", required_argument, NULL, 'k'},
+	/* getopt takes "--key" for short of "--key-file": whoever types that means a key, which is not to stand here */
+	static const struct option longs[] = {{"key", no_argument, NULL, '?'},
+					      {"passphrase", no_argument, NULL, '?'},
+					      {"key-file", required_argument, NULL, 'k'},
 					      {"passphrase-file", required_argument, NULL, 'p'},
 					      {"help", no_argument, NULL, 'h'},
 					      {0}};

@@ -16,10 +16,12 @@ import sys
 import tempfile
 import time
 
-BUILD = os.environ.get("HUSH_BUILD") or os.path.join(os.path.dirname(__file__), "..", "..", "build", "plain")
+BUILD = os.path.abspath(os.environ.get("HUSH_BUILD") or os.path.join(os.path.dirname(__file__), "../../build/plain"))
 SAN = os.environ.get("HUSH_SAN") == "1"
 HUSHFS = os.path.join(BUILD, "hushfs")
 HUSHCTL = os.path.join(BUILD, "hushctl")
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what a test made is taken away
 
 _results = [0, 0]
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -67,6 +69,27 @@ def is_mounted(path):
     path = os.path.realpath(os.path.dirname(path)) + "/" + os.path.basename(path)
     with open("/proc/self/mountinfo") as mounts:
         return any(line.split()[4] == path for line in mounts)
+
+
+def fork(work, *arguments):
+    """Run @work in a child process, whose exit status is 0 if it ends without an exception; its pid."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            work(*arguments)
+            status = 0
+        except BaseException as error:  # nothing of the parent's must run here
+            os.write(1, f"# {work.__name__}: {type(error).__name__}: {error}\n".encode())
+        finally:
+            os._exit(status)
+    return pid
+
+
+def end(pid):
+    """Kill a child of ours and reap it."""
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 def wait_for(condition, seconds=10):
@@ -152,10 +175,12 @@ class Mount:
         if self.daemon:
             if self.daemon.poll() is None and is_mounted(self.path):
                 _libc.umount2(self.path.encode(), 2)
-                try:
-                    self.daemon.wait(20)
-                except subprocess.TimeoutExpired:
-                    self.daemon.kill()
+            else:
+                self.daemon.terminate()
+            try:
+                self.daemon.wait(20)
+            except subprocess.TimeoutExpired:
+                self.daemon.kill()
             self.daemon.wait(20)
             self.daemon = None
         if is_mounted(self.path):

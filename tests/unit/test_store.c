@@ -190,7 +190,8 @@ static void test_open_errors(void **state)
 
 	assert_int_equal(scratch_try(scratch, scratch->store, &store), -ENOENT);
 	assert_int_equal(scratch_try(scratch, scratch_path(scratch, "no/where"), &store), -ENOENT);
-	assert_int_equal(scratch_try(scratch, scratch->folder, &store), -EMEDIUMTYPE);
+	assert_int_equal(mkdir(scratch_path(scratch, "folder"), 0700), 0);
+	assert_int_equal(scratch_try(scratch, scratch_path(scratch, "folder"), &store), -EMEDIUMTYPE);
 	scratch_write(scratch_path(scratch, "text"), "text", 4, 0600);
 	assert_int_equal(scratch_try(scratch, scratch_path(scratch, "text"), &store), -EMEDIUMTYPE);
 	scratch_make(scratch);
