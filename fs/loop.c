@@ -31,6 +31,7 @@ struct loop {
 	struct fuse_buf buffer;
 	size_t buffer_bytes;
 	char *mountpoint; /* NULL if attached, or taken from the tree: what is mounted there then is not ours */
+	bool unmounted;   /* the kernel has let go of the connection */
 };
 
 /* libfuse's own words, one line each. */
@@ -176,7 +177,7 @@ int loop_run(struct loop *loop, int stop_fd, void (*ready)(void *context), void 
 {
 	int64_t deadline_ns = 0, served_ns = 0;
 
-	while (!fuse_session_exited(loop->session)) {
+	while (!loop->unmounted) {
 		int r;
 
 		loop->buffer.size = 0;
@@ -199,7 +200,7 @@ int loop_run(struct loop *loop, int stop_fd, void (*ready)(void *context), void 
 				return 0;
 			}
 		} else if (r == 0) {
-			break; /* unmounted */
+			loop->unmounted = true;
 		} else if (r != -EINTR) {
 			return loop->mountpoint ? r : 0; /* an attached client hung up */
 		}
@@ -211,7 +212,8 @@ struct loop *loop_free(struct loop *loop)
 {
 	if (loop) {
 		if (loop->session) {
-			if (loop->mountpoint)
+			/* of a connection that is gone, libfuse only frees what it knows */
+			if (loop->mountpoint || loop->unmounted)
 				fuse_session_unmount(loop->session);
 			fuse_session_destroy(loop->session);
 		}

@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_ops: the operations, asked by a played kernel.
+ */
+#include "fs/node.h"
+#include "tests/unit/cmocka_all.h"
+#include "tests/unit/kernel.h"
+#include "tests/unit/scratch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define STAGED (1024u * 1024)
+
+struct fixture {
+	void *scratch;
+	struct kernel *kernel;
+	uint64_t secrets; /* the node of /meshes/default/secrets */
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	if (scratch_setup(&f->scratch) != 0)
+		return -1;
+	scratch_make(f->scratch);
+	f->kernel = kernel_start(scratch_open(f->scratch, 2, 1 << 20), STAGED);
+	f->secrets = kernel_walk(f->kernel, "meshes/default/secrets");
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	int r;
+
+	kernel_stop(f->kernel);
+	r = scratch_teardown(&f->scratch);
+	free(f);
+	return r;
+}
+
+/* A worker that ends without a word, and the next one on the same store. */
+static void restart(struct fixture *f)
+{
+	kernel_stop(f->kernel);
+	f->kernel = kernel_start(scratch_open(f->scratch, 2, 1 << 20), STAGED);
+}
+
+static void test_init(void **state)
+{
+	const struct fuse_init_out *init = &((struct fixture *)*state)->kernel->init;
+
+	assert_int_equal(init->major, 7);
+	assert_int_equal(init->max_write, 256 * 1024);
+	assert_int_equal(init->time_gran, 1);
+	assert_true(init->flags & FUSE_ATOMIC_O_TRUNC);
+	assert_false(init->flags & (FUSE_SPLICE_READ | FUSE_SPLICE_WRITE | FUSE_SPLICE_MOVE | FUSE_WRITEBACK_CACHE |
+				    FUSE_AUTO_INVAL_DATA));
+}
+
+static void test_fixed_nodes(void **state)
+{
+	struct fixture *f = *state;
+	struct fuse_entry_out entry;
+	char names[256];
+
+	assert_int_equal(kernel_walk(f->kernel, "meshes"), node_make(NODE_MESHES, 0));
+	assert_int_equal(kernel_walk(f->kernel, "global"), node_make(NODE_GLOBAL, 0));
+	assert_int_equal(kernel_walk(f->kernel, ".hush/status"), node_make(NODE_STATUS, 0));
+	assert_int_equal(kernel_lookup(f->kernel, 1, "nothing", NULL), -ENOENT);
+	assert_int_equal(kernel_lookup(f->kernel, f->secrets, "UPPER", NULL), -ENOENT);
+	assert_int_equal(kernel_lookup(f->kernel, f->secrets, "none", NULL), -ENOENT);
+	assert_int_equal(kernel_lookup(f->kernel, kernel_walk(f->kernel, "meshes/default/mesh.yaml"), "x", NULL),
+			 -ENOTDIR);
+	assert_int_equal(kernel_lookup(f->kernel, 1, "meshes", &entry), 0);
+	assert_int_equal(entry.entry_valid + entry.attr_valid + entry.entry_valid_nsec + entry.attr_valid_nsec, 0);
+	assert_true(S_ISDIR(entry.attr.mode));
+	assert_int_equal(kernel_list(f->kernel, 1, 4096, false, names, sizeof(names)), 0);
+	assert_string_equal(names, ". .. meshes global ");
+	assert_int_equal(kernel_list(f->kernel, kernel_walk(f->kernel, "meshes/default"), 4096, true, names, sizeof(names)),
+			 0);
+	assert_string_equal(names, ". .. secrets mesh.yaml ");
+}
+
+/* Any node and any handle that never was is an error, and nothing worse. */
+static void test_impossible_nodes_and_handles(void **state)
+{
+	struct fixture *f = *state;
+	const struct fuse_setattr_in chmod_in = {.valid = FATTR_MODE, .mode = 0600};
+	struct fuse_attr attr;
+	uint64_t seed = 1, handle = 0;
+
+	for (int i = 0; i < 2000; i++) {
+		uint64_t node = scratch_random(&seed, UINT64_MAX);
+
+		if (node_resource(node) == 0 || (node & 15) <= NODE_STATUS)
+			continue;
+		assert_int_equal(kernel_getattr(f->kernel, node, 0, &attr), -ENOENT);
+		assert_int_equal(kernel_open(f->kernel, node, O_RDONLY, &handle), -ENOENT);
+		assert_int_not_equal(kernel_open(f->kernel, node, O_WRONLY, &handle), 0);
+		assert_int_equal(kernel_setattr(f->kernel, node, &chmod_in, NULL), -ENOENT);
+		assert_int_not_equal(kernel_put(f->kernel, node, "name", "x"), 0);
+	}
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "value"), 0);
+	for (int i = 0; i < 500; i++) {
+		uint64_t node = kernel_walk(f->kernel, "meshes/default/secrets/a");
+
+		handle = scratch_random(&seed, UINT64_MAX);
+		assert_int_equal(kernel_read(f->kernel, node, handle, 0, 100), -EIO);
+		assert_int_equal(kernel_write(f->kernel, node, handle, 0, 0, "x", 1), -EIO);
+		kernel_flush(f->kernel, node, handle);
+		kernel_fsync(f->kernel, node, handle);
+		kernel_release(f->kernel, node, handle);
+	}
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", "value"));
+	assert_int_equal(kernel_call(f->kernel, 4000, 1, NULL, 0, NULL, 0), -ENOSYS);
+}
+
+static void test_listing_in_small_answers(void **state)
+{
+	struct fixture *f = *state;
+	char whole[4096], small[4096], name[32];
+
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "name-%02d", i);
+		assert_int_equal(kernel_put(f->kernel, f->secrets, name, name), 0);
+	}
+	assert_int_equal(kernel_list(f->kernel, f->secrets, 65536, false, whole, sizeof(whole)), 0);
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), " name-%02d ", i);
+		assert_non_null(strstr(whole, name));
+	}
+	assert_int_equal(strlen(whole), 5 + 100 * 8);
+	for (uint32_t size = 40; size < 400; size += 33) {
+		assert_int_equal(kernel_list(f->kernel, f->secrets, size, false, small, sizeof(small)), 0);
+		assert_string_equal(whole, small);
+	}
+	assert_int_equal(kernel_list(f->kernel, f->secrets, 200, true, small, sizeof(small)), 0);
+	assert_string_equal(whole, small);
+	assert_int_equal(kernel_list(f->kernel, kernel_walk(f->kernel, "meshes/default/secrets/name-01"), 100, false, small,
+				     sizeof(small)),
+			 -ENOTDIR);
+}
+
+/* What a shell's redirection does: the first FLUSH comes before anything is written. */
+static void test_redirection(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t node, handle;
+
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "old"), 0);
+	node = kernel_walk(f->kernel, "meshes/default/secrets/a");
+	assert_int_equal(kernel_open(f->kernel, node, O_WRONLY | O_TRUNC, &handle), 0);
+	assert_int_equal(kernel_flush(f->kernel, node, handle), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", "old"));
+	assert_int_equal(kernel_write(f->kernel, node, handle, 0, O_WRONLY, "ne", 2), 0);
+	assert_int_equal(kernel_write(f->kernel, node, handle, 2, O_WRONLY, "w", 1), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", "old"));
+	assert_int_equal(kernel_flush(f->kernel, node, handle), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", "new"));
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", "new"));
+}
+
+static pid_t start_other_process(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	return pid;
+}
+
+static void end_other_process(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void test_other_process_does_not_publish(void **state)
+{
+	struct fixture *f = *state;
+	pid_t other = start_other_process();
+	uint64_t node, handle;
+
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "a", O_WRONLY, &node, &handle), 0);
+	f->kernel->pid = (uint32_t)other;
+	assert_int_equal(kernel_write(f->kernel, node, handle, 0, O_WRONLY, "x", 1), 0);
+	assert_int_equal(kernel_flush(f->kernel, node, handle), 0);
+	assert_int_equal(kernel_lookup(f->kernel, f->secrets, "a", NULL), -ENOENT);
+	f->kernel->pid = (uint32_t)getpid();
+	assert_int_equal(kernel_lookup(f->kernel, f->secrets, "a", NULL), 0); /* who makes it finds it */
+	f->kernel->pid = (uint32_t)other;
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", "x"));
+
+	/* the opener is gone: whoever closes is the last to */
+	node = kernel_walk(f->kernel, "meshes/default/secrets/a");
+	assert_int_equal(kernel_open(f->kernel, node, O_WRONLY | O_TRUNC, &handle), 0);
+	end_other_process(other);
+	f->kernel->pid = (uint32_t)getpid();
+	assert_int_equal(kernel_write(f->kernel, node, handle, 0, O_WRONLY, "yy", 2), 0);
+	assert_int_equal(kernel_flush(f->kernel, node, handle), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", "yy"));
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+}
+
+static void test_release_publishes_emptiness(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t node, handle;
+
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "made", O_WRONLY, &node, &handle), 0);
+	assert_int_equal(kernel_flush(f->kernel, node, handle), 0);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "made", ""));
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "cut", "value"), 0);
+	node = kernel_walk(f->kernel, "meshes/default/secrets/cut");
+	assert_int_equal(kernel_open(f->kernel, node, O_WRONLY | O_TRUNC, &handle), 0);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "cut", ""));
+}
+
+static void test_append(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t node, first, second;
+
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "0"), 0);
+	node = kernel_walk(f->kernel, "meshes/default/secrets/a");
+	assert_int_equal(kernel_open(f->kernel, node, O_WRONLY | O_APPEND, &first), 0);
+	assert_int_equal(kernel_open(f->kernel, node, O_RDWR | O_APPEND, &second), 0);
+	assert_int_equal(kernel_write(f->kernel, node, first, 1, O_WRONLY | O_APPEND, "1", 1), 0);
+	assert_int_equal(kernel_write(f->kernel, node, second, 1, O_RDWR | O_APPEND, "2", 1), 0);
+	assert_int_equal(kernel_read(f->kernel, node, second, 0, 100), 0);
+	assert_int_equal(f->kernel->answer_size, 2);
+	assert_memory_equal(f->kernel->answer, "02", 2);
+	assert_int_equal(kernel_flush(f->kernel, node, first), 0);
+	assert_int_equal(kernel_flush(f->kernel, node, second), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", "012"));
+	assert_int_equal(kernel_write(f->kernel, node, first, 0, O_WRONLY | O_APPEND, "3", 1), 0);
+	assert_int_equal(kernel_release(f->kernel, node, first), 0);
+	assert_int_equal(kernel_release(f->kernel, node, second), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", "0123"));
+}
+
+static void test_refused_write_publishes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	static char large[200 * 1024];
+	uint64_t node, handle, other, other_handle;
+
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "old"), 0);
+	node = kernel_walk(f->kernel, "meshes/default/secrets/a");
+	assert_int_equal(kernel_open(f->kernel, node, O_WRONLY | O_TRUNC, &handle), 0);
+	assert_int_equal(kernel_write(f->kernel, node, handle, 0, O_WRONLY, "x", 1), 0);
+	assert_int_equal(kernel_write(f->kernel, node, handle, 1 << 20, O_WRONLY, "x", 1), -EFBIG);
+	assert_int_equal(kernel_write(f->kernel, node, handle, UINT64_MAX - 5, O_WRONLY, "x", 1), -EFBIG);
+	assert_int_equal(kernel_flush(f->kernel, node, handle), -EFBIG);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", "old"));
+
+	/* the bound on all that is staged */
+	assert_int_equal(kernel_open(f->kernel, node, O_WRONLY | O_TRUNC, &handle), 0);
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "b", O_WRONLY, &other, &other_handle), 0);
+	for (uint64_t at = 0; at < 4 * sizeof(large); at += sizeof(large))
+		assert_int_equal(kernel_write(f->kernel, node, handle, at, O_WRONLY, large, sizeof(large)), 0);
+	assert_int_equal(kernel_write(f->kernel, other, other_handle, 0, O_WRONLY, large, sizeof(large)), 0);
+	assert_int_equal(kernel_write(f->kernel, other, other_handle, sizeof(large), O_WRONLY, large, sizeof(large)),
+			 -ENOSPC);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_int_equal(kernel_flush(f->kernel, other, other_handle), -ENOSPC);
+	assert_int_equal(kernel_release(f->kernel, other, other_handle), 0);
+	assert_int_equal(kernel_lookup(f->kernel, f->secrets, "b", NULL), -ENOENT);
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "b", "fits again"), 0);
+}
+
+static void test_exclusive(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t node, first, second;
+
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "a", O_WRONLY | O_EXCL, &node, &first), 0);
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "a", O_WRONLY | O_EXCL, &node, &second), -EEXIST);
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "A", O_WRONLY, &node, &second), -EINVAL);
+	assert_int_equal(kernel_create(f->kernel, 1, "a", O_WRONLY, &node, &second), -EPERM);
+	assert_int_equal(kernel_release(f->kernel, node, first), 0);
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "a", O_WRONLY | O_EXCL, &node, &second), -EEXIST);
+}
+
+static void test_unlink_and_rename_while_open(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t node, handle;
+
+	/* removed while it is written: it does not come back */
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "old"), 0);
+	node = kernel_walk(f->kernel, "meshes/default/secrets/a");
+	assert_int_equal(kernel_open(f->kernel, node, O_WRONLY | O_TRUNC, &handle), 0);
+	assert_int_equal(kernel_write(f->kernel, node, handle, 0, O_WRONLY, "new", 3), 0);
+	assert_int_equal(kernel_name(f->kernel, FUSE_UNLINK, f->secrets, "a"), 0);
+	assert_int_equal(kernel_flush(f->kernel, node, handle), 0);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_int_equal(kernel_lookup(f->kernel, f->secrets, "a", NULL), -ENOENT);
+
+	/* removed before it was ever published */
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "b", O_WRONLY, &node, &handle), 0);
+	assert_int_equal(kernel_write(f->kernel, node, handle, 0, O_WRONLY, "x", 1), 0);
+	assert_int_equal(kernel_name(f->kernel, FUSE_UNLINK, f->secrets, "b"), 0);
+	assert_int_equal(kernel_name(f->kernel, FUSE_UNLINK, f->secrets, "b"), -ENOENT);
+	assert_int_equal(kernel_flush(f->kernel, node, handle), 0);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_int_equal(kernel_lookup(f->kernel, f->secrets, "b", NULL), -ENOENT);
+
+	/* renamed while it is written: it goes on under its new name */
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "c", "one "), 0);
+	node = kernel_walk(f->kernel, "meshes/default/secrets/c");
+	assert_int_equal(kernel_open(f->kernel, node, O_WRONLY | O_APPEND, &handle), 0);
+	assert_int_equal(kernel_write(f->kernel, node, handle, 0, O_WRONLY | O_APPEND, "two", 3), 0);
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "c", f->secrets, "d", 0), 0);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "d", "one two"));
+	assert_int_equal(kernel_lookup(f->kernel, f->secrets, "c", NULL), -ENOENT);
+
+	/* renamed before it was published: that publishes it */
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "e", O_WRONLY, &node, &handle), 0);
+	assert_int_equal(kernel_write(f->kernel, node, handle, 0, O_WRONLY, "e", 1), 0);
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "e", f->secrets, "d", 1), -EEXIST);
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "e", f->secrets, "d", 0), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "d", "e"));
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_int_equal(kernel_lookup(f->kernel, f->secrets, "e", NULL), -ENOENT);
+}
+
+static void test_rename_errors(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t meshes = kernel_walk(f->kernel, "meshes"), global = kernel_walk(f->kernel, "global");
+
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "a"), 0);
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "b", "b"), 0);
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "a", f->secrets, "b", 1), -EEXIST);
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "a", f->secrets, "b", 2), -EINVAL);
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "a", f->secrets, "B", 0), -EINVAL);
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "none", f->secrets, "c", 0), -ENOENT);
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "a", global, "a", 0), -EXDEV);
+	assert_int_equal(kernel_rename(f->kernel, meshes, "default", meshes, "other", 0), -EXDEV);
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "a", 1, "a", 0), -EPERM);
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "a", f->secrets, "a", 0), 0);
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "a", f->secrets, "b", 0), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "b", "a"));
+}
+
+static void test_setattr(void **state)
+{
+	struct fixture *f = *state;
+	const struct fuse_setattr_in modes = {
+		.valid = FATTR_MODE | FATTR_UID | FATTR_GID, .mode = 0640, .uid = 7, .gid = 8};
+	const struct fuse_setattr_in times = {.valid = FATTR_MTIME | FATTR_ATIME, .mtime = 77, .atime = 78, .mtimensec = 5};
+	struct fuse_setattr_in size = {.valid = FATTR_SIZE, .size = 2};
+	struct fuse_attr attr;
+	uint64_t node, handle;
+
+	/* of a new file, before it is closed: they come with it */
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "a", O_WRONLY, &node, &handle), 0);
+	assert_int_equal(kernel_write(f->kernel, node, handle, 0, O_WRONLY, "value", 5), 0);
+	assert_int_equal(kernel_setattr(f->kernel, node, &modes, &attr), 0);
+	assert_int_equal(attr.mode & 07777, 0640);
+	assert_int_equal(kernel_setattr(f->kernel, node, &times, &attr), 0);
+	assert_int_equal(kernel_getattr(f->kernel, node, handle, &attr), 0);
+	assert_int_equal(attr.size, 5);
+	assert_int_equal(kernel_flush(f->kernel, node, handle), 0);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	restart(f);
+	assert_int_equal(kernel_getattr(f->kernel, node, 0, &attr), 0);
+	assert_int_equal(attr.mode & 07777, 0640);
+	assert_int_equal(attr.uid, 7);
+	assert_int_equal(attr.gid, 8);
+	assert_int_equal(attr.mtime, 77);
+	assert_int_equal(attr.mtimensec, 5);
+	assert_int_equal(attr.atime, 78);
+
+	/* size, by path and by handle */
+	assert_int_equal(kernel_setattr(f->kernel, node, &size, &attr), 0);
+	assert_int_equal(attr.size, 2);
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", "va"));
+	assert_int_equal(kernel_open(f->kernel, node, O_WRONLY, &handle), 0);
+	size = (struct fuse_setattr_in){.valid = FATTR_SIZE | FATTR_FH, .size = 1, .fh = handle};
+	assert_int_equal(kernel_setattr(f->kernel, node, &size, &attr), 0);
+	assert_int_equal(kernel_flush(f->kernel, node, handle), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", "v"));
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	size = (struct fuse_setattr_in){.valid = FATTR_SIZE, .size = (1 << 20) + 1};
+	assert_int_equal(kernel_setattr(f->kernel, node, &size, NULL), -EFBIG);
+	assert_int_equal(kernel_setattr(f->kernel, f->secrets, &size, NULL), -EISDIR);
+
+	/* folders, and what has no owner but the daemon's */
+	assert_int_equal(kernel_setattr(f->kernel, f->secrets, &modes, &attr), 0);
+	assert_int_equal(attr.mode, S_IFDIR | 0640);
+	assert_int_equal(kernel_setattr(f->kernel, 1, &modes, &attr), 0);
+	assert_int_equal(kernel_setattr(f->kernel, node_make(NODE_HUSH, 0), &modes, NULL), -EPERM);
+	restart(f);
+	assert_int_equal(kernel_getattr(f->kernel, f->secrets, 0, &attr), 0);
+	assert_int_equal(attr.mode, S_IFDIR | 0640);
+}
+
+static void test_meshes(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t meshes = kernel_walk(f->kernel, "meshes");
+	uint64_t handle;
+
+	assert_int_equal(kernel_mkdir(f->kernel, meshes, "demo"), 0);
+	assert_int_equal(kernel_mkdir(f->kernel, meshes, "demo"), -EEXIST);
+	assert_int_equal(kernel_mkdir(f->kernel, meshes, "De"), -EINVAL);
+	assert_int_equal(kernel_mkdir(f->kernel, 1, "demo"), -EPERM);
+	assert_true(kernel_holds(f->kernel, kernel_walk(f->kernel, "meshes/demo"), "mesh.yaml", "type: Mesh\nname: demo\n"));
+	assert_int_equal(kernel_open(f->kernel, kernel_walk(f->kernel, "meshes/demo/mesh.yaml"), O_WRONLY, &handle), -EACCES);
+	assert_int_equal(kernel_put(f->kernel, kernel_walk(f->kernel, "meshes/demo/secrets"), "a", "x"), 0);
+	assert_int_equal(kernel_name(f->kernel, FUSE_RMDIR, meshes, "demo"), -ENOTEMPTY);
+	assert_int_equal(kernel_name(f->kernel, FUSE_UNLINK, meshes, "demo"), -EISDIR);
+	assert_int_equal(kernel_name(f->kernel, FUSE_UNLINK, kernel_walk(f->kernel, "meshes/demo/secrets"), "a"), 0);
+	assert_int_equal(kernel_name(f->kernel, FUSE_RMDIR, meshes, "demo"), 0);
+	assert_int_equal(kernel_name(f->kernel, FUSE_RMDIR, meshes, "demo"), -ENOENT);
+	assert_int_equal(kernel_name(f->kernel, FUSE_RMDIR, 1, "global"), -EPERM);
+	assert_int_equal(kernel_name(f->kernel, FUSE_RMDIR, 1, "none"), -ENOENT);
+}
+
+static void test_refused_kinds(void **state)
+{
+	struct fixture *f = *state;
+	struct fuse_mknod_in node = {.mode = S_IFIFO | 0600};
+	const struct fuse_link_in link = {.oldnodeid = f->secrets};
+
+	assert_int_equal(kernel_call(f->kernel, FUSE_MKNOD, f->secrets, &node, sizeof(node), "p", 2), -EPERM);
+	assert_int_equal(kernel_call(f->kernel, FUSE_SYMLINK, f->secrets, "l", 2, "target", 7), -EPERM);
+	assert_int_equal(kernel_call(f->kernel, FUSE_LINK, f->secrets, &link, sizeof(link), "l", 2), -EPERM);
+	node.mode = S_IFREG | 0600;
+	assert_int_equal(kernel_call(f->kernel, FUSE_MKNOD, f->secrets, &node, sizeof(node), "p", 2), 0);
+	assert_int_equal(kernel_call(f->kernel, FUSE_MKNOD, f->secrets, &node, sizeof(node), "p", 2), -EEXIST);
+	assert_true(kernel_holds(f->kernel, f->secrets, "p", ""));
+}
+
+/* Nodes and handles are functions of the store: another worker goes on with those of the one before. */
+static void test_another_worker(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t node, handle;
+
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "first"), 0);
+	node = kernel_walk(f->kernel, "meshes/default/secrets/a");
+	assert_int_equal(kernel_open(f->kernel, node, O_RDONLY, &handle), 0);
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "second"), 0);
+	restart(f);
+	assert_int_equal(kernel_walk(f->kernel, "meshes/default/secrets/a"), node);
+	assert_int_equal(kernel_walk(f->kernel, "meshes/default/secrets"), f->secrets);
+	assert_int_equal(kernel_read(f->kernel, node, handle, 0, 100), 0);
+	assert_int_equal(f->kernel->answer_size, 5);
+	assert_memory_equal(f->kernel->answer, "first", 5);
+	assert_int_equal(kernel_read(f->kernel, node, handle, 3, 100), 0);
+	assert_memory_equal(f->kernel->answer, "st", 2);
+	assert_int_equal(kernel_read(f->kernel, node, handle, 99, 100), 0);
+	assert_int_equal(f->kernel->answer_size, 0);
+}
+
+static void test_status_and_statfs(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t node = kernel_walk(f->kernel, ".hush/status"), handle;
+	struct fuse_statfs_out out;
+
+	assert_int_equal(kernel_open(f->kernel, node, O_WRONLY, &handle), -EACCES);
+	assert_int_equal(kernel_open(f->kernel, node, O_RDONLY, &handle), 0);
+	assert_int_equal(kernel_read(f->kernel, node, handle, 0, 4096), 0);
+	assert_non_null(memmem(f->kernel->answer, f->kernel->answer_size, "\nmeshes: 1\n", 11));
+	assert_int_equal(kernel_read(f->kernel, node, handle, 4096, 4096), 0);
+	assert_int_equal(f->kernel->answer_size, 0);
+	assert_int_equal(kernel_call(f->kernel, FUSE_STATFS, 1, NULL, 0, NULL, 0), 0);
+	memcpy(&out, f->kernel->answer, sizeof(out));
+	assert_int_equal(out.st.namelen, 253);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_init, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fixed_nodes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_impossible_nodes_and_handles, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_listing_in_small_answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_redirection, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_process_does_not_publish, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_release_publishes_emptiness, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_append, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused_write_publishes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_exclusive, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unlink_and_rename_while_open, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rename_errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_setattr, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_meshes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused_kinds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_another_worker, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_status_and_statfs, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, scratch_group_setup, scratch_group_teardown);
+}
