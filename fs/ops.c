@@ -34,9 +34,22 @@ void ops_reply_error(fuse_req_t req, int r)
 	fuse_reply_err(req, -r);
 }
 
-struct fuse_entry_param ops_entry(const struct stat *attributes)
+/* A file keeps its identity when it is removed and made again. A mesh's folder does not: the kernel marks a removed
+ * folder as dead for good, so one that is made again while the old one is open has to be another. */
+static uint64_t ops_generation(const struct ops_context *context, uint64_t ino)
 {
-	return (struct fuse_entry_param){.ino = attributes->st_ino, .generation = 1, .attr = *attributes};
+	struct store_info info;
+
+	if (node_kind(ino) != NODE_MESH || store_look(context->tree.store, node_resource(ino), &info) < 0)
+		return 1;
+	return (uint32_t)info.record.created; /* the kernel keeps 32 bits of it */
+}
+
+struct fuse_entry_param ops_entry(fuse_req_t req, const struct stat *attributes)
+{
+	return (struct fuse_entry_param){.ino = attributes->st_ino,
+					 .generation = ops_generation(ops_context(req), attributes->st_ino),
+					 .attr = *attributes};
 }
 
 int ops_attributes(fuse_req_t req, uint64_t ino, uint64_t handle, struct stat *ret_attributes)
@@ -99,7 +112,7 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		ops_reply_error(req, r);
 		return;
 	}
-	entry = ops_entry(&st);
+	entry = ops_entry(req, &st);
 	fuse_reply_entry(req, &entry);
 }
 

@@ -26,7 +26,7 @@ void change_reply_entry(struct change *change)
 		ops_reply_error(change->req, r);
 		return;
 	}
-	entry = ops_entry(&st);
+	entry = ops_entry(change->req, &st);
 	fuse_reply_entry(change->req, &entry);
 }
 

@@ -52,7 +52,8 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fi->noflush = 1;
 	}
 	if (r < 0) {
-		ops_reply_error(req, r);
+		/* removed since the kernel looked it up: ESTALE makes it look again, and O_CREAT make it anew */
+		ops_reply_error(req, r == -ENOENT ? -ESTALE : r);
 	} else if (fuse_reply_open(req, fi) == -ENOENT) { /* interrupted: release will not come */
 		if (fi->fh & STAGE_HANDLE)
 			stage_discard(context->stage, fi->fh);
@@ -89,15 +90,19 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 	fi->direct_io = 1;
 	if (r == 0)
 		r = stage_open(context->stage, &open, &fi->fh);
+	if (r == -ENOENT) { /* and somebody else removed it again */
+		open.info = NULL;
+		r = stage_open(context->stage, &open, &fi->fh);
+	}
 	if (r < 0) {
 		ops_reply_error(req, r);
 		return;
 	}
 	if (open.info)
-		tree_attributes(&context->tree, open.ino, &st);
+		tree_fill(open.ino, &info.record.inodes[RECORD_SELF], info.record.size, &st);
 	else
 		tree_fill(open.ino, &open.attributes, 0, &st);
-	entry = ops_entry(&st);
+	entry = ops_entry(req, &st);
 	if (fuse_reply_create(req, &entry, fi) == -ENOENT)
 		stage_discard(context->stage, fi->fh);
 }

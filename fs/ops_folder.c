@@ -24,7 +24,7 @@ static void ops_list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, 
 		return;
 	}
 	while ((r = tree_next(&context->tree, ino, (uint64_t)offset, &entry)) == 0) {
-		struct fuse_entry_param param = ops_entry(&entry.attributes);
+		struct fuse_entry_param param = ops_entry(req, &entry.attributes);
 		size_t bytes;
 
 		offset = (off_t)entry.offset;

@@ -19,7 +19,7 @@ void ops_reply_error(fuse_req_t req, int r);
 pid_t ops_process(fuse_req_t req);
 
 /* ops_entry - a lookup's answer; the kernel is to keep neither name nor attributes. */
-struct fuse_entry_param ops_entry(const struct stat *attributes);
+struct fuse_entry_param ops_entry(fuse_req_t req, const struct stat *attributes);
 
 /* ops_attributes - as the process behind @req sees it: what it is writing itself (@handle: through which handle, or
  * 0), or what is committed. */

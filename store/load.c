@@ -118,14 +118,20 @@ static int load_row(void *context, const uint8_t *key, size_t key_size, const ui
 
 	if (seal_key_parse(key, key_size, &table, &id, &generation) < 0)
 		return load_refuse(load->store, "there is a row that is not ours");
-	if (table == SEAL_HEADER || table == SEAL_MANIFEST)
-		return 0; /* read before, each with its own check */
+	if (table == SEAL_MANIFEST)
+		return 0;
 	row_key = seal_key(table, &id, generation);
 	seal_row_hash(&load->store->seal, &row_key, data, size, hash);
 	crypto_set_add(load->seen.sum, hash);
 	load->seen.rows++;
-	return table == SEAL_RECORD ? load_record(load, &id, data, size, hash)
-				    : load_value(load, &id, generation, hash);
+	switch (table) {
+	case SEAL_RECORD:
+		return load_record(load, &id, data, size, hash);
+	case SEAL_VALUE:
+		return load_value(load, &id, generation, hash);
+	default: /* the header: it opened, and here it is seen to be the current one */
+		return 0;
+	}
 }
 
 static int load_manifest(struct store *store)

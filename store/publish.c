@@ -327,6 +327,8 @@ static int publish_commit(struct batch *batch, uint64_t *prune, size_t n_prune)
 	pthread_mutex_unlock(&store->lock);
 	if (r == 0 && batch->n_states + batch->n_values == 0)
 		return 0;
+	if (batch->manifest.generation == store->manifest.generation)
+		batch->manifest.generation++; /* only prunes: no two states of the store have the same generation */
 	if (r == 0)
 		r = publish_seal(batch, &rows);
 	if (r == -ENOMEM)

@@ -38,7 +38,7 @@ struct seal_id {
 /* The state of the whole store; changes with every commit. */
 struct seal_manifest {
 	uint64_t generation;            /* the newest */
-	uint64_t rows;                  /* records and values */
+	uint64_t rows;                  /* all but the manifest's own */
 	uint8_t sum[CRYPTO_HASH_BYTES]; /* crypto_set over the row hashes of all of them */
 };
 

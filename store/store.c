@@ -155,6 +155,7 @@ static int store_create_at(const char *path, const struct key *key, uid_t uid, g
 	struct seal_key manifest_key = seal_key(SEAL_MANIFEST, NULL, 0);
 	struct store *store = store_new(path, &options);
 	struct seal_row manifest = {0};
+	uint8_t hash[CRYPTO_HASH_BYTES];
 	struct header header;
 	int r;
 
@@ -163,6 +164,9 @@ static int store_create_at(const char *path, const struct key *key, uid_t uid, g
 	r = header_create(&header, &store->keys, key);
 	if (r == 0) {
 		store_set_header(store, &header);
+		seal_row_hash(&store->seal, &header_key, header.bytes, sizeof(header.bytes), hash);
+		crypto_set_add(store->manifest.sum, hash);
+		store->manifest.rows = 1;
 		r = seal_manifest(&store->seal, &store->manifest, &manifest);
 	}
 	if (r == 0) {
@@ -331,20 +335,28 @@ static int store_read_row(struct store *store, uint64_t node, uint64_t generatio
 	struct seal_row row;
 	struct seal_key key;
 	struct seal_id id;
+	uint8_t expected[CRYPTO_HASH_BYTES], hash[CRYPTO_HASH_BYTES];
 	int r;
 
 	pthread_mutex_lock(&store->lock);
 	resource = index_find(&store->index, node);
-	if (resource)
+	version = resource ? index_version(resource, generation) : NULL;
+	if (version) {
 		id = resource->id;
+		memcpy(expected, version->hash, sizeof(expected));
+	}
 	pthread_mutex_unlock(&store->lock);
-	if (!resource)
+	if (!version)
 		return -ENOENT;
 	key = seal_key(SEAL_VALUE, &id, generation);
 	r = engine_get(store->engine, key.bytes, key.size, &row.data, &row.size);
 	if (r < 0)
 		return r == -ENOENT || r == -EBADMSG ? -EIO : r;
-	r = seal_open_value(&store->seal, &id, generation, row.data, row.size, ret_value, &info);
+	/* a row that opens may still be one of another history with the same generation */
+	seal_row_hash(&store->seal, &key, row.data, row.size, hash);
+	r = crypto_equal(hash, expected, sizeof(hash))
+		    ? seal_open_value(&store->seal, &id, generation, row.data, row.size, ret_value, &info)
+		    : -EBADMSG;
 	pthread_mutex_lock(&store->lock);
 	resource = index_find(&store->index, node);
 	version = resource ? index_version(resource, generation) : NULL;

@@ -43,7 +43,7 @@ struct store_status {
 	uint8_t id[16];
 	uint64_t generation;
 	size_t meshes, secrets, global_secrets;
-	uint64_t rows; /* on disk: metadata records and values */
+	uint64_t rows; /* on disk: the header, metadata records and values */
 };
 
 /* store_create - make the store file @path with the mesh `default`, opened by @key; everything in it belongs to

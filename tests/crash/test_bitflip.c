@@ -75,10 +75,11 @@ static void change(struct store *store, struct state *state, int number, uint64_
 	note_state(store, state);
 }
 
+/* A commit that only removes versions which nobody needs has a generation of its own, and changes nothing. */
 static const struct state *state_of(uint64_t generation)
 {
 	for (size_t i = n_states; i-- > 0;)
-		if (states[i].generation == generation)
+		if (states[i].generation <= generation)
 			return &states[i];
 	return NULL;
 }

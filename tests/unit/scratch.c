@@ -269,5 +269,5 @@ uint64_t scratch_rows(struct store *store)
 
 	scratch_settle(store);
 	store_get_status(store, &status);
-	return status.rows;
+	return status.rows - 1;
 }

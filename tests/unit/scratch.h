@@ -92,7 +92,7 @@ bool scratch_exists(struct store *store, struct name name);
 bool scratch_holds(struct store *store, struct name name, const void *bytes, size_t size);
 bool scratch_version_holds(struct store *store, uint64_t node, uint64_t generation, const void *bytes, size_t size);
 
-/* scratch_rows - how many rows the store says it has, once it has settled. */
+/* scratch_rows - how many records and values the store says it has (the header apart), once it has settled. */
 uint64_t scratch_rows(struct store *store);
 
 /* scratch_settle - wait until the commit thread has removed the rows that nobody needs any more. */

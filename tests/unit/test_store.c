@@ -89,7 +89,7 @@ static void test_create_and_open(void **state)
 	assert_int_equal(status.meshes, 1);
 	assert_int_equal(status.secrets, 0);
 	assert_int_equal(status.global_secrets, 0);
-	assert_int_equal(status.rows, 4); /* the root and `default`, each a record and a value */
+	assert_int_equal(status.rows, 5); /* the header; the root and `default`, each a record and a value */
 	assert_string_equal(store_path(store), scratch->store);
 	assert_int_equal(store_get_options(store)->history, 2);
 	HOLDS(store, scratch_mesh("default"), "type: Mesh\nname: default\n");

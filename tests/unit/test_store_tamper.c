@@ -4,6 +4,7 @@
  * The attacker is a plain SQLite connection, or writes to the file. He may do all but put the whole file back to
  * an older state, which nothing in the file itself could tell.
  */
+#include "store/header.h"
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/scratch.h"
 
@@ -455,9 +456,113 @@ static void test_nothing_in_clear(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
 
+/* A header with a valid MAC that is not the current one: as it was before a key was removed, say. */
+static void test_another_header(void **state)
+{
+	struct scratch *scratch = *state;
+	struct header_keys *keys = NULL;
+	struct header header;
+	char text[2 * HEADER_BYTES + 100];
+	struct iovec part = {header.bytes, HEADER_BYTES - CRYPTO_HASH_BYTES};
+	size_t used, size;
+	sqlite3_stmt *statement;
+	sqlite3 *db;
+
+	make(scratch);
+	scratch_must(sqlite3_open(scratch->store, &db) == SQLITE_OK);
+	scratch_must(sqlite3_prepare_v2(db, "SELECT data FROM row WHERE key=x'00'", -1, &statement, NULL) == SQLITE_OK);
+	scratch_must(sqlite3_step(statement) == SQLITE_ROW);
+	size = (size_t)sqlite3_column_bytes(statement, 0);
+	scratch_must(size == HEADER_BYTES);
+	memcpy(header.bytes, sqlite3_column_blob(statement, 0), size);
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+
+	assert_int_equal(header_open(&header, scratch->key, "header", &keys), 0);
+	header.bytes[40 + 7 * HEADER_SLOT_BYTES + 150] ^= 1; /* in a free slot */
+	crypto_keyed_hash(header.bytes + part.iov_len, CRYPTO_HASH_BYTES, keys->header_mac, &part, 1);
+	secmem_free(keys);
+	assert_int_equal(header_open(&header, scratch->key, "header", &keys), 0); /* by itself it is good */
+	secmem_free(keys);
+	used = (size_t)sprintf(text, "UPDATE row SET data=x'");
+	for (size_t i = 0; i < HEADER_BYTES; i++)
+		used += (size_t)sprintf(text + used, "%02x", header.bytes[i]);
+	strcpy(text + used, "' WHERE key=x'00'");
+	refused_after(scratch, text);
+}
+
+/* Two histories from one base give two values the same generation; one must not be served for the other. */
+static void write_history(struct scratch *scratch, char first)
+{
+	struct store *store = scratch_open(scratch, 0, 0);
+	size_t size = 700 * 1024; /* together more than SQLite keeps in its own cache */
+	char *value = malloc(size);
+
+	for (int i = 0; i < 16; i++) {
+		char name[20];
+
+		snprintf(name, sizeof(name), "s-%d", i);
+		memset(value, first + i, size);
+		assert_int_equal(scratch_do(store, STORE_PUT, scratch_global(name), value, size, NULL), 0);
+	}
+	store_close(store);
+	free(value);
+}
+
+static void test_value_of_another_history(void **state)
+{
+	struct scratch *scratch = *state;
+	const char *base;
+	struct store *store;
+	uint8_t *other;
+	size_t size, from = 100 * 4096;
+	int own = 0, refused = 0, fd;
+
+	scratch_make(scratch);
+	base = scratch_path(scratch, "base");
+	scratch_copy(scratch->store, base);
+	write_history(scratch, 'A');
+	other = scratch_read(scratch->store, &size);
+	scratch_copy(base, scratch->store);
+	write_history(scratch, 'a');
+
+	store = scratch_open(scratch, 0, 0);
+	fd = open(scratch->store, O_RDWR);
+	scratch_must(pwrite(fd, other + from, size - from, (off_t)from) == (ssize_t)(size - from));
+	for (int i = 0; i < 16; i++) {
+		struct secbuf value = {0};
+		uint64_t node, generation;
+		struct name name;
+		char text[20];
+		int r;
+
+		snprintf(text, sizeof(text), "s-%d", i);
+		name = scratch_global(text);
+		node = store_node(store, &name);
+		assert_int_equal(store_pin(store, node, &generation), 0);
+		r = store_read(store, node, generation, &value);
+		if (r == 0) {
+			assert_int_equal(value.data[0], 'a' + i);
+			own++;
+		} else {
+			assert_int_equal(r, -EIO);
+			refused++;
+		}
+		secbuf_deinit(&value);
+		store_unpin(store, node, generation);
+	}
+	assert_int_equal(own + refused, 16);
+	assert_true(refused > 8); /* the other history was really there */
+	store_close(store);
+	close(fd);
+	free(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_another_header),
+		TEST(test_value_of_another_history),
 		TEST(test_each_row_deleted),
 		TEST(test_rows_swapped),
 		TEST(test_rows_moved_and_duplicated),
