@@ -68,7 +68,7 @@ void ops_reply_attributes(fuse_req_t req, uint64_t ino, uint64_t handle)
 	int r = ops_attributes(req, ino, handle, &st);
 
 	if (r < 0)
-		ops_reply_error(req, r);
+		ops_reply_error(req, ops_stale(r));
 	else
 		fuse_reply_attr(req, &st, 0);
 }

@@ -53,7 +53,7 @@ static void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, con
 	}
 	r = tree_resource(&context->tree, ino, &info, &inode);
 	if (r < 0) {
-		ops_reply_error(req, r);
+		ops_reply_error(req, ops_stale(r));
 		return;
 	}
 	txn = change_txn(req, STORE_SET_ATTRIBUTES, &info.record.name, change_reply_attributes, ino);
@@ -80,7 +80,7 @@ static void ops_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size)
 			stage_discard(context->stage, handle);
 	}
 	if (r < 0) {
-		ops_reply_error(req, r);
+		ops_reply_error(req, ops_stale(r));
 		return;
 	}
 	change = change_new(req, change_reply_attributes, ino);

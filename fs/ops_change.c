@@ -64,7 +64,7 @@ void change_txn_done(struct store_txn *txn, int result)
 
 	if (result == 0 && op->kind == STORE_RENAME)
 		stage_renamed(ops_context(change->req)->stage, &op->name, &op->to, op->ret_created);
-	change_done(change, result);
+	change_done(change, op->kind == STORE_SET_ATTRIBUTES ? ops_stale(result) : result);
 	store_txn_free(txn);
 }
 

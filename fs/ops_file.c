@@ -52,8 +52,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fi->noflush = 1;
 	}
 	if (r < 0) {
-		/* removed since the kernel looked it up: ESTALE makes it look again, and O_CREAT make it anew */
-		ops_reply_error(req, r == -ENOENT ? -ESTALE : r);
+		ops_reply_error(req, ops_stale(r));
 	} else if (fuse_reply_open(req, fi) == -ENOENT) { /* interrupted: release will not come */
 		if (fi->fh & STAGE_HANDLE)
 			stage_discard(context->stage, fi->fh);
