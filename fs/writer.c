@@ -43,12 +43,21 @@ pid_t writer_process(pid_t tid)
 	return field ? (pid_t)strtol(field + 6, NULL, 10) : 0;
 }
 
+/* A process that is ending has no memory any more when it closes its files. Others must not be asked for their stat:
+ * one that closes a file in execve() holds the lock that reading stat takes, and waits for our answer. */
+static bool writer_is_ending(pid_t tid)
+{
+	char status[4096];
+
+	return writer_read_proc(tid, "status", status, sizeof(status)) >= 0 && !strstr(status, "\nVmSize:");
+}
+
 bool writer_is_killed(pid_t tid)
 {
 	char stat[2048];
 	char *field;
 
-	if (writer_read_proc(tid, "stat", stat, sizeof(stat)) < 0)
+	if (!writer_is_ending(tid) || writer_read_proc(tid, "stat", stat, sizeof(stat)) < 0)
 		return false;
 	field = strrchr(stat, ')'); /* ends the name, the only field with blanks: the 2nd of 52 */
 	for (int i = 2; field && i < 52; i++)
