@@ -117,7 +117,11 @@ class Mount:
         if not os.path.exists(self.store):
             subprocess.run([HUSHCTL, "init", "--key-file", self.key, self.store], check=True)
         if start:
-            self.start()
+            try:
+                self.start()
+            except BaseException:  # __exit__ is for what was entered
+                self.close()
+                raise
 
     def __enter__(self):
         return self
