@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define APPLICATION_ID "1752527720" /* 0x68757368, "hush" */
+#define ENGINE_BUSY_MS 500
 #define TABLE_SQL "CREATE TABLE row(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL)"
 
 struct engine {
@@ -202,13 +203,16 @@ int engine_open(const char *path, struct engine **ret_engine)
 	r = engine_connect(path, &engine);
 	if (r == 0)
 		r = engine_run(engine, engine_setup, "setting up");
+	/* take the exclusive lock now: "in use" is to be known at the start, not at the first write. Of two that start
+	 * at once each can stop the other for a moment, so both try for a while. */
+	if (r == 0)
+		sqlite3_busy_timeout(engine->db, ENGINE_BUSY_MS);
+	if (r == 0)
+		r = engine_run(engine, "BEGIN EXCLUSIVE; COMMIT;", "locking");
 	if (r == 0)
 		r = engine_check_format(engine);
 	if (r == 0)
 		r = engine_run(engine, engine_journal, "starting the journal");
-	/* take the exclusive lock now: "in use" is to be known at the start, not at the first write */
-	if (r == 0)
-		r = engine_run(engine, "BEGIN EXCLUSIVE; COMMIT;", "locking");
 	if (r == 0)
 		r = engine_prepare_all(engine);
 	if (r < 0) {
