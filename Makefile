@@ -79,7 +79,7 @@ $(UNIT_TESTS): %: %.o $(UNIT_HELPERS) $(FS) $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(STORE_LIBS) -lcmocka
 
-$(CRASH_TESTS): %: %.o $(BUILD)/tests/unit/scratch.o $(STORE)
+$(CRASH_TESTS): %: %.o $(BUILD)/tests/unit/fixture.o $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
 

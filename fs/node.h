@@ -22,6 +22,7 @@ enum node_kind {
 	NODE_MESH_YAML = 10,     /* /meshes/<mesh>/mesh.yaml */
 	NODE_SECRET = 11,        /* /meshes/<mesh>/secrets/<name> */
 	NODE_GLOBAL_SECRET = 12, /* /global/<name> */
+	NODE_SCRATCH = 13,       /* a file with a name that no resource can have; its number is its own, see scratch.h */
 };
 
 /* node_make - @resource is the store's number of it (store_node), 0 for the kinds below NODE_MESH. */

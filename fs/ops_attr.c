@@ -29,11 +29,11 @@ static unsigned ops_decode_attributes(const struct stat *st, int to_set, struct 
 	ret_attributes->mode = st->st_mode & 07777;
 	ret_attributes->mtime = ops_time(&st->st_mtim, to_set & FUSE_SET_ATTR_MTIME_NOW);
 	ret_attributes->atime = ops_time(&st->st_atim, to_set & FUSE_SET_ATTR_ATIME_NOW);
-	set |= to_set & FUSE_SET_ATTR_UID ? STORE_SET_UID : 0;
-	set |= to_set & FUSE_SET_ATTR_GID ? STORE_SET_GID : 0;
-	set |= to_set & FUSE_SET_ATTR_MODE ? STORE_SET_MODE : 0;
-	set |= to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW) ? STORE_SET_MTIME : 0;
-	set |= to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW) ? STORE_SET_ATIME : 0;
+	set |= to_set & FUSE_SET_ATTR_UID ? RECORD_SET_UID : 0;
+	set |= to_set & FUSE_SET_ATTR_GID ? RECORD_SET_GID : 0;
+	set |= to_set & FUSE_SET_ATTR_MODE ? RECORD_SET_MODE : 0;
+	set |= to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW) ? RECORD_SET_MTIME : 0;
+	set |= to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW) ? RECORD_SET_ATIME : 0;
 	return set;
 }
 

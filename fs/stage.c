@@ -32,7 +32,7 @@ struct staged {
 	pid_t writers[STAGED_WRITERS];       /* threads that wrote to it; a ring */
 	unsigned n_writers;
 	struct record_attributes attributes; /* of a fresh one; and times set by hand */
-	unsigned set;                        /* STORE_SET_MTIME, STORE_SET_ATIME: @attributes has them */
+	unsigned set;                        /* RECORD_SET_MTIME, RECORD_SET_ATIME: @attributes has them */
 
 	uint64_t base_node, base; /* the pinned version, 0 if there is none */
 	size_t base_bytes;
@@ -603,25 +603,9 @@ bool stage_is_new(struct stage *stage, const struct name *name)
 	return entry;
 }
 
-static void staged_set_attributes(struct staged *entry, unsigned set, const struct record_attributes *attributes)
-{
-	if (set & STORE_SET_UID)
-		entry->attributes.uid = attributes->uid;
-	if (set & STORE_SET_GID)
-		entry->attributes.gid = attributes->gid;
-	if (set & STORE_SET_MODE)
-		entry->attributes.mode = attributes->mode & 07777;
-	if (set & STORE_SET_MTIME)
-		entry->attributes.mtime = attributes->mtime;
-	if (set & STORE_SET_ATIME)
-		entry->attributes.atime = attributes->atime;
-	entry->set |= set & (STORE_SET_MTIME | STORE_SET_ATIME);
-}
-
 unsigned stage_set_attributes(struct stage *stage, uint64_t ino, pid_t process, unsigned set,
 			      const struct record_attributes *attributes)
 {
-	const unsigned times = STORE_SET_MTIME | STORE_SET_ATIME;
 	struct staged *entry;
 	unsigned left = set;
 
@@ -630,11 +614,13 @@ unsigned stage_set_attributes(struct stage *stage, uint64_t ino, pid_t process, 
 		if (entry->ino != ino || entry->in_flight)
 			continue;
 		if (entry->fresh) {
-			staged_set_attributes(entry, set, attributes);
+			record_set_attributes(&entry->attributes, set, attributes);
+			entry->set |= set & RECORD_SET_TIMES;
 			left = 0;
 		} else if (process && entry->process == process && staged_is_pending(entry)) {
-			staged_set_attributes(entry, set & times, attributes);
-			left &= ~times;
+			record_set_attributes(&entry->attributes, set & RECORD_SET_TIMES, attributes);
+			entry->set |= set & RECORD_SET_TIMES;
+			left &= ~(unsigned)RECORD_SET_TIMES;
 		}
 	}
 	pthread_mutex_unlock(&stage->lock);

@@ -94,7 +94,7 @@ int stage_lookup(struct stage *stage, const struct name *name, pid_t process, ui
 /* stage_is_new - is anybody making this name? */
 bool stage_is_new(struct stage *stage, const struct name *name);
 
-/* stage_set_attributes - keep attributes for when @ino is published: all of them (@set: STORE_SET_…) of a new file,
+/* stage_set_attributes - keep attributes for when @ino is published: all of them (@set: RECORD_SET_…) of a new file,
  * the times of one that @process is writing. Returns the ones that the store has to set now. */
 unsigned stage_set_attributes(struct stage *stage, uint64_t ino, pid_t process, unsigned set,
 			      const struct record_attributes *attributes);

@@ -35,6 +35,9 @@ int engine_open(const char *path, struct engine **ret_engine);
 /* engine_close - NULL is allowed. Returns NULL. */
 struct engine *engine_close(struct engine *engine);
 
+/* engine_room - bytes left where it keeps the rows; UINT64_MAX if that can't be known. */
+uint64_t engine_room(const struct engine *engine);
+
 /* engine_get - the row with @key; the caller frees *@ret_data with free(). -ENOENT if there is none. */
 int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size);
 

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define APPLICATION_ID "1752527720" /* 0x68757368, "hush" */
@@ -135,6 +136,15 @@ struct engine *engine_close(struct engine *engine)
 		free(engine);
 	}
 	return NULL;
+}
+
+uint64_t engine_room(const struct engine *engine)
+{
+	struct statvfs disk;
+
+	if (statvfs(engine->path, &disk) < 0)
+		return UINT64_MAX;
+	return (uint64_t)disk.f_frsize * (geteuid() == 0 ? disk.f_bfree : disk.f_bavail);
 }
 
 static int engine_prepare_all(struct engine *engine)

@@ -40,6 +40,8 @@ static int ops_touch_folder(struct batch *batch, const struct name *entry)
 	if (!state.exists)
 		return -ENOENT;
 	state.record.inodes[inode].mtime = state.record.inodes[inode].ctime = batch->now;
+	for (int i = 0; i < RECORD_INODES; i++) /* a mesh with secrets shows all that comes with it */
+		record_set_attributes(&state.record.inodes[i], RECORD_SET_PRESENT, &state.record.inodes[i]);
 	return batch_push(batch, &state);
 }
 
@@ -70,21 +72,12 @@ static int ops_prepend_current(const struct batch *batch, const struct batch_sta
 	return secbuf_write(ret_whole, ret_whole->size, added->data, added->size);
 }
 
-/* Times that the writer set by hand count more than when it wrote. */
-static void ops_set_times(const struct store_op *op, struct record_attributes *to)
-{
-	if (op->set & STORE_SET_MTIME)
-		to->mtime = op->attributes[0].mtime;
-	if (op->set & STORE_SET_ATIME)
-		to->atime = op->attributes[0].atime;
-}
-
-/* The bytes are what they were; only times may be new. */
+/* The bytes are what they were; only attributes may be new. */
 static int ops_put_same(struct batch *batch, struct batch_state *state, const struct store_op *op)
 {
 	if (!op->set)
 		return 0;
-	ops_set_times(op, &state->record.inodes[RECORD_SELF]);
+	record_set_attributes(&state->record.inodes[RECORD_SELF], op->set, &op->attributes[0]);
 	state->record.inodes[RECORD_SELF].ctime = batch->now;
 	batch->manifest.generation++;
 	return batch_push(batch, state);
@@ -132,13 +125,12 @@ static int ops_put(struct batch *batch, struct store_op *op)
 	r = batch_write(batch, &state, value->data, value->size, op->writer, &batch->now);
 	if (r < 0)
 		return r;
-	ops_set_times(op, &state.record.inodes[RECORD_SELF]);
+	record_set_attributes(&state.record.inodes[RECORD_SELF], op->set, &op->attributes[0]);
 	return batch_push(batch, &state);
 }
 
 static int ops_set_attributes(struct batch *batch, const struct store_op *op)
 {
-	const struct record_attributes *from = &op->attributes[0];
 	struct record_attributes *to;
 	struct batch_state state;
 	int r;
@@ -148,14 +140,10 @@ static int ops_set_attributes(struct batch *batch, const struct store_op *op)
 		return r;
 	if (!state.exists)
 		return -ENOENT;
+	if ((op->set & RECORD_SET_ABSENT) && batch_has_secrets(batch, &state))
+		return -ENOTEMPTY;
 	to = &state.record.inodes[op->inode];
-	if (op->set & STORE_SET_UID)
-		to->uid = from->uid;
-	if (op->set & STORE_SET_GID)
-		to->gid = from->gid;
-	if (op->set & STORE_SET_MODE)
-		to->mode = from->mode & 07777;
-	ops_set_times(op, to);
+	record_set_attributes(to, op->set, &op->attributes[0]);
 	to->ctime = batch->now;
 	batch->manifest.generation++;
 	return batch_push(batch, &state);

@@ -34,9 +34,26 @@ enum {
 	INODE_MTIME_NS = 40,
 	INODE_CTIME_NS = 44,
 	INODE_ATIME_NS = 48,
+	INODE_REMOVALS = 52,
 };
 
 _Static_assert(AT_END <= RECORD_BYTES, "a record holds its fields");
+
+void record_set_attributes(struct record_attributes *to, unsigned set, const struct record_attributes *from)
+{
+	if (set & RECORD_SET_UID)
+		to->uid = from->uid;
+	if (set & RECORD_SET_GID)
+		to->gid = from->gid;
+	if (set & RECORD_SET_MODE)
+		to->mode = from->mode & 07777;
+	if (set & RECORD_SET_MTIME)
+		to->mtime = from->mtime;
+	if (set & RECORD_SET_ATIME)
+		to->atime = from->atime;
+	if (set & (record_is_absent(to) ? RECORD_SET_PRESENT : RECORD_SET_ABSENT))
+		to->removals++;
+}
 
 static void record_put_time(uint8_t *seconds, uint8_t *nanoseconds, const struct timespec *time)
 {
@@ -69,6 +86,7 @@ void record_encode(const struct record *record, uint8_t ret_plain[static RECORD_
 		bytes_put32(q + INODE_UID, a->uid);
 		bytes_put32(q + INODE_GID, a->gid);
 		bytes_put32(q + INODE_MODE, a->mode);
+		bytes_put32(q + INODE_REMOVALS, a->removals);
 		record_put_time(q + INODE_MTIME, q + INODE_MTIME_NS, &a->mtime);
 		record_put_time(q + INODE_CTIME, q + INODE_CTIME_NS, &a->ctime);
 		record_put_time(q + INODE_ATIME, q + INODE_ATIME_NS, &a->atime);
@@ -111,6 +129,7 @@ int record_decode(const uint8_t plain[static RECORD_BYTES], struct record *ret_r
 		a->uid = bytes_get32(q + INODE_UID);
 		a->gid = bytes_get32(q + INODE_GID);
 		a->mode = bytes_get32(q + INODE_MODE);
+		a->removals = bytes_get32(q + INODE_REMOVALS);
 		a->mtime = record_get_time(q + INODE_MTIME, q + INODE_MTIME_NS);
 		a->ctime = record_get_time(q + INODE_CTIME, q + INODE_CTIME_NS);
 		a->atime = record_get_time(q + INODE_ATIME, q + INODE_ATIME_NS);

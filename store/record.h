@@ -34,16 +34,38 @@ struct record_attributes {
 	struct timespec mtime; /* of the bytes; of a folder: of its entries */
 	struct timespec ctime;
 	struct timespec atime; /* only what utimensat() set: reading does not change it */
+	uint32_t removals;     /* how often it was removed or made again, of what comes with a mesh; odd: it is not there */
+};
+
+/* Which attributes are to be set. */
+enum record_set {
+	RECORD_SET_UID = 1,
+	RECORD_SET_GID = 2,
+	RECORD_SET_MODE = 4,
+	RECORD_SET_MTIME = 8,
+	RECORD_SET_ATIME = 16,
+	RECORD_SET_ABSENT = 32,  /* a mesh's secrets/ or mesh.yaml is removed by hand, */
+	RECORD_SET_PRESENT = 64, /* and made again */
+	RECORD_SET_TIMES = RECORD_SET_MTIME | RECORD_SET_ATIME,
 };
 
 struct record {
 	struct name name;
-	uint64_t generation;                   /* of the current value; 0 if there is none (the root) */
+	uint64_t generation;                   /* of the current value; the root's is empty */
 	uint64_t created;                      /* generation in which the resource was made */
 	uint32_t size;                         /* bytes of the current value */
 	uint8_t value_hash[CRYPTO_HASH_BYTES]; /* keyed hash of the current value */
 	struct record_attributes inodes[RECORD_INODES];
 };
+
+/* record_is_absent - was this entry of a mesh removed by hand? */
+static inline bool record_is_absent(const struct record_attributes *attributes)
+{
+	return attributes->removals % 2;
+}
+
+/* record_set_attributes - copy the attributes that @set (RECORD_SET_…) names. */
+void record_set_attributes(struct record_attributes *to, unsigned set, const struct record_attributes *from);
 
 /* record_encode - the plaintext of @record. Cannot fail. */
 void record_encode(const struct record *record, uint8_t ret_plain[static RECORD_BYTES]);

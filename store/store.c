@@ -223,6 +223,11 @@ const struct store_options *store_get_options(const struct store *store)
 	return &store->options;
 }
 
+uint64_t store_room(const struct store *store)
+{
+	return engine_room(store->engine);
+}
+
 const char *store_path(const struct store *store)
 {
 	return store->path;

@@ -75,6 +75,9 @@ uint64_t store_node(const struct store *store, const struct name *name);
 /* store_look - by number; also finds a removed resource that is pinned (see exists). -ENOENT. */
 int store_look(struct store *store, uint64_t node, struct store_info *ret_info);
 
+/* store_room - how many bytes the disk that the store is on has left; UINT64_MAX if it does not say. */
+uint64_t store_room(const struct store *store);
+
 /* store_next - the resource after number @after (0: the first) in a folder: of all meshes (NAME_MESH), of the
  * globals (NAME_GLOBAL_SECRET), of the mesh @mesh_node (NAME_SECRET). -ENOENT at the end. */
 int store_next(struct store *store, enum name_kind kind, uint64_t mesh_node, uint64_t after,
@@ -93,7 +96,7 @@ int store_read(struct store *store, uint64_t node, uint64_t generation, struct s
 enum store_op_kind {
 	STORE_PUT,            /* create it, or replace its value */
 	STORE_APPEND,         /* create it, or add to the end of its value */
-	STORE_SET_ATTRIBUTES,
+	STORE_SET_ATTRIBUTES, /* a mesh's secrets/ and mesh.yaml can't be made absent while it has secrets: -ENOTEMPTY */
 	STORE_REMOVE,         /* with all its versions; a mesh must have no secrets: -ENOTEMPTY */
 	STORE_RENAME,         /* to a name in the same mesh, or among the globals; what was there is replaced */
 };
@@ -102,15 +105,6 @@ enum store_outcome {
 	STORE_UNCHANGED, /* the bytes were the same (or what it was meant for is gone): nothing was written */
 	STORE_CREATED,
 	STORE_UPDATED,
-};
-
-/* Which attributes STORE_SET_ATTRIBUTES sets. */
-enum {
-	STORE_SET_UID = 1,
-	STORE_SET_GID = 2,
-	STORE_SET_MODE = 4,
-	STORE_SET_MTIME = 8,
-	STORE_SET_ATIME = 16,
 };
 
 struct store_op {
@@ -123,8 +117,8 @@ struct store_op {
 	struct secbuf value;    /* STORE_PUT, STORE_APPEND; freed with the transaction */
 	uid_t writer;           /* kept with the value */
 	enum record_inode inode;                               /* STORE_SET_ATTRIBUTES */
-	unsigned set;                                          /* STORE_SET_…; for STORE_PUT and STORE_APPEND the times only */
-	struct record_attributes attributes[RECORD_INODES];    /* uid, gid, mode of what is created; [0] also what @set sets */
+	unsigned set;                                          /* RECORD_SET_…: what of attributes[0] is to be set; for the first three */
+	struct record_attributes attributes[RECORD_INODES];    /* uid, gid and mode of what is created; and see @set */
 	enum store_outcome ret_outcome;
 	uint64_t ret_created;   /* record.created of what was put, or renamed to */
 };

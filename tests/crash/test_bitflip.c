@@ -7,7 +7,7 @@
  * be that commit's state to the letter, which the store's generation names.
  * The keys are a key file's, so that no Argon2id runs.
  */
-#include "tests/unit/scratch.h"
+#include "tests/unit/fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,7 +41,7 @@ static struct name name_of(int number)
 	char text[20];
 
 	snprintf(text, sizeof(text), "secret-%d", number);
-	return number % 4 == 3 ? scratch_global(text) : scratch_secret(number % 4 ? "default" : "other", text);
+	return number % 4 == 3 ? fixture_global(text) : fixture_secret(number % 4 ? "default" : "other", text);
 }
 
 static void note_state(struct store *store, const struct state *state)
@@ -49,7 +49,7 @@ static void note_state(struct store *store, const struct state *state)
 	struct store_status status;
 
 	store_get_status(store, &status);
-	scratch_must(n_states < STATES);
+	fixture_must(n_states < STATES);
 	states[n_states] = *state;
 	states[n_states++].generation = status.generation;
 }
@@ -59,17 +59,17 @@ static void change(struct store *store, struct state *state, int number, uint64_
 	struct value *value = &state->values[number];
 	uint8_t *bytes;
 
-	if (value->exists && scratch_random(seed, 8) == 0) {
-		scratch_must(scratch_do(store, STORE_REMOVE, name_of(number), NULL, 0, NULL) == 0);
+	if (value->exists && fixture_random(seed, 8) == 0) {
+		fixture_must(fixture_do(store, STORE_REMOVE, name_of(number), NULL, 0, NULL) == 0);
 		value->exists = false;
 	} else {
 		/* sizes of all magnitudes, up to 32 KiB */
-		value->size = scratch_random(seed, (uint64_t)1 << (1 + scratch_random(seed, 15)));
-		value->seed = scratch_random(seed, UINT64_MAX);
+		value->size = fixture_random(seed, (uint64_t)1 << (1 + fixture_random(seed, 15)));
+		value->seed = fixture_random(seed, UINT64_MAX);
 		value->exists = true;
 		bytes = malloc(value->size + 1);
-		scratch_fill(bytes, value->size, value->seed);
-		scratch_must(scratch_do(store, STORE_PUT, name_of(number), bytes, value->size, NULL) == 0);
+		fixture_fill(bytes, value->size, value->seed);
+		fixture_must(fixture_do(store, STORE_PUT, name_of(number), bytes, value->size, NULL) == 0);
 		free(bytes);
 	}
 	note_state(store, state);
@@ -124,7 +124,7 @@ static bool check(struct store *store, bool *ret_partly, bool *ret_earlier)
 			continue;
 		}
 		bytes = malloc(expected->size + 1);
-		scratch_fill(bytes, expected->size, expected->seed);
+		fixture_fill(bytes, expected->size, expected->seed);
 		if (r < 0 || value.size != expected->size ||
 		    (value.size && memcmp(value.data, bytes, value.size) != 0)) {
 			printf("# %s: %d, %zu bytes instead of %zu\n", name.name, r, value.size, expected->size);
@@ -145,10 +145,10 @@ static void flip_in(const char *path, size_t bit)
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	uint8_t byte;
 
-	scratch_must(fd >= 0);
-	scratch_must(pread(fd, &byte, 1, (off_t)(bit / 8)) == 1);
+	fixture_must(fd >= 0);
+	fixture_must(pread(fd, &byte, 1, (off_t)(bit / 8)) == 1);
 	byte ^= (uint8_t)(1 << bit % 8);
-	scratch_must(pwrite(fd, &byte, 1, (off_t)(bit / 8)) == 1);
+	fixture_must(pwrite(fd, &byte, 1, (off_t)(bit / 8)) == 1);
 	close(fd);
 }
 
@@ -160,12 +160,12 @@ static size_t size_of(const char *path)
 }
 
 /* Open @path, count what came of it. */
-static void try_open(const struct scratch *scratch, const char *path, size_t at)
+static void try_open(const struct fixture *fixture, const char *path, size_t at)
 {
 	bool partly = false, earlier = false;
 	struct store *store;
 
-	if (scratch_try(scratch, path, &store) < 0) {
+	if (fixture_try(fixture, path, &store) < 0) {
 		figures.refused++;
 		return;
 	}
@@ -183,41 +183,41 @@ static void try_open(const struct scratch *scratch, const char *path, size_t at)
 }
 
 /* @n flips of copies of @base, and of its journal if it has one. */
-static void flip_many(const struct scratch *scratch, const char *base, unsigned n, uint64_t *seed)
+static void flip_many(const struct fixture *fixture, const char *base, unsigned n, uint64_t *seed)
 {
 	char copy[300], copy_wal[310], base_wal[310];
 	size_t bytes, wal_bytes;
 
-	snprintf(copy, sizeof(copy), "%s/copy", scratch->folder);
+	snprintf(copy, sizeof(copy), "%s/copy", fixture->folder);
 	snprintf(copy_wal, sizeof(copy_wal), "%s-wal", copy);
 	snprintf(base_wal, sizeof(base_wal), "%s-wal", base);
 	bytes = size_of(base);
 	wal_bytes = size_of(base_wal);
 	for (unsigned i = 0; i < n; i++) {
-		size_t bit = scratch_random(seed, (bytes + wal_bytes) * 8);
+		size_t bit = fixture_random(seed, (bytes + wal_bytes) * 8);
 
 		unlink(copy_wal);
-		scratch_copy(base, copy);
+		fixture_copy(base, copy);
 		if (wal_bytes)
-			scratch_copy(base_wal, copy_wal);
+			fixture_copy(base_wal, copy_wal);
 		if (bit < bytes * 8)
 			flip_in(copy, bit);
 		else
 			flip_in(copy_wal, bit - bytes * 8);
 		figures.flips++;
-		try_open(scratch, copy, bit);
+		try_open(fixture, copy, bit);
 	}
 	unlink(copy_wal);
 	unlink(copy);
 }
 
 /* Unchanged, it must open and hold the last state: or the flips would show nothing. */
-static bool opens_unchanged(const struct scratch *scratch, const char *base)
+static bool opens_unchanged(const struct fixture *fixture, const char *base)
 {
 	struct figures before = figures;
 	bool whole;
 
-	try_open(scratch, base, 0);
+	try_open(fixture, base, 0);
 	whole = figures.whole == before.whole + 1;
 	figures = before;
 	return whole;
@@ -239,63 +239,63 @@ int main(int argc, char **argv)
 	uint64_t seed, first_seed;
 	char closed[300], leftover[300], from[310], to[310];
 	struct state state = {0};
-	struct scratch *scratch;
+	struct fixture *fixture;
 	struct store *store;
 	void *holder;
 
-	scratch_init();
+	fixture_init();
 	crypto_random(&seed, sizeof(seed));
 	if (argc > 2)
 		seed = strtoull(argv[2], NULL, 0);
 	first_seed = seed;
 	printf("1..4\n# count=%u seed=%" PRIu64 "\n", count, seed);
-	scratch_setup(&holder);
-	scratch = holder;
-	snprintf(closed, sizeof(closed), "%s/closed", scratch->folder);
-	snprintf(leftover, sizeof(leftover), "%s/leftover", scratch->folder);
+	fixture_setup(&holder);
+	fixture = holder;
+	snprintf(closed, sizeof(closed), "%s/closed", fixture->folder);
+	snprintf(leftover, sizeof(leftover), "%s/leftover", fixture->folder);
 
-	scratch_make(scratch);
-	store = scratch_open(scratch, 2, 0);
+	fixture_make(fixture);
+	store = fixture_open(fixture, 2, 0);
 	note_state(store, &state);
-	scratch_must(scratch_do(store, STORE_PUT, scratch_mesh("other"), "type: Mesh\nname: other\n", 23, NULL) == 0);
+	fixture_must(fixture_do(store, STORE_PUT, fixture_mesh("other"), "type: Mesh\nname: other\n", 23, NULL) == 0);
 	for (int i = 0; i < SECRETS; i++)
 		change(store, &state, i, &seed);
 	for (int i = 0; i < SECRETS; i++)
-		change(store, &state, (int)scratch_random(&seed, SECRETS), &seed);
-	scratch_settle(store);
+		change(store, &state, (int)fixture_random(&seed, SECRETS), &seed);
+	fixture_settle(store);
 	store_close(store);
-	scratch_copy(scratch->store, closed);
-	printf("%s 1 - a closed store opens unchanged\n", opens_unchanged(scratch, closed) ? "ok" : (wrong++, "not ok"));
-	scratch_copy(scratch->store, closed); /* opening may have written to it */
-	flip_many(scratch, closed, count / 2, &seed);
+	fixture_copy(fixture->store, closed);
+	printf("%s 1 - a closed store opens unchanged\n", opens_unchanged(fixture, closed) ? "ok" : (wrong++, "not ok"));
+	fixture_copy(fixture->store, closed); /* opening may have written to it */
+	flip_many(fixture, closed, count / 2, &seed);
 	report(2, "a bit flipped in a closed store", first_seed);
 	wrong += figures.wrong;
 
 	/* Copied while it is open and at rest: what a power cut would leave. Reading the file here lets go of SQLite's
 	 * lock, which nobody else wants. */
 	figures = (struct figures){0};
-	store = scratch_open(scratch, 2, 0);
+	store = fixture_open(fixture, 2, 0);
 	for (int i = 0; i < SECRETS; i++)
-		change(store, &state, (int)scratch_random(&seed, SECRETS), &seed);
-	scratch_settle(store);
-	scratch_copy(scratch->store, leftover);
-	snprintf(from, sizeof(from), "%s-wal", scratch->store);
+		change(store, &state, (int)fixture_random(&seed, SECRETS), &seed);
+	fixture_settle(store);
+	fixture_copy(fixture->store, leftover);
+	snprintf(from, sizeof(from), "%s-wal", fixture->store);
 	snprintf(to, sizeof(to), "%s-wal", leftover);
-	scratch_copy(from, to);
+	fixture_copy(from, to);
 	store_close(store);
-	scratch_must(size_of(to) > 4096);
-	snprintf(from, sizeof(from), "%s/kept", scratch->folder);
-	scratch_copy(leftover, from);
-	snprintf(from, sizeof(from), "%s/kept-wal", scratch->folder);
-	scratch_copy(to, from);
+	fixture_must(size_of(to) > 4096);
+	snprintf(from, sizeof(from), "%s/kept", fixture->folder);
+	fixture_copy(leftover, from);
+	snprintf(from, sizeof(from), "%s/kept-wal", fixture->folder);
+	fixture_copy(to, from);
 	printf("%s 3 - a store with a leftover journal opens unchanged\n",
-	       opens_unchanged(scratch, leftover) ? "ok" : (wrong++, "not ok"));
-	snprintf(leftover, sizeof(leftover), "%s/kept", scratch->folder);
-	flip_many(scratch, leftover, count - count / 2, &seed);
+	       opens_unchanged(fixture, leftover) ? "ok" : (wrong++, "not ok"));
+	snprintf(leftover, sizeof(leftover), "%s/kept", fixture->folder);
+	flip_many(fixture, leftover, count - count / 2, &seed);
 	report(4, "a bit flipped in a store with a leftover journal", first_seed);
 	wrong += figures.wrong;
 
-	scratch_teardown(&holder);
+	fixture_teardown(&holder);
 	secmem_deinit();
 	return wrong ? 1 : 0;
 }

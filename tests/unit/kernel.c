@@ -5,7 +5,7 @@
 
 #include "fs/loop.h"
 #include "fs/stage.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/fixture.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -26,8 +26,8 @@ static void kernel_init(struct kernel *kernel)
 	const struct fuse_init_in in = {
 		.major = 7, .minor = 38, .max_readahead = 131072, .flags = UINT32_C(0x3fffffff) /* all it may want */};
 
-	scratch_must(kernel_call(kernel, FUSE_INIT, 0, &in, sizeof(in), NULL, 0) == 0);
-	scratch_must(kernel->answer_size == sizeof(kernel->init));
+	fixture_must(kernel_call(kernel, FUSE_INIT, 0, &in, sizeof(in), NULL, 0) == 0);
+	fixture_must(kernel->answer_size == sizeof(kernel->init));
 	memcpy(&kernel->init, kernel->answer, sizeof(kernel->init));
 }
 
@@ -37,19 +37,19 @@ struct kernel *kernel_start(struct store *store, size_t max_staged)
 	const int buffer = 4 * 1024 * 1024;
 	int fds[2];
 
-	scratch_must(kernel);
+	fixture_must(kernel);
 	tree_init(&kernel->context.tree, store, 1000, 1001);
 	kernel->context.stage = stage_new(&kernel->context.tree, max_staged);
-	scratch_must(kernel->context.stage);
-	scratch_must(loop_new(&kernel->context, "default_permissions", &kernel->loop) == 0);
-	scratch_must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+	fixture_must(kernel->context.stage);
+	fixture_must(loop_new(&kernel->context, "default_permissions", &kernel->loop) == 0);
+	fixture_must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
 	for (int i = 0; i < 2; i++)
 		setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-	scratch_must(loop_attach(kernel->loop, fds[0]) == 0);
+	fixture_must(loop_attach(kernel->loop, fds[0]) == 0);
 	kernel->fd = fds[1];
 	kernel->pid = (uint32_t)getpid();
 	kernel->uid = 1000;
-	scratch_must(pthread_create(&kernel->thread, NULL, kernel_serve, kernel) == 0);
+	fixture_must(pthread_create(&kernel->thread, NULL, kernel_serve, kernel) == 0);
 	kernel_init(kernel);
 	return kernel;
 }
@@ -82,9 +82,9 @@ int kernel_call(struct kernel *kernel, uint32_t opcode, uint64_t node, const voi
 	struct iovec reply[] = {{&out, sizeof(out)}, {kernel->answer, sizeof(kernel->answer)}};
 	ssize_t n;
 
-	scratch_must(writev(kernel->fd, request, 3) == (ssize_t)in.len);
+	fixture_must(writev(kernel->fd, request, 3) == (ssize_t)in.len);
 	n = readv(kernel->fd, reply, 2);
-	scratch_must(n >= (ssize_t)sizeof(out) && out.len == n && out.unique == in.unique);
+	fixture_must(n >= (ssize_t)sizeof(out) && out.len == n && out.unique == in.unique);
 	kernel->answer_size = (size_t)n - sizeof(out);
 	return out.error;
 }
@@ -92,7 +92,7 @@ int kernel_call(struct kernel *kernel, uint32_t opcode, uint64_t node, const voi
 static void kernel_copy(const struct kernel *kernel, void *ret_answer, size_t size)
 {
 	if (ret_answer) {
-		scratch_must(kernel->answer_size >= size);
+		fixture_must(kernel->answer_size >= size);
 		memcpy(ret_answer, kernel->answer, size);
 	}
 }
@@ -176,7 +176,7 @@ int kernel_open(struct kernel *kernel, uint64_t node, uint32_t flags, uint64_t *
 
 	if (r == 0) {
 		kernel_copy(kernel, &out, sizeof(out));
-		scratch_must(out.open_flags & FOPEN_DIRECT_IO);
+		fixture_must(out.open_flags & FOPEN_DIRECT_IO);
 		*ret_handle = out.fh;
 	}
 	return r;
@@ -253,7 +253,7 @@ int kernel_list(struct kernel *kernel, uint64_t node, uint32_t size, bool plus, 
 			struct fuse_dirent entry;
 
 			memcpy(&entry, p, sizeof(entry));
-			scratch_must(used + entry.namelen + 2 <= names_size);
+			fixture_must(used + entry.namelen + 2 <= names_size);
 			memcpy(ret_names + used, p + FUSE_NAME_OFFSET, entry.namelen);
 			used += entry.namelen;
 			memcpy(ret_names + used++, " ", 2);

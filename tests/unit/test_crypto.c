@@ -2,7 +2,7 @@
  * test_crypto: the primitives do what their header says, and refuse what is not as it was sealed.
  */
 #include "tests/unit/cmocka_all.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/fixture.h"
 
 #include "store/crypto.h"
 
@@ -23,7 +23,7 @@ static void test_seal_opens(void **state)
 		uint8_t *plain = malloc(sizes[i] + 1), *opened = malloc(sizes[i] + 1);
 		uint8_t *sealed = malloc(sizes[i] + CRYPTO_SEAL_OVERHEAD);
 
-		scratch_fill(plain, sizes[i], i);
+		fixture_fill(plain, sizes[i], i);
 		crypto_seal(sealed, key, nonce_key, "ad", 2, plain, sizes[i]);
 		assert_int_equal(crypto_open(opened, key, "ad", 2, sealed, sizes[i] + CRYPTO_SEAL_OVERHEAD), 0);
 		assert_memory_equal(plain, opened, sizes[i]);
@@ -39,8 +39,8 @@ static void test_every_bit_counts(void **state)
 	static const uint8_t zeros[100];
 
 	(void)state;
-	scratch_fill(plain, sizeof(plain), 1);
-	scratch_fill(ad, sizeof(ad), 2);
+	fixture_fill(plain, sizeof(plain), 1);
+	fixture_fill(ad, sizeof(ad), 2);
 	crypto_seal(sealed, key, nonce_key, ad, sizeof(ad), plain, sizeof(plain));
 	for (size_t bit = 0; bit < sizeof(sealed) * 8; bit++) {
 		sealed[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -123,7 +123,7 @@ static void test_set_is_order_free(void **state)
 	static const uint8_t empty[CRYPTO_HASH_BYTES];
 
 	(void)state;
-	scratch_fill(hashes, sizeof(hashes), 3);
+	fixture_fill(hashes, sizeof(hashes), 3);
 	memset(hashes[0], 0xff, sizeof(hashes[0])); /* so that a carry runs out at the top */
 	for (int i = 0; i < 20; i++)
 		crypto_set_add(a, hashes[i]);
@@ -219,5 +219,5 @@ int main(void)
 		cmocka_unit_test(test_random_is_not_constant),
 	};
 
-	return cmocka_run_group_tests(tests, scratch_group_setup, scratch_group_teardown);
+	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
 }

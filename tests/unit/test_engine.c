@@ -2,7 +2,7 @@
  * test_engine: rows in one file: all of a commit or none, for one process at a time, and nobody else's file.
  */
 #include "tests/unit/cmocka_all.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/fixture.h"
 
 #include "store/engine.h"
 
@@ -69,7 +69,7 @@ static void sql(const char *path, const char *text)
 	sqlite3 *db;
 	char *error = NULL;
 
-	scratch_must(sqlite3_open(path, &db) == SQLITE_OK);
+	fixture_must(sqlite3_open(path, &db) == SQLITE_OK);
 	if (sqlite3_exec(db, text, NULL, NULL, &error) != SQLITE_OK)
 		fail_msg("%s: %s", text, error);
 	sqlite3_close(db);
@@ -77,17 +77,17 @@ static void sql(const char *path, const char *text)
 
 static void test_create_and_open(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct engine *engine;
 	char wal[310];
 	struct stat st;
 
-	make(scratch->store);
-	assert_int_equal(stat(scratch->store, &st), 0);
+	make(fixture->store);
+	assert_int_equal(stat(fixture->store, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	snprintf(wal, sizeof(wal), "%s-wal", scratch->store);
+	snprintf(wal, sizeof(wal), "%s-wal", fixture->store);
 	assert_int_equal(access(wal, F_OK), -1); /* all is in the file itself */
-	engine = open_engine(scratch->store);
+	engine = open_engine(fixture->store);
 	assert_row(engine, "a", 1, "one", 3);
 	assert_row(engine, "b", 1, "two", 3);
 	assert_row(engine, "c\0d", 3, "\0\1\2", 3);
@@ -99,20 +99,20 @@ static void test_create_and_open(void **state)
 
 static void test_create_keeps_what_is_there(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	uint8_t *bytes;
 	size_t size;
 
-	scratch_write(scratch->store, "mine", 4, 0600);
-	assert_int_equal(engine_create(scratch->store, first_rows, 3), -EEXIST);
-	bytes = scratch_read(scratch->store, &size);
+	fixture_write(fixture->store, "mine", 4, 0600);
+	assert_int_equal(engine_create(fixture->store, first_rows, 3), -EEXIST);
+	bytes = fixture_read(fixture->store, &size);
 	assert_int_equal(size, 4);
 	assert_memory_equal(bytes, "mine", 4);
 	free(bytes);
-	assert_int_equal(engine_create(scratch_path(scratch, "no/where"), first_rows, 3), -ENOENT);
-	assert_int_equal(symlink(scratch_path(scratch, "target"), scratch_path(scratch, "link")), 0);
-	assert_int_equal(engine_create(scratch_path(scratch, "link"), first_rows, 3), -EEXIST);
-	assert_int_equal(access(scratch_path(scratch, "target"), F_OK), -1);
+	assert_int_equal(engine_create(fixture_path(fixture, "no/where"), first_rows, 3), -ENOENT);
+	assert_int_equal(symlink(fixture_path(fixture, "target"), fixture_path(fixture, "link")), 0);
+	assert_int_equal(engine_create(fixture_path(fixture, "link"), first_rows, 3), -EEXIST);
+	assert_int_equal(access(fixture_path(fixture, "target"), F_OK), -1);
 }
 
 struct scan {
@@ -139,14 +139,14 @@ static int visit(void *context, const uint8_t *key, size_t key_size, const uint8
 
 static void test_scan(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	static const struct engine_change more[] = {CHANGE("\xff", "last"), CHANGE("\x00", "first"), CHANGE("aa", "")};
 	static const char expected[] = "\0=first;a=one;aa=;b=two;c\0d=\0\1\2;\xff=last;";
 	struct engine *engine;
 	struct scan scan = {0};
 
-	make(scratch->store);
-	engine = open_engine(scratch->store);
+	make(fixture->store);
+	engine = open_engine(fixture->store);
 	assert_int_equal(engine_commit(engine, more, 3), 0);
 	assert_int_equal(engine_scan(engine, visit, &scan), 0);
 	assert_int_equal(scan.size, sizeof(expected) - 1);
@@ -160,14 +160,14 @@ static void test_scan(void **state)
 
 static void test_commit(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	static const struct engine_change changes[] = {CHANGE("a", "ONE"), REMOVAL("b"), REMOVAL("absent"),
 						       CHANGE("x", "1"),   REMOVAL("x"), CHANGE("y", "1"),
 						       CHANGE("y", "2")};
 	struct engine *engine;
 
-	make(scratch->store);
-	engine = open_engine(scratch->store);
+	make(fixture->store);
+	engine = open_engine(fixture->store);
 	assert_int_equal(engine_commit(engine, changes, 7), 0);
 	assert_int_equal(engine_commit(engine, NULL, 0), 0);
 	for (int reopened = 0; reopened < 2; reopened++) {
@@ -176,27 +176,27 @@ static void test_commit(void **state)
 		assert_int_equal(get(engine, "x"), -ENOENT);
 		assert_row(engine, "y", 1, "2", 1);
 		engine_close(engine);
-		engine = open_engine(scratch->store);
+		engine = open_engine(fixture->store);
 	}
 	engine_close(engine);
 }
 
 static void test_large_row(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	size_t size = 17 * 1024 * 1024;
 	char *data = malloc(size);
 	struct engine_change change = {(const uint8_t *)"big", 3, (const uint8_t *)data, size};
 	struct engine *engine;
 
-	scratch_must(data);
-	scratch_fill(data, size, 5);
-	make(scratch->store);
-	engine = open_engine(scratch->store);
+	fixture_must(data);
+	fixture_fill(data, size, 5);
+	make(fixture->store);
+	engine = open_engine(fixture->store);
 	assert_int_equal(engine_commit(engine, &change, 1), 0);
 	assert_row(engine, "big", 3, data, size);
 	engine_close(engine);
-	engine = open_engine(scratch->store);
+	engine = open_engine(fixture->store);
 	assert_row(engine, "big", 3, data, size);
 	engine_close(engine);
 	free(data);
@@ -205,24 +205,24 @@ static void test_large_row(void **state)
 /* What was committed is there after a process ends without closing. */
 static void test_crash(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	static const struct engine_change change[] = {CHANGE("a", "after"), REMOVAL("b")};
 	struct engine *engine;
 	int status;
 	pid_t pid;
 
-	make(scratch->store);
+	make(fixture->store);
 	pid = fork();
 	if (pid == 0) {
 		struct engine *child;
 
-		if (engine_open(scratch->store, &child) < 0 || engine_commit(child, change, 2) < 0)
+		if (engine_open(fixture->store, &child) < 0 || engine_commit(child, change, 2) < 0)
 			_exit(1);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	engine = open_engine(scratch->store);
+	engine = open_engine(fixture->store);
 	assert_row(engine, "a", 1, "after", 5);
 	assert_int_equal(get(engine, "b"), -ENOENT);
 	engine_close(engine);
@@ -231,29 +231,29 @@ static void test_crash(void **state)
 /* The child is made first, so that it has nothing of this process's connection; the pipes take turns. */
 static void test_one_process_at_a_time(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct engine *engine;
 	int go[2], done[2], status;
 	char c;
 	pid_t pid;
 
-	make(scratch->store);
+	make(fixture->store);
 	assert_int_equal(pipe(go), 0);
 	assert_int_equal(pipe(done), 0);
 	pid = fork();
 	if (pid == 0) {
 		struct engine *child = NULL;
 
-		if (read(go[0], &c, 1) != 1 || engine_open(scratch->store, &child) != -EBUSY || child)
+		if (read(go[0], &c, 1) != 1 || engine_open(fixture->store, &child) != -EBUSY || child)
 			_exit(1);
 		if (write(done[1], "x", 1) != 1 || read(go[0], &c, 1) != 1)
 			_exit(2);
-		if (engine_open(scratch->store, &child) != 0)
+		if (engine_open(fixture->store, &child) != 0)
 			_exit(3);
 		engine_close(child);
 		_exit(0);
 	}
-	engine = open_engine(scratch->store); /* nothing was written: opening alone is enough to have it */
+	engine = open_engine(fixture->store); /* nothing was written: opening alone is enough to have it */
 	assert_int_equal(write(go[1], "x", 1), 1);
 	close(done[1]);
 	assert_int_equal(read(done[0], &c, 1), 1);
@@ -269,26 +269,26 @@ static void test_one_process_at_a_time(void **state)
 
 static void test_not_a_store(void **state)
 {
-	struct scratch *scratch = *state;
-	const char *path = scratch_path(scratch, "other");
+	struct fixture *fixture = *state;
+	const char *path = fixture_path(fixture, "other");
 	char text[9000];
 	uint8_t *before, *after;
 	size_t size, size_after;
 
-	assert_int_equal(open_fails(scratch_path(scratch, "absent")), -ENOENT);
-	assert_int_equal(open_fails(scratch->folder), -EMEDIUMTYPE);
+	assert_int_equal(open_fails(fixture_path(fixture, "absent")), -ENOENT);
+	assert_int_equal(open_fails(fixture->folder), -EMEDIUMTYPE);
 	assert_int_equal(open_fails("/dev/null"), -EMEDIUMTYPE);
-	scratch_write(path, "", 0, 0600);
+	fixture_write(path, "", 0, 0600);
 	assert_int_equal(open_fails(path), -EMEDIUMTYPE);
-	before = scratch_read(path, &size);
+	before = fixture_read(path, &size);
 	assert_int_equal(size, 0);
 	free(before);
-	scratch_write(path, "hello\n", 6, 0600);
+	fixture_write(path, "hello\n", 6, 0600);
 	assert_int_equal(open_fails(path), -EMEDIUMTYPE);
 	memset(text, 'x', sizeof(text));
-	scratch_write(path, text, sizeof(text), 0600);
+	fixture_write(path, text, sizeof(text), 0600);
 	assert_int_equal(open_fails(path), -EMEDIUMTYPE);
-	after = scratch_read(path, &size_after);
+	after = fixture_read(path, &size_after);
 	assert_int_equal(size_after, sizeof(text));
 	assert_memory_equal(after, text, sizeof(text)); /* refused, and left alone */
 	free(after);
@@ -296,21 +296,21 @@ static void test_not_a_store(void **state)
 
 static void test_foreign_sqlite_file(void **state)
 {
-	struct scratch *scratch = *state;
-	const char *path = scratch_path(scratch, "foreign.db");
+	struct fixture *fixture = *state;
+	const char *path = fixture_path(fixture, "foreign.db");
 	uint8_t *before, *after;
 	size_t size, size_after;
 
 	sql(path, "CREATE TABLE t(x); INSERT INTO t VALUES(1);");
-	before = scratch_read(path, &size);
+	before = fixture_read(path, &size);
 	assert_int_equal(open_fails(path), -EMEDIUMTYPE);
-	after = scratch_read(path, &size_after);
+	after = fixture_read(path, &size_after);
 	assert_int_equal(size, size_after);
 	assert_memory_equal(before, after, size);
 	free(before);
 	free(after);
 	/* our table, but not our mark */
-	path = scratch_path(scratch, "foreign2.db");
+	path = fixture_path(fixture, "foreign2.db");
 	sql(path, "CREATE TABLE row(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL);");
 	assert_int_equal(open_fails(path), -EMEDIUMTYPE);
 }
@@ -333,25 +333,25 @@ static void test_changed_schema(void **state)
 		"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql="
 		"'CREATE TABLE row(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL DEFAULT (1))' WHERE name='row'",
 	};
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 
 	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
 		int r;
 
-		make(scratch->store);
-		sql(scratch->store, changes[i]);
-		r = open_fails(scratch->store);
+		make(fixture->store);
+		sql(fixture->store, changes[i]);
+		r = open_fails(fixture->store);
 		if (r != -EBADMSG)
 			fail_msg("%s: %d", changes[i], r);
-		unlink(scratch->store);
+		unlink(fixture->store);
 	}
 }
 
 /* Pages written over: an error at the latest when the rows are read, and no crash. */
 static void test_damaged_pages(void **state)
 {
-	struct scratch *scratch = *state;
-	const char *copy = scratch_path(scratch, "copy");
+	struct fixture *fixture = *state;
+	const char *copy = fixture_path(fixture, "copy");
 	struct engine_change changes[50];
 	char keys[50][4], data[50][2000];
 	struct engine *engine;
@@ -360,18 +360,18 @@ static void test_damaged_pages(void **state)
 
 	for (int i = 0; i < 50; i++) {
 		snprintf(keys[i], sizeof(keys[i]), "%03u", (unsigned)i % 1000);
-		scratch_fill(data[i], sizeof(data[i]), (uint64_t)i);
+		fixture_fill(data[i], sizeof(data[i]), (uint64_t)i);
 		changes[i] = (struct engine_change){(uint8_t *)keys[i], 3, (uint8_t *)data[i], sizeof(data[i])};
 	}
-	assert_int_equal(engine_create(scratch->store, changes, 50), 0);
-	bytes = scratch_read(scratch->store, &size);
+	assert_int_equal(engine_create(fixture->store, changes, 50), 0);
+	bytes = fixture_read(fixture->store, &size);
 	for (size_t page = 0; page < size; page += 4096) {
 		uint8_t kept[4096];
 		int r;
 
 		memcpy(kept, bytes + page, 4096);
 		memset(bytes + page, 0xff, 4096);
-		scratch_write(copy, bytes, size, 0600);
+		fixture_write(copy, bytes, size, 0600);
 		memcpy(bytes + page, kept, 4096);
 		engine = NULL;
 		r = engine_open(copy, &engine);
@@ -395,7 +395,7 @@ static void test_damaged_pages(void **state)
 	free(bytes);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
@@ -413,5 +413,5 @@ int main(void)
 		TEST(test_damaged_pages),
 	};
 
-	return cmocka_run_group_tests(tests, scratch_group_setup, scratch_group_teardown);
+	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
 }

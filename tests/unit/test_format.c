@@ -10,7 +10,7 @@
 #include "store/seal.h"
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/format_vectors.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/fixture.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static size_t unhex(const char *hex, uint8_t *ret_bytes)
 	for (size_t i = 0; i < size; i++) {
 		unsigned byte;
 
-		scratch_must(sscanf(hex + 2 * i, "%2x", &byte) == 1);
+		fixture_must(sscanf(hex + 2 * i, "%2x", &byte) == 1);
 		ret_bytes[i] = (uint8_t)byte;
 	}
 	return size;
@@ -42,7 +42,7 @@ static const struct seal seal = {
 
 static struct name web(void)
 {
-	return scratch_secret("default", "web");
+	return fixture_secret("default", "web");
 }
 
 static int setup(void **state)
@@ -51,7 +51,7 @@ static int setup(void **state)
 
 	for (int i = 0; i < CRYPTO_KEY_BYTES; i++)
 		root[i] = (uint8_t)i;
-	scratch_group_setup(state);
+	fixture_group_setup(state);
 	header_derive_keys(&keys, root);
 	return 0;
 }
@@ -71,7 +71,7 @@ static void test_subkeys(void **state)
 
 static void test_row_ids_and_keys(void **state)
 {
-	const struct name names[] = {web(), scratch_global("web"), scratch_mesh("default")};
+	const struct name names[] = {web(), fixture_global("web"), fixture_mesh("default")};
 	const char *const vectors[] = {VECTOR_ROW_ID_OF_SECRET_DEFAULT_WEB, VECTOR_ROW_ID_OF_GLOBALSECRET_WEB,
 				       VECTOR_ROW_ID_OF_MESH_DEFAULT};
 	struct seal_key key;
@@ -165,7 +165,7 @@ static void test_hashes_and_manifest(void **state)
 static void test_header(void **state)
 {
 	struct header_keys *opened = NULL;
-	struct key *key = scratch_key();
+	struct key *key = fixture_key();
 	struct header header;
 
 	(void)state;
@@ -266,7 +266,7 @@ static void test_readme_has_the_vectors(void **state)
 	size_t size;
 
 	(void)state;
-	text = (char *)scratch_read("store/README.md", &size); /* tests run at the top of the tree */
+	text = (char *)fixture_read("store/README.md", &size); /* tests run at the top of the tree */
 	for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
 		for (const char *at = vectors[i]; *at; at += strnlen(at, 96)) {
 			if (!memmem(text, size, at, strnlen(at, 96)))
@@ -291,5 +291,5 @@ int main(void)
 		cmocka_unit_test(test_readme_has_the_vectors),
 	};
 
-	return cmocka_run_group_tests(tests, setup, scratch_group_teardown);
+	return cmocka_run_group_tests(tests, setup, fixture_group_teardown);
 }

@@ -5,7 +5,7 @@
  * from outside header.c, and a case takes microseconds instead of half a second.
  */
 #include "tests/unit/cmocka_all.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/fixture.h"
 
 #include "store/bytes.h"
 #include "store/header.h"
@@ -32,7 +32,7 @@ static struct key *passphrase(const char *text)
 {
 	struct key *key = secmem_alloc(sizeof(*key));
 
-	scratch_must(key);
+	fixture_must(key);
 	key->kind = KEY_PASSPHRASE;
 	key->size = strlen(text);
 	memcpy(key->bytes, text, key->size);
@@ -61,7 +61,7 @@ static void fill_slot(struct header *header, unsigned number, unsigned named, co
 	if (key->kind == KEY_PASSPHRASE) {
 		bytes_put32(slot + SLOT_PASSES, passes);
 		bytes_put32(slot + SLOT_MEMORY_KIB, memory_kib);
-		scratch_must(crypto_passphrase_key(kek, key->bytes, key->size, slot + SLOT_SALT, passes, memory_kib) ==
+		fixture_must(crypto_passphrase_key(kek, key->bytes, key->size, slot + SLOT_SALT, passes, memory_kib) ==
 			     0);
 	} else {
 		memcpy(kek, key->bytes, sizeof(kek));
@@ -92,13 +92,13 @@ static int open_bytes(const struct header *header, const struct key *key)
 
 static void test_key_file_opens(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct header_keys *keys, *opened;
 	struct header header;
 
-	assert_int_equal(header_create(&header, &keys, scratch->key), 0);
+	assert_int_equal(header_create(&header, &keys, fixture->key), 0);
 	assert_int_equal(header_check(header.bytes, sizeof(header.bytes), "test"), 0);
-	assert_int_equal(header_open(&header, scratch->key, "test", &opened), 0);
+	assert_int_equal(header_open(&header, fixture->key, "test", &opened), 0);
 	assert_memory_equal(keys, opened, sizeof(*keys));
 	assert_int_equal(header_epoch(&header), 1);
 	assert_ptr_equal(header_store_id(&header), header.bytes + AT_STORE_ID);
@@ -108,12 +108,12 @@ static void test_key_file_opens(void **state)
 
 static void test_headers_differ(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct header_keys *a_keys, *b_keys;
 	struct header a, b;
 
-	assert_int_equal(header_create(&a, &a_keys, scratch->key), 0);
-	assert_int_equal(header_create(&b, &b_keys, scratch->key), 0);
+	assert_int_equal(header_create(&a, &a_keys, fixture->key), 0);
+	assert_int_equal(header_create(&b, &b_keys, fixture->key), 0);
 	assert_memory_not_equal(header_store_id(&a), header_store_id(&b), HEADER_STORE_ID_BYTES);
 	assert_memory_not_equal(a_keys->root, b_keys->root, CRYPTO_KEY_BYTES);
 	secmem_free(a_keys);
@@ -136,12 +136,12 @@ static void test_subkeys_differ(void **state)
 /* No key stands in the header in clear. */
 static void test_nothing_secret_inside(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct header_keys *keys;
 	struct header header;
 
-	assert_int_equal(header_create(&header, &keys, scratch->key), 0);
-	assert_null(memmem(header.bytes, sizeof(header.bytes), scratch->key->bytes, 8));
+	assert_int_equal(header_create(&header, &keys, fixture->key), 0);
+	assert_null(memmem(header.bytes, sizeof(header.bytes), fixture->key->bytes, 8));
 	for (size_t i = 0; i < sizeof(*keys) / CRYPTO_KEY_BYTES; i++)
 		assert_null(memmem(header.bytes, sizeof(header.bytes), (uint8_t *)keys + i * CRYPTO_KEY_BYTES, 8));
 	secmem_free(keys);
@@ -149,15 +149,15 @@ static void test_nothing_secret_inside(void **state)
 
 static void test_wrong_key(void **state)
 {
-	struct scratch *scratch = *state;
-	struct key *other = scratch_key(), *pass = passphrase("pass");
+	struct fixture *fixture = *state;
+	struct key *other = fixture_key(), *pass = passphrase("pass");
 	struct header_keys *keys;
 	struct header header;
 
-	assert_int_equal(header_create(&header, &keys, scratch->key), 0);
+	assert_int_equal(header_create(&header, &keys, fixture->key), 0);
 	assert_int_equal(open_bytes(&header, other), -EKEYREJECTED);
 	assert_int_equal(open_bytes(&header, pass), -EKEYREJECTED);
-	memcpy(other->bytes, scratch->key->bytes, 32);
+	memcpy(other->bytes, fixture->key->bytes, 32);
 	other->bytes[31] ^= 1;
 	assert_int_equal(open_bytes(&header, other), -EKEYREJECTED);
 	key_free(other);
@@ -168,42 +168,42 @@ static void test_wrong_key(void **state)
 /* Every bit, with a key in the first slot, in the last, and in both. */
 static void test_every_bit_counts(void **state)
 {
-	struct scratch *scratch = *state;
-	struct key *last = scratch_key();
+	struct fixture *fixture = *state;
+	struct key *last = fixture_key();
 	struct header_keys *keys;
 	struct header header;
 
-	assert_int_equal(header_create(&header, &keys, scratch->key), 0);
+	assert_int_equal(header_create(&header, &keys, fixture->key), 0);
 	fill_slot(&header, HEADER_SLOTS - 1, HEADER_SLOTS - 1, keys, last, 0, 0);
-	assert_int_equal(open_bytes(&header, scratch->key), 0);
+	assert_int_equal(open_bytes(&header, fixture->key), 0);
 	assert_int_equal(open_bytes(&header, last), 0);
 	for (size_t bit = 0; bit < sizeof(header.bytes) * 8; bit++) {
 		int r;
 
 		header.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		r = open_bytes(&header, scratch->key);
+		r = open_bytes(&header, fixture->key);
 		if (r >= 0 || open_bytes(&header, last) >= 0)
 			fail_msg("bit %zu of byte %zu may be flipped", bit % 8, bit / 8);
 		if (bit / 8 >= AT_MAC)
 			assert_int_equal(r, -EBADMSG);
 		header.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
-	assert_int_equal(open_bytes(&header, scratch->key), 0);
+	assert_int_equal(open_bytes(&header, fixture->key), 0);
 	key_free(last);
 	secmem_free(keys);
 }
 
 static void test_every_bit_counts_with_a_passphrase(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct key *pass = passphrase("open sesame"), *wrong = passphrase("open sesamf");
 	struct header_keys *keys;
 	struct header header;
 
-	assert_int_equal(header_create(&header, &keys, scratch->key), 0);
+	assert_int_equal(header_create(&header, &keys, fixture->key), 0);
 	fill_slot(&header, 1, 1, keys, pass, 1, 8);
 	assert_int_equal(open_bytes(&header, pass), 0);
-	assert_int_equal(open_bytes(&header, scratch->key), 0);
+	assert_int_equal(open_bytes(&header, fixture->key), 0);
 	assert_int_equal(open_bytes(&header, wrong), -EKEYREJECTED);
 	for (size_t byte = 0; byte < sizeof(header.bytes); byte++) {
 		size_t in_slot = byte - AT_SLOTS - HEADER_SLOT_BYTES;
@@ -243,17 +243,17 @@ static void test_passphrase_slot(void **state)
 
 static void test_eight_slots(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct key *slots[HEADER_SLOTS];
 	struct header_keys *keys;
 	struct header header;
 
-	assert_int_equal(header_create(&header, &keys, scratch->key), 0);
+	assert_int_equal(header_create(&header, &keys, fixture->key), 0);
 	for (unsigned i = 0; i < HEADER_SLOTS; i++) {
 		char text[] = "passphrase A";
 
 		text[11] = (char)('A' + i);
-		slots[i] = i % 2 ? scratch_key() : passphrase(text);
+		slots[i] = i % 2 ? fixture_key() : passphrase(text);
 		fill_slot(&header, i, i, keys, slots[i], 1, 8 + i);
 	}
 	for (unsigned i = 0; i < HEADER_SLOTS; i++) {
@@ -263,64 +263,64 @@ static void test_eight_slots(void **state)
 		assert_int_equal(open_bytes(&header, slots[i]), -EKEYREJECTED);
 		key_free(slots[i]);
 	}
-	assert_int_equal(open_bytes(&header, scratch->key), -EKEYREJECTED);
+	assert_int_equal(open_bytes(&header, fixture->key), -EKEYREJECTED);
 	secmem_free(keys);
 }
 
 /* A slot is bound to its number and to its store. */
 static void test_moved_slot(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct header_keys *keys;
 	struct header header;
 
-	assert_int_equal(header_create(&header, &keys, scratch->key), 0);
-	fill_slot(&header, 0, 3, keys, scratch->key, 0, 0);
-	assert_int_equal(open_bytes(&header, scratch->key), -EKEYREJECTED);
-	fill_slot(&header, 0, 0, keys, scratch->key, 0, 0);
-	assert_int_equal(open_bytes(&header, scratch->key), 0);
+	assert_int_equal(header_create(&header, &keys, fixture->key), 0);
+	fill_slot(&header, 0, 3, keys, fixture->key, 0, 0);
+	assert_int_equal(open_bytes(&header, fixture->key), -EKEYREJECTED);
+	fill_slot(&header, 0, 0, keys, fixture->key, 0, 0);
+	assert_int_equal(open_bytes(&header, fixture->key), 0);
 	header.bytes[AT_STORE_ID] ^= 1;
 	sign(&header, keys);
-	assert_int_equal(open_bytes(&header, scratch->key), -EKEYREJECTED);
+	assert_int_equal(open_bytes(&header, fixture->key), -EKEYREJECTED);
 	header.bytes[AT_STORE_ID] ^= 1;
 	header.bytes[AT_EPOCH] ^= 2;
 	sign(&header, keys);
-	assert_int_equal(open_bytes(&header, scratch->key), -EKEYREJECTED);
+	assert_int_equal(open_bytes(&header, fixture->key), -EKEYREJECTED);
 	secmem_free(keys);
 }
 
 /* Right commitment, changed wrapped key. */
 static void test_damaged_wrap(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct header_keys *keys;
 	struct header header;
 
-	assert_int_equal(header_create(&header, &keys, scratch->key), 0);
+	assert_int_equal(header_create(&header, &keys, fixture->key), 0);
 	header.bytes[AT_SLOTS + SLOT_WRAPPED + 30] ^= 1;
 	sign(&header, keys);
-	assert_int_equal(open_bytes(&header, scratch->key), -EBADMSG);
+	assert_int_equal(open_bytes(&header, fixture->key), -EBADMSG);
 	secmem_free(keys);
 }
 
 static void test_versions_and_features(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct header_keys *keys;
 	struct header header, changed;
 
-	assert_int_equal(header_create(&header, &keys, scratch->key), 0);
+	assert_int_equal(header_create(&header, &keys, fixture->key), 0);
 	for (unsigned version = 0; version < 0x10000; version += version < 10 ? 1 : 999) {
 		changed = header;
 		bytes_put16(changed.bytes + AT_VERSION, (uint16_t)version);
 		sign(&changed, keys);
-		assert_int_equal(open_bytes(&changed, scratch->key), version == HEADER_VERSION ? 0 : -EPROTONOSUPPORT);
+		assert_int_equal(open_bytes(&changed, fixture->key), version == HEADER_VERSION ? 0 : -EPROTONOSUPPORT);
 	}
 	for (int bit = 0; bit < 32; bit++) {
 		changed = header;
 		bytes_put32(changed.bytes + AT_FEATURES, 1u << bit);
 		sign(&changed, keys);
-		assert_int_equal(open_bytes(&changed, scratch->key), -EPROTONOSUPPORT);
+		assert_int_equal(open_bytes(&changed, fixture->key), -EPROTONOSUPPORT);
 	}
 	/* a newer format may have a header of another size */
 	changed = header;
@@ -331,12 +331,12 @@ static void test_versions_and_features(void **state)
 
 static void test_not_a_header(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	uint8_t bytes[HEADER_BYTES + 100] = {0};
 	struct header_keys *keys;
 	struct header header;
 
-	assert_int_equal(header_create(&header, &keys, scratch->key), 0);
+	assert_int_equal(header_create(&header, &keys, fixture->key), 0);
 	memcpy(bytes, header.bytes, sizeof(header.bytes));
 	for (size_t size = 0; size < 40; size++)
 		assert_int_equal(header_check(bytes, size, "test"), -EMEDIUMTYPE);
@@ -357,13 +357,13 @@ static void test_argon2_bounds(void **state)
 		{0, 8}, {CRYPTO_ARGON2_PASSES_MAX + 1, 8}, {UINT32_MAX, 8}, {1, 7}, {1, 0},
 		{1, CRYPTO_ARGON2_KIB_MAX + 1}, {1, 4u * 1024 * 1024}, {UINT32_MAX, UINT32_MAX},
 	};
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct key *pass = passphrase("pass");
 	struct rusage before, after;
 	struct header_keys *keys;
 	struct header header;
 
-	assert_int_equal(header_create(&header, &keys, scratch->key), 0);
+	assert_int_equal(header_create(&header, &keys, fixture->key), 0);
 	fill_slot(&header, 0, 0, keys, pass, 1, 8);
 	getrusage(RUSAGE_SELF, &before);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -380,25 +380,25 @@ static void test_argon2_bounds(void **state)
 
 static void test_full_arena(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct header_keys *keys, *opened = NULL;
 	struct header header;
 	void *all[4096];
 	size_t n = 0;
 
-	assert_int_equal(header_create(&header, &keys, scratch->key), 0);
-	for (size_t size = SCRATCH_ARENA_BYTES; size >= 64; size /= 2)
+	assert_int_equal(header_create(&header, &keys, fixture->key), 0);
+	for (size_t size = FIXTURE_ARENA_BYTES; size >= 64; size /= 2)
 		while (n < 4096 && (all[n] = secmem_alloc(size)))
 			n++;
-	assert_int_equal(header_open(&header, scratch->key, "test", &opened), -ENOMEM);
-	assert_int_equal(header_create(&header, &opened, scratch->key), -ENOMEM);
+	assert_int_equal(header_open(&header, fixture->key, "test", &opened), -ENOMEM);
+	assert_int_equal(header_create(&header, &opened, fixture->key), -ENOMEM);
 	assert_null(opened);
 	while (n)
 		secmem_free(all[--n]);
 	secmem_free(keys);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
@@ -420,5 +420,5 @@ int main(void)
 		TEST(test_full_arena),
 	};
 
-	return cmocka_run_group_tests(tests, scratch_group_setup, scratch_group_teardown);
+	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
 }

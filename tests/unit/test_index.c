@@ -2,7 +2,7 @@
  * test_index: finding by number, folders in the order of the numbers, and the cache's bound.
  */
 #include "tests/unit/cmocka_all.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/fixture.h"
 
 #include "store/cache.h"
 #include "store/index.h"
@@ -13,7 +13,7 @@ static struct resource *resource(uint64_t node)
 {
 	struct resource *r = calloc(1, sizeof(*r));
 
-	scratch_must(r);
+	fixture_must(r);
 	for (int i = 0; i < 7; i++)
 		r->id.bytes[i] = (uint8_t)(node >> (48 - 8 * i));
 	r->node = node;
@@ -52,7 +52,7 @@ static void test_find(void **state)
 		/* neighbours and far ones, and many that share their low bits */
 		nodes[i] = i % 3 == 0 ? (uint64_t)i + 1
 			   : i % 3 == 1 ? (uint64_t)(i + 1) << 40
-					: scratch_random(&seed, 1ull << 56) | 1ull << 55;
+					: fixture_random(&seed, 1ull << 56) | 1ull << 55;
 		add(&index, nodes[i]);
 	}
 	assert_int_equal(index.count, N);
@@ -113,7 +113,7 @@ static void test_folder_order(void **state)
 	(void)state;
 	assert_null(index_folder_next(&index.globals, 0));
 	for (int i = 0; i < N; i++) {
-		in[i] = add(&index, 1 + scratch_random(&seed, 1ull << 56));
+		in[i] = add(&index, 1 + fixture_random(&seed, 1ull << 56));
 		assert_int_equal(index_folder_reserve(&index.globals, 1), 0);
 		index_folder_add(&index.globals, in[i]);
 	}
@@ -191,7 +191,7 @@ static struct seal_row row(size_t size)
 {
 	struct seal_row result = {calloc(1, size), size};
 
-	scratch_must(result.data);
+	fixture_must(result.data);
 	return result;
 }
 

@@ -2,7 +2,7 @@
  * test_key: key files and passphrase files: what is taken, what is refused, what is made.
  */
 #include "tests/unit/cmocka_all.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/fixture.h"
 
 #include "store/key.h"
 
@@ -27,14 +27,14 @@ static int read_passphrase_file(const char *path, struct key **ret_key)
 
 static void test_key_file(void **state)
 {
-	const char *path = scratch_path(*state, "key");
+	const char *path = fixture_path(*state, "key");
 	uint8_t bytes[32];
 	KEY_AUTO *key = NULL;
 
-	scratch_fill(bytes, sizeof(bytes), 7);
+	fixture_fill(bytes, sizeof(bytes), 7);
 	bytes[31] = '\n'; /* a key is bytes, not text: nothing is dropped */
 	bytes[0] = 0;
-	scratch_write(path, bytes, sizeof(bytes), 0600);
+	fixture_write(path, bytes, sizeof(bytes), 0600);
 	assert_int_equal(read_key_file(path, &key), 0);
 	assert_int_equal(key->kind, KEY_FILE);
 	assert_int_equal(key->size, 32);
@@ -44,12 +44,12 @@ static void test_key_file(void **state)
 static void test_key_file_sizes(void **state)
 {
 	static const size_t sizes[] = {0, 1, 31, 33, 64, 1023, 1024, 1025, 5000};
-	const char *path = scratch_path(*state, "key");
+	const char *path = fixture_path(*state, "key");
 	uint8_t bytes[5000] = {0};
 	struct key *key = NULL;
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		scratch_write(path, bytes, sizes[i], 0600);
+		fixture_write(path, bytes, sizes[i], 0600);
 		assert_int_equal(read_key_file(path, &key), -EINVAL);
 		assert_null(key);
 	}
@@ -59,18 +59,18 @@ static void test_modes(void **state)
 {
 	static const mode_t bad[] = {0604, 0640, 0644, 0660, 0666, 0602, 0620, 0601, 0610, 0777};
 	static const mode_t good[] = {0600, 0400, 0700};
-	const char *path = scratch_path(*state, "key");
+	const char *path = fixture_path(*state, "key");
 	uint8_t bytes[32] = {1};
 	struct key *key = NULL;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		scratch_write(path, bytes, sizeof(bytes), bad[i]);
+		fixture_write(path, bytes, sizeof(bytes), bad[i]);
 		assert_int_equal(read_key_file(path, &key), -EPERM);
 		assert_int_equal(read_passphrase_file(path, &key), -EPERM);
 		assert_null(key);
 	}
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		scratch_write(path, bytes, sizeof(bytes), good[i]);
+		fixture_write(path, bytes, sizeof(bytes), good[i]);
 		assert_int_equal(read_key_file(path, &key), 0);
 		key = key_free(key);
 	}
@@ -78,13 +78,13 @@ static void test_modes(void **state)
 
 static void test_errors_of_the_file(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct key *key = NULL;
 
-	assert_int_equal(read_key_file(scratch_path(scratch, "absent"), &key), -ENOENT);
-	assert_int_equal(read_key_file(scratch_path(scratch, "absent/key"), &key), -ENOENT);
-	assert_int_equal(read_key_file(scratch->folder, &key), -EISDIR);
-	assert_int_equal(read_passphrase_file(scratch_path(scratch, "absent"), &key), -ENOENT);
+	assert_int_equal(read_key_file(fixture_path(fixture, "absent"), &key), -ENOENT);
+	assert_int_equal(read_key_file(fixture_path(fixture, "absent/key"), &key), -ENOENT);
+	assert_int_equal(read_key_file(fixture->folder, &key), -EISDIR);
+	assert_int_equal(read_passphrase_file(fixture_path(fixture, "absent"), &key), -ENOENT);
 	assert_null(key);
 }
 
@@ -98,7 +98,7 @@ static void test_key_from_a_pipe(void **state)
 	pid_t pid;
 
 	(void)state;
-	scratch_fill(bytes, sizeof(bytes), 8);
+	fixture_fill(bytes, sizeof(bytes), 8);
 	assert_int_equal(pipe(fds), 0);
 	pid = fork();
 	if (pid == 0) {
@@ -125,12 +125,12 @@ static void test_passphrase_file(void **state)
 		{"two words ", "two words "}, {" \n", " "},        {"a\nb\n", "a\nb"},
 		{"tr\xc3\xa4umen\n", "tr\xc3\xa4umen"},
 	};
-	const char *path = scratch_path(*state, "pass");
+	const char *path = fixture_path(*state, "pass");
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		KEY_AUTO *key = NULL;
 
-		scratch_write(path, cases[i].text, strlen(cases[i].text), 0600);
+		fixture_write(path, cases[i].text, strlen(cases[i].text), 0600);
 		assert_int_equal(read_passphrase_file(path, &key), 0);
 		assert_int_equal(key->kind, KEY_PASSPHRASE);
 		assert_int_equal(key->size, strlen(cases[i].passphrase));
@@ -140,21 +140,21 @@ static void test_passphrase_file(void **state)
 
 static void test_passphrase_sizes(void **state)
 {
-	const char *path = scratch_path(*state, "pass");
+	const char *path = fixture_path(*state, "pass");
 	struct key *key = NULL;
 	char text[3000];
 
 	memset(text, 'p', sizeof(text));
-	scratch_write(path, "", 0, 0600);
+	fixture_write(path, "", 0, 0600);
 	assert_int_equal(read_passphrase_file(path, &key), -EINVAL);
-	scratch_write(path, "\n", 1, 0600);
+	fixture_write(path, "\n", 1, 0600);
 	assert_int_equal(read_passphrase_file(path, &key), -EINVAL);
-	scratch_write(path, text, KEY_PASSPHRASE_BYTES + 1, 0600);
+	fixture_write(path, text, KEY_PASSPHRASE_BYTES + 1, 0600);
 	assert_int_equal(read_passphrase_file(path, &key), -EINVAL);
-	scratch_write(path, text, sizeof(text), 0600);
+	fixture_write(path, text, sizeof(text), 0600);
 	assert_int_equal(read_passphrase_file(path, &key), -EINVAL);
 	assert_null(key);
-	scratch_write(path, text, KEY_PASSPHRASE_BYTES - 1, 0600);
+	fixture_write(path, text, KEY_PASSPHRASE_BYTES - 1, 0600);
 	assert_int_equal(read_passphrase_file(path, &key), 0);
 	assert_int_equal(key->size, KEY_PASSPHRASE_BYTES - 1);
 	key = key_free(key);
@@ -162,26 +162,26 @@ static void test_passphrase_sizes(void **state)
 
 static void test_key_file_counts_first(void **state)
 {
-	const char *key_path = scratch_path(*state, "key"), *pass_path = scratch_path(*state, "pass");
+	const char *key_path = fixture_path(*state, "key"), *pass_path = fixture_path(*state, "pass");
 	uint8_t bytes[32] = {9};
 	KEY_AUTO *key = NULL;
 
-	scratch_write(key_path, bytes, sizeof(bytes), 0600);
-	scratch_write(pass_path, "pass", 4, 0600);
+	fixture_write(key_path, bytes, sizeof(bytes), 0600);
+	fixture_write(pass_path, "pass", 4, 0600);
 	assert_int_equal(key_read(&(struct key_source){.key_file = key_path, .passphrase_file = pass_path}, &key), 0);
 	assert_int_equal(key->kind, KEY_FILE);
 }
 
 static void test_credential(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	uint8_t bytes[32];
 	KEY_AUTO *key = NULL;
 	bool made = true;
 
-	scratch_fill(bytes, sizeof(bytes), 10);
-	scratch_write(scratch_path(scratch, "hushfs.key"), bytes, sizeof(bytes), 0400);
-	setenv("CREDENTIALS_DIRECTORY", scratch->folder, 1);
+	fixture_fill(bytes, sizeof(bytes), 10);
+	fixture_write(fixture_path(fixture, "hushfs.key"), bytes, sizeof(bytes), 0400);
+	setenv("CREDENTIALS_DIRECTORY", fixture->folder, 1);
 	assert_int_equal(key_read(&(struct key_source){0}, &key), 0);
 	assert_int_equal(key->kind, KEY_FILE);
 	assert_memory_equal(key->bytes, bytes, 32);
@@ -220,7 +220,7 @@ static void test_no_source_and_no_terminal(void **state)
 
 static void test_new_key_file_is_made(void **state)
 {
-	const char *path = scratch_path(*state, "new"), *path2 = scratch_path(*state, "new2");
+	const char *path = fixture_path(*state, "new"), *path2 = fixture_path(*state, "new2");
 	KEY_AUTO *key = NULL, *again = NULL, *other = NULL;
 	mode_t mask = umask(0);
 	bool made = false;
@@ -242,19 +242,19 @@ static void test_new_key_file_is_made(void **state)
 
 static void test_new_key_file_errors(void **state)
 {
-	struct scratch *scratch = *state;
-	const char *link = scratch_path(scratch, "dangling");
+	struct fixture *fixture = *state;
+	const char *link = fixture_path(fixture, "dangling");
 	struct key *key = NULL;
 	bool made = true;
 
 	assert_int_equal(
-		key_read_new(&(struct key_source){.key_file = scratch_path(scratch, "no/folder")}, &key, &made), -ENOENT);
+		key_read_new(&(struct key_source){.key_file = fixture_path(fixture, "no/folder")}, &key, &made), -ENOENT);
 	assert_false(made);
-	assert_int_equal(symlink(scratch_path(scratch, "elsewhere"), link), 0);
+	assert_int_equal(symlink(fixture_path(fixture, "elsewhere"), link), 0);
 	assert_int_equal(key_read_new(&(struct key_source){.key_file = link}, &key, &made), -EEXIST);
-	assert_int_equal(access(scratch_path(scratch, "elsewhere"), F_OK), -1);
-	scratch_write(scratch_path(scratch, "short"), "short", 5, 0600);
-	assert_int_equal(key_read_new(&(struct key_source){.key_file = scratch_path(scratch, "short")}, &key, &made),
+	assert_int_equal(access(fixture_path(fixture, "elsewhere"), F_OK), -1);
+	fixture_write(fixture_path(fixture, "short"), "short", 5, 0600);
+	assert_int_equal(key_read_new(&(struct key_source){.key_file = fixture_path(fixture, "short")}, &key, &made),
 			 -EINVAL);
 	assert_false(made);
 	assert_null(key);
@@ -262,27 +262,27 @@ static void test_new_key_file_errors(void **state)
 
 static void test_full_arena(void **state)
 {
-	const char *path = scratch_path(*state, "key");
+	const char *path = fixture_path(*state, "key");
 	uint8_t bytes[32] = {1};
 	struct key *key = NULL;
 	void *all[4096];
 	size_t n = 0;
 	bool made;
 
-	scratch_write(path, bytes, sizeof(bytes), 0600);
-	for (size_t size = SCRATCH_ARENA_BYTES; size >= sizeof(*key) / 2; size /= 2)
+	fixture_write(path, bytes, sizeof(bytes), 0600);
+	for (size_t size = FIXTURE_ARENA_BYTES; size >= sizeof(*key) / 2; size /= 2)
 		while (n < 4096 && (all[n] = secmem_alloc(size)))
 			n++;
 	assert_int_equal(read_key_file(path, &key), -ENOMEM);
-	assert_int_equal(key_read_new(&(struct key_source){.key_file = scratch_path(*state, "new")}, &key, &made),
+	assert_int_equal(key_read_new(&(struct key_source){.key_file = fixture_path(*state, "new")}, &key, &made),
 			 -ENOMEM);
-	assert_int_equal(access(scratch_path(*state, "new"), F_OK), -1);
+	assert_int_equal(access(fixture_path(*state, "new"), F_OK), -1);
 	while (n)
 		secmem_free(all[--n]);
 	assert_null(key);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
@@ -302,5 +302,5 @@ int main(void)
 		TEST(test_full_arena),
 	};
 
-	return cmocka_run_group_tests(tests, scratch_group_setup, scratch_group_teardown);
+	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
 }

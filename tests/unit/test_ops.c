@@ -4,7 +4,7 @@
 #include "fs/node.h"
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/kernel.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,20 +16,20 @@
 
 #define STAGED (1024u * 1024)
 
-struct fixture {
-	void *scratch;
+struct played {
+	void *fixture;
 	struct kernel *kernel;
 	uint64_t secrets; /* the node of /meshes/default/secrets */
 };
 
 static int setup(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
+	struct played *f = calloc(1, sizeof(*f));
 
-	if (scratch_setup(&f->scratch) != 0)
+	if (fixture_setup(&f->fixture) != 0)
 		return -1;
-	scratch_make(f->scratch);
-	f->kernel = kernel_start(scratch_open(f->scratch, 2, 1 << 20), STAGED);
+	fixture_make(f->fixture);
+	f->kernel = kernel_start(fixture_open(f->fixture, 2, 1 << 20), STAGED);
 	f->secrets = kernel_walk(f->kernel, "meshes/default/secrets");
 	*state = f;
 	return 0;
@@ -37,25 +37,25 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	int r;
 
 	kernel_stop(f->kernel);
-	r = scratch_teardown(&f->scratch);
+	r = fixture_teardown(&f->fixture);
 	free(f);
 	return r;
 }
 
 /* A worker that ends without a word, and the next one on the same store. */
-static void restart(struct fixture *f)
+static void restart(struct played *f)
 {
 	kernel_stop(f->kernel);
-	f->kernel = kernel_start(scratch_open(f->scratch, 2, 1 << 20), STAGED);
+	f->kernel = kernel_start(fixture_open(f->fixture, 2, 1 << 20), STAGED);
 }
 
 static void test_init(void **state)
 {
-	const struct fuse_init_out *init = &((struct fixture *)*state)->kernel->init;
+	const struct fuse_init_out *init = &((struct played *)*state)->kernel->init;
 
 	assert_int_equal(init->major, 7);
 	assert_int_equal(init->max_write, 256 * 1024);
@@ -67,7 +67,7 @@ static void test_init(void **state)
 
 static void test_fixed_nodes(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	struct fuse_entry_out entry;
 	char names[256];
 
@@ -92,13 +92,13 @@ static void test_fixed_nodes(void **state)
 /* Any node and any handle that never was is an error, and nothing worse. */
 static void test_impossible_nodes_and_handles(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	const struct fuse_setattr_in chmod_in = {.valid = FATTR_MODE, .mode = 0600};
 	struct fuse_attr attr;
 	uint64_t seed = 1, handle = 0;
 
 	for (int i = 0; i < 2000; i++) {
-		uint64_t node = scratch_random(&seed, UINT64_MAX);
+		uint64_t node = fixture_random(&seed, UINT64_MAX);
 
 		if (node_resource(node) == 0 || (node & 15) <= NODE_STATUS)
 			continue;
@@ -112,7 +112,7 @@ static void test_impossible_nodes_and_handles(void **state)
 	for (int i = 0; i < 500; i++) {
 		uint64_t node = kernel_walk(f->kernel, "meshes/default/secrets/a");
 
-		handle = scratch_random(&seed, UINT64_MAX);
+		handle = fixture_random(&seed, UINT64_MAX);
 		assert_int_equal(kernel_read(f->kernel, node, handle, 0, 100), -EIO);
 		assert_int_equal(kernel_write(f->kernel, node, handle, 0, 0, "x", 1), -EIO);
 		kernel_flush(f->kernel, node, handle);
@@ -125,7 +125,7 @@ static void test_impossible_nodes_and_handles(void **state)
 
 static void test_listing_in_small_answers(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	char whole[4096], small[4096], name[32];
 
 	for (int i = 0; i < 100; i++) {
@@ -152,7 +152,7 @@ static void test_listing_in_small_answers(void **state)
 /* What a shell's redirection does: the first FLUSH comes before anything is written. */
 static void test_redirection(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	uint64_t node, handle;
 
 	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "old"), 0);
@@ -188,7 +188,7 @@ static void end_other_process(pid_t pid)
 
 static void test_other_process_does_not_publish(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	pid_t other = start_other_process();
 	uint64_t node, handle;
 
@@ -216,7 +216,7 @@ static void test_other_process_does_not_publish(void **state)
 
 static void test_release_publishes_emptiness(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	uint64_t node, handle;
 
 	assert_int_equal(kernel_create(f->kernel, f->secrets, "made", O_WRONLY, &node, &handle), 0);
@@ -232,7 +232,7 @@ static void test_release_publishes_emptiness(void **state)
 
 static void test_append(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	uint64_t node, first, second;
 
 	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "0"), 0);
@@ -255,7 +255,7 @@ static void test_append(void **state)
 
 static void test_refused_write_publishes_nothing(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	static char large[200 * 1024];
 	uint64_t node, handle, other, other_handle;
 
@@ -286,7 +286,7 @@ static void test_refused_write_publishes_nothing(void **state)
 
 static void test_exclusive(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	uint64_t node, first, second;
 
 	assert_int_equal(kernel_create(f->kernel, f->secrets, "a", O_WRONLY | O_EXCL, &node, &first), 0);
@@ -299,7 +299,7 @@ static void test_exclusive(void **state)
 
 static void test_unlink_and_rename_while_open(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	uint64_t node, handle;
 
 	/* removed while it is written: it does not come back */
@@ -343,7 +343,7 @@ static void test_unlink_and_rename_while_open(void **state)
 
 static void test_rename_errors(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	uint64_t meshes = kernel_walk(f->kernel, "meshes"), global = kernel_walk(f->kernel, "global");
 
 	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "a"), 0);
@@ -362,7 +362,7 @@ static void test_rename_errors(void **state)
 
 static void test_setattr(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	const struct fuse_setattr_in modes = {
 		.valid = FATTR_MODE | FATTR_UID | FATTR_GID, .mode = 0640, .uid = 7, .gid = 8};
 	const struct fuse_setattr_in times = {.valid = FATTR_MTIME | FATTR_ATIME, .mtime = 77, .atime = 78, .mtimensec = 5};
@@ -415,7 +415,7 @@ static void test_setattr(void **state)
 
 static void test_meshes(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	uint64_t meshes = kernel_walk(f->kernel, "meshes");
 	uint64_t handle;
 
@@ -437,7 +437,7 @@ static void test_meshes(void **state)
 
 static void test_refused_kinds(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	struct fuse_mknod_in node = {.mode = S_IFIFO | 0600};
 	const struct fuse_link_in link = {.oldnodeid = f->secrets};
 
@@ -453,7 +453,7 @@ static void test_refused_kinds(void **state)
 /* Nodes and handles are functions of the store: another worker goes on with those of the one before. */
 static void test_another_worker(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	uint64_t node, handle;
 
 	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "first"), 0);
@@ -474,7 +474,7 @@ static void test_another_worker(void **state)
 
 static void test_status_and_statfs(void **state)
 {
-	struct fixture *f = *state;
+	struct played *f = *state;
 	uint64_t node = kernel_walk(f->kernel, ".hush/status"), handle;
 	struct fuse_statfs_out out;
 
@@ -511,5 +511,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_status_and_statfs, setup, teardown),
 	};
 
-	return cmocka_run_group_tests(tests, scratch_group_setup, scratch_group_teardown);
+	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
 }

@@ -2,7 +2,7 @@
  * test_record: a record comes back as it was, in a fixed layout, and impossible ones are refused.
  */
 #include "tests/unit/cmocka_all.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/fixture.h"
 
 #include "store/record.h"
 
@@ -12,13 +12,13 @@
 static struct record example(void)
 {
 	struct record record = {
-		.name = scratch_secret("payments", "db.password"),
+		.name = fixture_secret("payments", "db.password"),
 		.generation = 0x1122334455667788,
 		.created = 0x99,
 		.size = 0xfedcba98,
 	};
 
-	scratch_fill(record.value_hash, sizeof(record.value_hash), 1);
+	fixture_fill(record.value_hash, sizeof(record.value_hash), 1);
 	for (unsigned i = 0; i < RECORD_INODES; i++)
 		record.inodes[i] = (struct record_attributes){
 			.uid = 1000 + i,
@@ -27,6 +27,7 @@ static struct record example(void)
 			.mtime = {1700000000 + i, 999999999 - i},
 			.ctime = {-5 - (time_t)i, 1 + i},
 			.atime = {(time_t)1 << 40, 500 + i},
+			.removals = 0xfffffffd + i,
 		};
 	return record;
 }
@@ -39,7 +40,7 @@ static void assert_records_equal(const struct record *a, const struct record *b)
 	for (int i = 0; i < RECORD_INODES; i++) {
 		const struct record_attributes *p = &a->inodes[i], *q = &b->inodes[i];
 
-		assert_true(p->uid == q->uid && p->gid == q->gid && p->mode == q->mode);
+		assert_true(p->uid == q->uid && p->gid == q->gid && p->mode == q->mode && p->removals == q->removals);
 		assert_true(p->mtime.tv_sec == q->mtime.tv_sec && p->mtime.tv_nsec == q->mtime.tv_nsec);
 		assert_true(p->ctime.tv_sec == q->ctime.tv_sec && p->ctime.tv_nsec == q->ctime.tv_nsec);
 		assert_true(p->atime.tv_sec == q->atime.tv_sec && p->atime.tv_nsec == q->atime.tv_nsec);
@@ -60,15 +61,15 @@ static void test_round_trip(void **state)
 	memset(longest, 'n', 253);
 	memset(mesh, 'm', 63);
 	longest[253] = mesh[63] = 0;
-	record.name = scratch_secret(mesh, longest);
+	record.name = fixture_secret(mesh, longest);
 	record_encode(&record, plain);
 	assert_int_equal(record_decode(plain, &decoded), 0);
 	assert_records_equal(&record, &decoded);
-	record.name = scratch_global("g");
+	record.name = fixture_global("g");
 	record_encode(&record, plain);
 	assert_int_equal(record_decode(plain, &decoded), 0);
 	assert_records_equal(&record, &decoded);
-	record.name = scratch_mesh("m");
+	record.name = fixture_mesh("m");
 	record_encode(&record, plain);
 	assert_int_equal(record_decode(plain, &decoded), 0);
 	assert_records_equal(&record, &decoded);
@@ -165,7 +166,7 @@ static void test_any_bytes(void **state)
 	for (int round = 0; round < 20000; round++) {
 		record_encode(&record, plain);
 		for (int i = 0; i < 4; i++)
-			plain[scratch_random(&seed, i < 2 ? 64 : RECORD_BYTES)] = (uint8_t)scratch_random(&seed, 256);
+			plain[fixture_random(&seed, i < 2 ? 64 : RECORD_BYTES)] = (uint8_t)fixture_random(&seed, 256);
 		if (record_decode(plain, &decoded) == 0 && decoded.name.kind != NAME_ROOT)
 			assert_true(name_is_valid(decoded.name.kind, decoded.name.name, strlen(decoded.name.name)));
 	}

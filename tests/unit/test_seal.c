@@ -2,7 +2,7 @@
  * test_seal: a row opens where it was sealed and nowhere else, and its size tells little.
  */
 #include "tests/unit/cmocka_all.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/fixture.h"
 
 #include "store/seal.h"
 
@@ -16,10 +16,10 @@ static struct seal_id id, other_id;
 static int setup(void **state)
 {
 	static const uint8_t root[CRYPTO_KEY_BYTES] = {7};
-	struct name name = scratch_secret("default", "web"), other = scratch_secret("default", "wec");
+	struct name name = fixture_secret("default", "web"), other = fixture_secret("default", "wec");
 
 	(void)state;
-	scratch_init();
+	fixture_init();
 	header_derive_keys(&keys, root);
 	seal = (struct seal){.keys = &keys, .epoch = 1};
 	memset(seal.store_id, 0x11, sizeof(seal.store_id));
@@ -31,8 +31,8 @@ static int setup(void **state)
 static void test_ids(void **state)
 {
 	struct name names[] = {
-		scratch_secret("a", "bc"), scratch_secret("ab", "c"),   scratch_global("bc"),
-		scratch_mesh("bc"),        scratch_secret("bc", "bc"), scratch_secret("a", "b-c"),
+		fixture_secret("a", "bc"), fixture_secret("ab", "c"),   fixture_global("bc"),
+		fixture_mesh("bc"),        fixture_secret("bc", "bc"), fixture_secret("a", "b-c"),
 	};
 
 	(void)state;
@@ -51,7 +51,7 @@ static void test_ids(void **state)
 static void test_ids_are_keyed(void **state)
 {
 	static const uint8_t root[CRYPTO_KEY_BYTES] = {8};
-	struct name name = scratch_secret("default", "web");
+	struct name name = fixture_secret("default", "web");
 	struct header_keys other_keys;
 	struct seal other = seal;
 	struct seal_id b;
@@ -118,7 +118,7 @@ static void test_value_round_trip(void **state)
 		struct secbuf back = {0};
 		struct seal_row row;
 
-		scratch_fill(value, sizes[i], i);
+		fixture_fill(value, sizes[i], i);
 		assert_int_equal(seal_value(&seal, &id, 5, value, &info, &row), 0);
 		assert_int_equal(seal_open_value(&seal, &id, 5, row.data, row.size, &back, &opened), 0);
 		assert_int_equal(back.size, sizes[i]);
@@ -169,7 +169,7 @@ static void test_value_is_bound(void **state)
 
 static void test_record_is_bound(void **state)
 {
-	struct record record = {.name = scratch_secret("default", "web"), .generation = 9, .created = 3}, opened;
+	struct record record = {.name = fixture_secret("default", "web"), .generation = 9, .created = 3}, opened;
 	struct seal elsewhere = seal, later = seal;
 	struct seal_value_info info;
 	struct secbuf back = {0};
@@ -203,7 +203,7 @@ static void test_tables_are_bound(void **state)
 	struct seal_value_info info = {.size = 0}, opened_info;
 	struct header_keys same = keys;
 	struct seal one_key = seal;
-	struct record record = {.name = scratch_secret("default", "web")}, opened_record;
+	struct record record = {.name = fixture_secret("default", "web")}, opened_record;
 	struct secbuf back = {0};
 	struct seal_row row, inner;
 	static const struct seal_id zero;
@@ -237,7 +237,7 @@ static void test_manifest(void **state)
 	struct seal_row row;
 
 	(void)state;
-	scratch_fill(manifest.sum, sizeof(manifest.sum), 4);
+	fixture_fill(manifest.sum, sizeof(manifest.sum), 4);
 	elsewhere.store_id[3] ^= 1;
 	later.epoch = 3;
 	assert_int_equal(seal_manifest(&seal, &manifest, &row), 0);
@@ -259,7 +259,7 @@ static void test_manifest(void **state)
 static void test_every_bit_of_a_row_counts(void **state)
 {
 	struct seal_value_info info = {.size = 10}, opened;
-	struct record record = {.name = scratch_global("g")}, opened_record;
+	struct record record = {.name = fixture_global("g")}, opened_record;
 	struct secbuf back = {0};
 	struct seal_row row;
 
@@ -327,14 +327,14 @@ static void test_padding(void **state)
 
 static void test_records_have_one_size(void **state)
 {
-	struct record a = {.name = scratch_global("g")}, b = a;
+	struct record a = {.name = fixture_global("g")}, b = a;
 	struct seal_row row_a, row_b;
 	char longest[254];
 
 	(void)state;
 	memset(longest, 'x', 253);
 	longest[253] = 0;
-	b.name = scratch_secret("some-mesh", longest);
+	b.name = fixture_secret("some-mesh", longest);
 	assert_int_equal(seal_record(&seal, &id, 1, &a, &row_a), 0);
 	assert_int_equal(seal_record(&seal, &id, 1, &b, &row_b), 0);
 	assert_int_equal(row_a.size, row_b.size);
@@ -397,5 +397,5 @@ int main(void)
 		cmocka_unit_test(test_hashes),
 	};
 
-	return cmocka_run_group_tests(tests, setup, scratch_group_teardown);
+	return cmocka_run_group_tests(tests, setup, fixture_group_teardown);
 }

@@ -2,7 +2,7 @@
  * test_store: making and opening a store, and what each operation does, with every flag and every error.
  */
 #include "tests/unit/cmocka_all.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/fixture.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,13 +11,13 @@
 #include <unistd.h>
 
 #define CACHE (1024 * 1024)
-#define PUT(store, name, text) scratch_do(store, STORE_PUT, name, text, strlen(text), NULL)
-#define HOLDS(store, name, text) assert_true(scratch_holds(store, name, text, strlen(text)))
+#define PUT(store, name, text) fixture_do(store, STORE_PUT, name, text, strlen(text), NULL)
+#define HOLDS(store, name, text) assert_true(fixture_holds(store, name, text, strlen(text)))
 
 static struct store *made(void **state)
 {
-	scratch_make(*state);
-	return scratch_open(*state, 2, CACHE);
+	fixture_make(*state);
+	return fixture_open(*state, 2, CACHE);
 }
 
 static int run_and_free(struct store *store, struct store_txn *txn)
@@ -32,8 +32,8 @@ static struct store_txn *one(enum store_op_kind kind, struct name name, const ch
 {
 	struct store_txn *txn = store_txn_new(1);
 
-	scratch_must(txn);
-	scratch_op(&txn->ops[0], kind, name, text, text ? strlen(text) : 0);
+	fixture_must(txn);
+	fixture_op(&txn->ops[0], kind, name, text, text ? strlen(text) : 0);
 	return txn;
 }
 
@@ -53,7 +53,7 @@ static bool same_time(struct timespec a, struct timespec b)
 
 static struct record_attributes attributes(struct store *store, struct name name, enum record_inode inode)
 {
-	return scratch_info(store, name).record.inodes[inode];
+	return fixture_info(store, name).record.inodes[inode];
 }
 
 static struct timespec mtime(struct store *store, struct name name)
@@ -79,7 +79,7 @@ static struct store_status status_of(struct store *store)
 
 static void test_create_and_open(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct store *store = made(state);
 	struct store_status status = status_of(store);
 	struct store_info info;
@@ -90,10 +90,10 @@ static void test_create_and_open(void **state)
 	assert_int_equal(status.secrets, 0);
 	assert_int_equal(status.global_secrets, 0);
 	assert_int_equal(status.rows, 5); /* the header; the root and `default`, each a record and a value */
-	assert_string_equal(store_path(store), scratch->store);
+	assert_string_equal(store_path(store), fixture->store);
 	assert_int_equal(store_get_options(store)->history, 2);
-	HOLDS(store, scratch_mesh("default"), "type: Mesh\nname: default\n");
-	info = scratch_info(store, scratch_mesh("default"));
+	HOLDS(store, fixture_mesh("default"), "type: Mesh\nname: default\n");
+	info = fixture_info(store, fixture_mesh("default"));
 	assert_true(info.exists);
 	assert_int_equal(info.record.inodes[RECORD_SELF].uid, 1000);
 	assert_int_equal(info.record.inodes[RECORD_SELF].gid, 1001);
@@ -103,41 +103,41 @@ static void test_create_and_open(void **state)
 	assert_int_equal(attributes(store, root, RECORD_SELF).mode, 0755);
 	assert_null(store_close(store));
 	assert_null(store_close(NULL));
-	assert_int_equal(stat(scratch->store, &st), 0);
+	assert_int_equal(stat(fixture->store, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 }
 
 static void test_create_keeps_what_is_there(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	uint8_t *before, *after;
 	size_t size, size_after;
 
-	scratch_make(scratch);
-	before = scratch_read(scratch->store, &size);
-	assert_int_equal(store_create(scratch->store, scratch->key, 0, 0), -EEXIST);
-	after = scratch_read(scratch->store, &size_after);
+	fixture_make(fixture);
+	before = fixture_read(fixture->store, &size);
+	assert_int_equal(store_create(fixture->store, fixture->key, 0, 0), -EEXIST);
+	after = fixture_read(fixture->store, &size_after);
 	assert_int_equal(size, size_after);
 	assert_memory_equal(before, after, size);
 	free(before);
 	free(after);
-	assert_int_equal(symlink("/nonexistent/x", scratch_path(scratch, "link")), 0);
-	assert_int_equal(store_create(scratch_path(scratch, "link"), scratch->key, 0, 0), -EEXIST);
-	assert_int_equal(store_create(scratch->folder, scratch->key, 0, 0), -EEXIST);
-	assert_int_equal(store_create(scratch_path(scratch, "no/where"), scratch->key, 0, 0), -ENOENT);
+	assert_int_equal(symlink("/nonexistent/x", fixture_path(fixture, "link")), 0);
+	assert_int_equal(store_create(fixture_path(fixture, "link"), fixture->key, 0, 0), -EEXIST);
+	assert_int_equal(store_create(fixture->folder, fixture->key, 0, 0), -EEXIST);
+	assert_int_equal(store_create(fixture_path(fixture, "no/where"), fixture->key, 0, 0), -ENOENT);
 }
 
 /* Neither success nor failure leaves another file behind. */
 static void test_create_leaves_nothing_else(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	char command[700];
 
-	scratch_make(scratch);
-	assert_int_equal(store_create(scratch->store, scratch->key, 0, 0), -EEXIST);
-	assert_int_equal(symlink("/nonexistent/x", scratch_path(scratch, "link")), 0);
-	assert_int_equal(store_create(scratch_path(scratch, "link"), scratch->key, 0, 0), -EEXIST);
-	snprintf(command, sizeof(command), "test \"$(ls -A '%s' | tr '\\n' ' ')\" = 'link s.hush '", scratch->folder);
+	fixture_make(fixture);
+	assert_int_equal(store_create(fixture->store, fixture->key, 0, 0), -EEXIST);
+	assert_int_equal(symlink("/nonexistent/x", fixture_path(fixture, "link")), 0);
+	assert_int_equal(store_create(fixture_path(fixture, "link"), fixture->key, 0, 0), -EEXIST);
+	snprintf(command, sizeof(command), "test \"$(ls -A '%s' | tr '\\n' ' ')\" = 'link s.hush '", fixture->folder);
 	assert_int_equal(system(command), 0);
 }
 
@@ -147,81 +147,81 @@ static void test_folder_checks(void **state)
 		mode_t mode;
 		int result;
 	} cases[] = {{0700, 0}, {0755, 0}, {0777, -EPERM}, {01777, -EPERM}, {0702, -EPERM}, {0500, 0}};
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct store *store;
 
-	scratch_make(scratch);
+	fixture_make(fixture);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		if (cases[i].mode == 0500 && geteuid() != 0)
 			continue; /* only root can make a journal there */
-		assert_int_equal(chmod(scratch->folder, cases[i].mode), 0);
-		assert_int_equal(scratch_try(scratch, scratch->store, &store), cases[i].result);
+		assert_int_equal(chmod(fixture->folder, cases[i].mode), 0);
+		assert_int_equal(fixture_try(fixture, fixture->store, &store), cases[i].result);
 		store_close(store);
 		if (cases[i].result)
-			assert_int_equal(store_create(scratch_path(scratch, "new"), scratch->key, 0, 0),
+			assert_int_equal(store_create(fixture_path(fixture, "new"), fixture->key, 0, 0),
 					 cases[i].result);
-		assert_int_equal(access(scratch_path(scratch, "new"), F_OK), -1);
+		assert_int_equal(access(fixture_path(fixture, "new"), F_OK), -1);
 	}
-	chmod(scratch->folder, 0700);
+	chmod(fixture->folder, 0700);
 }
 
 static void test_folder_of_somebody_else(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct store *store;
 
 	if (geteuid() != 0)
 		skip();
-	scratch_make(scratch);
-	assert_int_equal(chown(scratch->folder, 12345, 12345), 0);
-	assert_int_equal(scratch_try(scratch, scratch->store, &store), -EPERM);
-	assert_int_equal(store_create(scratch_path(scratch, "new"), scratch->key, 0, 0), -EPERM);
-	assert_int_equal(chown(scratch->folder, 0, 0), 0);
-	assert_int_equal(scratch_try(scratch, scratch->store, &store), 0);
+	fixture_make(fixture);
+	assert_int_equal(chown(fixture->folder, 12345, 12345), 0);
+	assert_int_equal(fixture_try(fixture, fixture->store, &store), -EPERM);
+	assert_int_equal(store_create(fixture_path(fixture, "new"), fixture->key, 0, 0), -EPERM);
+	assert_int_equal(chown(fixture->folder, 0, 0), 0);
+	assert_int_equal(fixture_try(fixture, fixture->store, &store), 0);
 	store_close(store);
 }
 
 static void test_open_errors(void **state)
 {
-	struct scratch *scratch = *state;
-	struct key *other = scratch_key();
+	struct fixture *fixture = *state;
+	struct key *other = fixture_key();
 	struct store_options options = {.value_bytes = 100};
 	struct store *store;
 
-	assert_int_equal(scratch_try(scratch, scratch->store, &store), -ENOENT);
-	assert_int_equal(scratch_try(scratch, scratch_path(scratch, "no/where"), &store), -ENOENT);
-	assert_int_equal(mkdir(scratch_path(scratch, "folder"), 0700), 0);
-	assert_int_equal(scratch_try(scratch, scratch_path(scratch, "folder"), &store), -EMEDIUMTYPE);
-	scratch_write(scratch_path(scratch, "text"), "text", 4, 0600);
-	assert_int_equal(scratch_try(scratch, scratch_path(scratch, "text"), &store), -EMEDIUMTYPE);
-	scratch_make(scratch);
+	assert_int_equal(fixture_try(fixture, fixture->store, &store), -ENOENT);
+	assert_int_equal(fixture_try(fixture, fixture_path(fixture, "no/where"), &store), -ENOENT);
+	assert_int_equal(mkdir(fixture_path(fixture, "folder"), 0700), 0);
+	assert_int_equal(fixture_try(fixture, fixture_path(fixture, "folder"), &store), -EMEDIUMTYPE);
+	fixture_write(fixture_path(fixture, "text"), "text", 4, 0600);
+	assert_int_equal(fixture_try(fixture, fixture_path(fixture, "text"), &store), -EMEDIUMTYPE);
+	fixture_make(fixture);
 	store = NULL;
-	assert_int_equal(store_open(scratch->store, other, &options, &store), -EKEYREJECTED);
+	assert_int_equal(store_open(fixture->store, other, &options, &store), -EKEYREJECTED);
 	assert_null(store);
-	assert_int_equal(scratch_try(scratch, scratch->store, &store), 0); /* and it did no harm */
+	assert_int_equal(fixture_try(fixture, fixture->store, &store), 0); /* and it did no harm */
 	store_close(store);
 	key_free(other);
 }
 
 static void test_one_process_at_a_time(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	int go[2], status;
 	struct store *store;
 	char c;
 	pid_t pid;
 
-	scratch_make(scratch);
+	fixture_make(fixture);
 	assert_int_equal(pipe(go), 0);
 	pid = fork();
 	if (pid == 0) {
 		struct store *child;
 
-		scratch_init();
+		fixture_init();
 		close(go[1]);
-		_exit(read(go[0], &c, 1) == 1 && scratch_try(scratch, scratch->store, &child) == -EBUSY ? 0 : 1);
+		_exit(read(go[0], &c, 1) == 1 && fixture_try(fixture, fixture->store, &child) == -EBUSY ? 0 : 1);
 	}
-	store = scratch_open(scratch, 2, CACHE);
+	store = fixture_open(fixture, 2, CACHE);
 	assert_int_equal(write(go[1], "x", 1), 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
@@ -232,20 +232,20 @@ static void test_one_process_at_a_time(void **state)
 
 static void test_all_is_there_after_reopening(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct store *store = made(state);
 	struct store_status before, after;
 	struct store_info a, b;
 
-	assert_int_equal(PUT(store, scratch_mesh("m2"), "type: Mesh\nname: m2\n"), 0);
-	assert_int_equal(PUT(store, scratch_secret("m2", "x"), "one"), 0);
-	assert_int_equal(PUT(store, scratch_secret("m2", "x"), "two"), 0);
-	assert_int_equal(PUT(store, scratch_global("g"), ""), 0);
-	a = scratch_info(store, scratch_secret("m2", "x"));
+	assert_int_equal(PUT(store, fixture_mesh("m2"), "type: Mesh\nname: m2\n"), 0);
+	assert_int_equal(PUT(store, fixture_secret("m2", "x"), "one"), 0);
+	assert_int_equal(PUT(store, fixture_secret("m2", "x"), "two"), 0);
+	assert_int_equal(PUT(store, fixture_global("g"), ""), 0);
+	a = fixture_info(store, fixture_secret("m2", "x"));
 	before = status_of(store);
 	store_close(store);
-	store = scratch_open(scratch, 2, CACHE);
-	b = scratch_info(store, scratch_secret("m2", "x"));
+	store = fixture_open(fixture, 2, CACHE);
+	b = fixture_info(store, fixture_secret("m2", "x"));
 	after = status_of(store);
 	assert_memory_equal(before.id, after.id, sizeof(before.id));
 	assert_true(before.generation == after.generation && before.rows == after.rows);
@@ -253,8 +253,8 @@ static void test_all_is_there_after_reopening(void **state)
 	assert_true(a.node == b.node && a.record.generation == b.record.generation &&
 		    a.record.created == b.record.created && a.record.size == b.record.size);
 	assert_true(same_time(a.record.inodes[0].mtime, b.record.inodes[0].mtime));
-	HOLDS(store, scratch_secret("m2", "x"), "two");
-	HOLDS(store, scratch_global("g"), "");
+	HOLDS(store, fixture_secret("m2", "x"), "two");
+	HOLDS(store, fixture_global("g"), "");
 	store_close(store);
 }
 
@@ -263,41 +263,41 @@ static void test_all_is_there_after_reopening(void **state)
 static void test_outcomes_and_mtime(void **state)
 {
 	struct store *store = made(state);
-	struct name name = scratch_secret("default", "web");
+	struct name name = fixture_secret("default", "web");
 	enum store_outcome outcome;
 	struct timespec first, folder;
 	uint64_t generation;
 
-	assert_int_equal(scratch_do(store, STORE_PUT, name, "one", 3, &outcome), 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, name, "one", 3, &outcome), 0);
 	assert_int_equal(outcome, STORE_CREATED);
 	first = mtime(store, name);
-	folder = attributes(store, scratch_mesh("default"), RECORD_MESH_SECRETS).mtime;
+	folder = attributes(store, fixture_mesh("default"), RECORD_MESH_SECRETS).mtime;
 	generation = status_of(store).generation;
 	tick();
-	assert_int_equal(scratch_do(store, STORE_PUT, name, "one", 3, &outcome), 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, name, "one", 3, &outcome), 0);
 	assert_int_equal(outcome, STORE_UNCHANGED);
 	assert_true(same_time(first, mtime(store, name)));
 	assert_int_equal(status_of(store).generation, generation); /* nothing was written */
-	assert_int_equal(scratch_do(store, STORE_APPEND, name, "", 0, &outcome), 0);
+	assert_int_equal(fixture_do(store, STORE_APPEND, name, "", 0, &outcome), 0);
 	assert_int_equal(outcome, STORE_UNCHANGED);
-	assert_int_equal(scratch_do(store, STORE_PUT, name, "two", 3, &outcome), 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, name, "two", 3, &outcome), 0);
 	assert_int_equal(outcome, STORE_UPDATED);
 	assert_false(same_time(first, mtime(store, name)));
 	HOLDS(store, name, "two");
-	assert_int_equal(scratch_do(store, STORE_APPEND, name, " more", 5, &outcome), 0);
+	assert_int_equal(fixture_do(store, STORE_APPEND, name, " more", 5, &outcome), 0);
 	assert_int_equal(outcome, STORE_UPDATED);
 	HOLDS(store, name, "two more");
-	assert_int_equal(scratch_info(store, name).record.size, 8);
-	assert_int_equal(scratch_do(store, STORE_PUT, name, "", 0, &outcome), 0);
+	assert_int_equal(fixture_info(store, name).record.size, 8);
+	assert_int_equal(fixture_do(store, STORE_PUT, name, "", 0, &outcome), 0);
 	assert_int_equal(outcome, STORE_UPDATED);
 	HOLDS(store, name, "");
-	assert_int_equal(scratch_do(store, STORE_PUT, name, "\0", 1, &outcome), 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, name, "\0", 1, &outcome), 0);
 	assert_int_equal(outcome, STORE_UPDATED);
 	/* replacing an entry is not a change of the folder */
-	assert_true(same_time(folder, attributes(store, scratch_mesh("default"), RECORD_MESH_SECRETS).mtime));
-	assert_int_equal(scratch_do(store, STORE_APPEND, scratch_global("new"), "abc", 3, &outcome), 0);
+	assert_true(same_time(folder, attributes(store, fixture_mesh("default"), RECORD_MESH_SECRETS).mtime));
+	assert_int_equal(fixture_do(store, STORE_APPEND, fixture_global("new"), "abc", 3, &outcome), 0);
 	assert_int_equal(outcome, STORE_CREATED);
-	HOLDS(store, scratch_global("new"), "abc");
+	HOLDS(store, fixture_global("new"), "abc");
 	store_close(store);
 }
 
@@ -308,21 +308,21 @@ static void test_folder_times(void **state)
 	struct name root;
 
 	name_set(&root, NAME_ROOT, "", "");
-	before = attributes(store, scratch_mesh("default"), RECORD_MESH_SECRETS).mtime;
+	before = attributes(store, fixture_mesh("default"), RECORD_MESH_SECRETS).mtime;
 	tick();
-	assert_int_equal(PUT(store, scratch_secret("default", "a"), "x"), 0);
-	after = attributes(store, scratch_mesh("default"), RECORD_MESH_SECRETS).mtime;
+	assert_int_equal(PUT(store, fixture_secret("default", "a"), "x"), 0);
+	after = attributes(store, fixture_mesh("default"), RECORD_MESH_SECRETS).mtime;
 	assert_false(same_time(before, after));
 	tick();
-	assert_int_equal(scratch_do(store, STORE_REMOVE, scratch_secret("default", "a"), NULL, 0, NULL), 0);
-	assert_false(same_time(after, attributes(store, scratch_mesh("default"), RECORD_MESH_SECRETS).mtime));
+	assert_int_equal(fixture_do(store, STORE_REMOVE, fixture_secret("default", "a"), NULL, 0, NULL), 0);
+	assert_false(same_time(after, attributes(store, fixture_mesh("default"), RECORD_MESH_SECRETS).mtime));
 	before = attributes(store, root, RECORD_GLOBAL).mtime;
 	after = attributes(store, root, RECORD_MESHES).mtime;
 	tick();
-	assert_int_equal(PUT(store, scratch_global("a"), "x"), 0);
+	assert_int_equal(PUT(store, fixture_global("a"), "x"), 0);
 	assert_false(same_time(before, attributes(store, root, RECORD_GLOBAL).mtime));
 	assert_true(same_time(after, attributes(store, root, RECORD_MESHES).mtime));
-	assert_int_equal(PUT(store, scratch_mesh("m"), "x"), 0);
+	assert_int_equal(PUT(store, fixture_mesh("m"), "x"), 0);
 	assert_false(same_time(after, attributes(store, root, RECORD_MESHES).mtime));
 	store_close(store);
 }
@@ -330,14 +330,14 @@ static void test_folder_times(void **state)
 static void test_put_takes_attributes(void **state)
 {
 	struct store *store = made(state);
-	struct name name = scratch_secret("default", "web");
+	struct name name = fixture_secret("default", "web");
 	struct store_txn *txn = one(STORE_PUT, name, "v");
 	struct record_attributes got;
 
 	txn->ops[0].attributes[0] = (struct record_attributes){.uid = 5, .gid = 6, .mode = 0640, .mtime = {1, 1}};
 	assert_int_equal(store_run(store, txn), 0);
 	assert_int_equal(txn->ops[0].ret_outcome, STORE_CREATED);
-	assert_int_equal(txn->ops[0].ret_created, scratch_info(store, name).record.created);
+	assert_int_equal(txn->ops[0].ret_created, fixture_info(store, name).record.created);
 	store_txn_free(txn);
 	got = attributes(store, name, RECORD_SELF);
 	assert_true(got.uid == 5 && got.gid == 6 && got.mode == 0640);
@@ -354,16 +354,16 @@ static void test_put_takes_attributes(void **state)
 static void test_put_errors(void **state)
 {
 	struct store *store = made(state);
-	struct name name = scratch_secret("default", "web");
+	struct name name = fixture_secret("default", "web");
 	struct store_txn *txn;
 	size_t limit = STORE_VALUE_BYTES_DEFAULT;
 	uint8_t *big = malloc(limit + 1);
 	uint64_t generation;
 
-	scratch_must(big);
-	scratch_fill(big, limit + 1, 1);
-	assert_int_equal(PUT(store, scratch_secret("absent", "web"), "x"), -ENOENT);
-	assert_false(scratch_exists(store, scratch_secret("absent", "web")));
+	fixture_must(big);
+	fixture_fill(big, limit + 1, 1);
+	assert_int_equal(PUT(store, fixture_secret("absent", "web"), "x"), -ENOENT);
+	assert_false(fixture_exists(store, fixture_secret("absent", "web")));
 	for (int append = 0; append < 2; append++) {
 		txn = one(append ? STORE_APPEND : STORE_PUT, name, "x");
 		txn->ops[0].exclusive = true;
@@ -372,15 +372,15 @@ static void test_put_errors(void **state)
 	txn = one(STORE_PUT, name, "x"); /* also with the same bytes */
 	txn->ops[0].exclusive = true;
 	assert_int_equal(run_and_free(store, txn), -EEXIST);
-	assert_int_equal(scratch_do(store, STORE_PUT, name, big, limit, NULL), 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, name, big, limit, NULL), 0);
 	generation = status_of(store).generation;
-	assert_int_equal(scratch_do(store, STORE_APPEND, name, "x", 1, NULL), -EFBIG);
-	assert_int_equal(scratch_do(store, STORE_PUT, name, big, limit + 1, NULL), -EFBIG);
-	assert_int_equal(scratch_do(store, STORE_PUT, scratch_global("g"), big, limit + 1, NULL), -EFBIG);
-	assert_int_equal(scratch_do(store, STORE_APPEND, scratch_global("g"), big, limit + 1, NULL), -EFBIG);
-	assert_false(scratch_exists(store, scratch_global("g")));
+	assert_int_equal(fixture_do(store, STORE_APPEND, name, "x", 1, NULL), -EFBIG);
+	assert_int_equal(fixture_do(store, STORE_PUT, name, big, limit + 1, NULL), -EFBIG);
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_global("g"), big, limit + 1, NULL), -EFBIG);
+	assert_int_equal(fixture_do(store, STORE_APPEND, fixture_global("g"), big, limit + 1, NULL), -EFBIG);
+	assert_false(fixture_exists(store, fixture_global("g")));
 	assert_int_equal(status_of(store).generation, generation);
-	assert_true(scratch_holds(store, name, big, limit));
+	assert_true(fixture_holds(store, name, big, limit));
 	free(big);
 	store_close(store);
 }
@@ -388,12 +388,12 @@ static void test_put_errors(void **state)
 static void test_only_created(void **state)
 {
 	struct store *store = made(state);
-	struct name name = scratch_secret("default", "web");
+	struct name name = fixture_secret("default", "web");
 	uint64_t created, generation;
 	struct store_txn *txn;
 
 	assert_int_equal(PUT(store, name, "one"), 0);
-	created = scratch_info(store, name).record.created;
+	created = fixture_info(store, name).record.created;
 	txn = one(STORE_PUT, name, "two");
 	txn->ops[0].only_created = created;
 	assert_int_equal(store_run(store, txn), 0);
@@ -401,19 +401,19 @@ static void test_only_created(void **state)
 	assert_int_equal(txn->ops[0].ret_created, created);
 	store_txn_free(txn);
 	HOLDS(store, name, "two");
-	assert_int_equal(scratch_info(store, name).record.created, created); /* replacing is not making */
+	assert_int_equal(fixture_info(store, name).record.created, created); /* replacing is not making */
 
-	assert_int_equal(scratch_do(store, STORE_REMOVE, name, NULL, 0, NULL), 0);
+	assert_int_equal(fixture_do(store, STORE_REMOVE, name, NULL, 0, NULL), 0);
 	for (int append = 0; append < 2; append++) { /* it stays gone */
 		txn = one(append ? STORE_APPEND : STORE_PUT, name, "three");
 		txn->ops[0].only_created = created;
 		assert_int_equal(store_run(store, txn), 0);
 		assert_int_equal(txn->ops[0].ret_outcome, STORE_UNCHANGED);
 		store_txn_free(txn);
-		assert_false(scratch_exists(store, name));
+		assert_false(fixture_exists(store, name));
 	}
 	assert_int_equal(PUT(store, name, "another"), 0);
-	assert_true(scratch_info(store, name).record.created > created);
+	assert_true(fixture_info(store, name).record.created > created);
 	generation = status_of(store).generation;
 	txn = one(STORE_PUT, name, "three"); /* and another of that name is left alone */
 	txn->ops[0].only_created = created;
@@ -428,7 +428,7 @@ static void test_only_created(void **state)
 static void test_set_attributes(void **state)
 {
 	struct store *store = made(state);
-	struct name name = scratch_secret("default", "web");
+	struct name name = fixture_secret("default", "web");
 	struct record_attributes to = {
 		.uid = 1, .gid = 2, .mode = 0100440, .mtime = {3, 4}, .ctime = {7, 8}, .atime = {5, 6}};
 
@@ -448,36 +448,96 @@ static void test_set_attributes(void **state)
 		usleep(2000);
 		assert_int_equal(run_and_free(store, txn), 0);
 		after = attributes(store, name, RECORD_SELF);
-		assert_int_equal(after.uid, set & STORE_SET_UID ? to.uid : before.uid);
-		assert_int_equal(after.gid, set & STORE_SET_GID ? to.gid : before.gid);
-		assert_int_equal(after.mode, set & STORE_SET_MODE ? to.mode & 07777 : before.mode);
-		assert_true(same_time(after.mtime, set & STORE_SET_MTIME ? to.mtime : before.mtime));
-		assert_true(same_time(after.atime, set & STORE_SET_ATIME ? to.atime : before.atime));
+		assert_int_equal(after.uid, set & RECORD_SET_UID ? to.uid : before.uid);
+		assert_int_equal(after.gid, set & RECORD_SET_GID ? to.gid : before.gid);
+		assert_int_equal(after.mode, set & RECORD_SET_MODE ? to.mode & 07777 : before.mode);
+		assert_true(same_time(after.mtime, set & RECORD_SET_MTIME ? to.mtime : before.mtime));
+		assert_true(same_time(after.atime, set & RECORD_SET_ATIME ? to.atime : before.atime));
 		assert_true(after.ctime.tv_sec > 1600000000 && !same_time(after.ctime, before.ctime));
 	}
 	HOLDS(store, name, "one");
-	assert_int_equal(scratch_do(store, STORE_SET_ATTRIBUTES, scratch_global("absent"), NULL, 0, NULL), -ENOENT);
+	assert_int_equal(fixture_do(store, STORE_SET_ATTRIBUTES, fixture_global("absent"), NULL, 0, NULL), -ENOENT);
 	store_close(store);
 }
 
 static void test_set_attributes_of_each_inode(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct store *store = made(state);
-	struct name mesh = scratch_mesh("default");
+	struct name mesh = fixture_mesh("default");
 
 	for (unsigned i = 0; i < RECORD_INODES; i++) {
 		struct store_txn *txn = one(STORE_SET_ATTRIBUTES, mesh, NULL);
 
 		txn->ops[0].inode = (enum record_inode)i;
-		txn->ops[0].set = STORE_SET_UID;
+		txn->ops[0].set = RECORD_SET_UID;
 		txn->ops[0].attributes[0].uid = 50 + i;
 		assert_int_equal(run_and_free(store, txn), 0);
 	}
 	store_close(store);
-	store = scratch_open(scratch, 2, CACHE);
+	store = fixture_open(fixture, 2, CACHE);
 	for (unsigned i = 0; i < RECORD_INODES; i++)
 		assert_int_equal(attributes(store, mesh, (enum record_inode)i).uid, 50 + i);
+	store_close(store);
+}
+
+static int set_absent(struct store *store, enum record_inode inode, enum record_set set)
+{
+	struct store_txn *txn = one(STORE_SET_ATTRIBUTES, fixture_mesh("default"), NULL);
+
+	txn->ops[0].inode = inode;
+	txn->ops[0].set = set;
+	return run_and_free(store, txn);
+}
+
+static void test_what_comes_with_a_mesh(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store *store = made(state);
+	struct name mesh = fixture_mesh("default"), name = fixture_secret("default", "web");
+
+	assert_int_equal(PUT(store, name, "one"), 0);
+	assert_int_equal(set_absent(store, RECORD_MESH_SECRETS, RECORD_SET_ABSENT), -ENOTEMPTY);
+	assert_int_equal(set_absent(store, RECORD_MESH_YAML, RECORD_SET_ABSENT), -ENOTEMPTY);
+	assert_int_equal(fixture_do(store, STORE_REMOVE, name, NULL, 0, NULL), 0);
+	assert_int_equal(set_absent(store, RECORD_MESH_SECRETS, RECORD_SET_ABSENT), 0);
+	assert_int_equal(set_absent(store, RECORD_MESH_SECRETS, RECORD_SET_ABSENT), 0);
+	store_close(store);
+	store = fixture_open(fixture, 2, CACHE);
+	assert_int_equal(attributes(store, mesh, RECORD_MESH_SECRETS).removals, 1);
+	assert_int_equal(attributes(store, mesh, RECORD_MESH_YAML).removals, 0);
+	assert_int_equal(set_absent(store, RECORD_MESH_SECRETS, RECORD_SET_PRESENT), 0);
+	assert_int_equal(set_absent(store, RECORD_MESH_SECRETS, RECORD_SET_PRESENT), 0);
+	assert_int_equal(attributes(store, mesh, RECORD_MESH_SECRETS).removals, 2);
+	assert_int_equal(set_absent(store, RECORD_MESH_SECRETS, RECORD_SET_ABSENT), 0);
+	assert_int_equal(set_absent(store, RECORD_MESH_YAML, RECORD_SET_ABSENT), 0);
+	assert_int_equal(PUT(store, name, "two"), 0);
+	assert_false(record_is_absent(&(struct record_attributes){.removals = 4}));
+	assert_int_equal(attributes(store, mesh, RECORD_MESH_SECRETS).removals, 4);
+	assert_int_equal(attributes(store, mesh, RECORD_MESH_YAML).removals, 2);
+	store_close(store);
+}
+
+static void test_put_sets_attributes(void **state)
+{
+	struct store *store = made(state);
+	struct name name = fixture_secret("default", "web");
+	struct record_attributes after;
+
+	for (int turn = 0; turn < 3; turn++) { /* made, replaced, the same bytes */
+		struct store_txn *txn = one(STORE_PUT, name, turn == 0 ? "one" : "two");
+
+		txn->ops[0].set = RECORD_SET_UID | RECORD_SET_MODE | RECORD_SET_ATIME;
+		txn->ops[0].attributes[0] = (struct record_attributes){
+			.uid = 70 + (uid_t)turn, .gid = 80 + (gid_t)turn, .mode = 0600 + (mode_t)turn, .atime = {turn, 5}};
+		assert_int_equal(run_and_free(store, txn), 0);
+		after = attributes(store, name, RECORD_SELF);
+		assert_int_equal(after.uid, 70 + turn);
+		assert_int_equal(after.gid, 80);
+		assert_int_equal(after.mode, 0600 + turn);
+		assert_true(same_time(after.atime, (struct timespec){turn, 5}));
+		assert_true(after.mtime.tv_sec > 1600000000);
+	}
 	store_close(store);
 }
 
@@ -486,27 +546,27 @@ static void test_set_attributes_of_each_inode(void **state)
 static void test_remove(void **state)
 {
 	struct store *store = made(state);
-	struct name name = scratch_secret("default", "web"), mesh = scratch_mesh("m");
-	uint64_t rows = scratch_rows(store), generation;
+	struct name name = fixture_secret("default", "web"), mesh = fixture_mesh("m");
+	uint64_t rows = fixture_rows(store), generation;
 
-	assert_int_equal(scratch_do(store, STORE_REMOVE, name, NULL, 0, NULL), -ENOENT);
-	assert_int_equal(scratch_do(store, STORE_REMOVE, mesh, NULL, 0, NULL), -ENOENT);
+	assert_int_equal(fixture_do(store, STORE_REMOVE, name, NULL, 0, NULL), -ENOENT);
+	assert_int_equal(fixture_do(store, STORE_REMOVE, mesh, NULL, 0, NULL), -ENOENT);
 	assert_int_equal(PUT(store, name, "one"), 0);
 	assert_int_equal(PUT(store, name, "two"), 0);
-	assert_int_equal(scratch_rows(store), rows + 3);
-	assert_int_equal(scratch_do(store, STORE_REMOVE, name, NULL, 0, NULL), 0);
-	assert_false(scratch_exists(store, name));
+	assert_int_equal(fixture_rows(store), rows + 3);
+	assert_int_equal(fixture_do(store, STORE_REMOVE, name, NULL, 0, NULL), 0);
+	assert_false(fixture_exists(store, name));
 	assert_int_equal(store_pin(store, store_node(store, &name), &generation), -ENOENT);
-	assert_int_equal(scratch_rows(store), rows); /* with all its versions */
-	assert_int_equal(scratch_do(store, STORE_REMOVE, name, NULL, 0, NULL), -ENOENT);
+	assert_int_equal(fixture_rows(store), rows); /* with all its versions */
+	assert_int_equal(fixture_do(store, STORE_REMOVE, name, NULL, 0, NULL), -ENOENT);
 
 	assert_int_equal(PUT(store, mesh, "y"), 0);
-	assert_int_equal(PUT(store, scratch_secret("m", "x"), "1"), 0);
-	assert_int_equal(scratch_do(store, STORE_REMOVE, mesh, NULL, 0, NULL), -ENOTEMPTY);
-	assert_int_equal(scratch_do(store, STORE_REMOVE, scratch_secret("m", "x"), NULL, 0, NULL), 0);
-	assert_int_equal(scratch_do(store, STORE_REMOVE, mesh, NULL, 0, NULL), 0);
-	assert_int_equal(PUT(store, scratch_secret("m", "x"), "1"), -ENOENT);
-	assert_int_equal(scratch_rows(store), rows);
+	assert_int_equal(PUT(store, fixture_secret("m", "x"), "1"), 0);
+	assert_int_equal(fixture_do(store, STORE_REMOVE, mesh, NULL, 0, NULL), -ENOTEMPTY);
+	assert_int_equal(fixture_do(store, STORE_REMOVE, fixture_secret("m", "x"), NULL, 0, NULL), 0);
+	assert_int_equal(fixture_do(store, STORE_REMOVE, mesh, NULL, 0, NULL), 0);
+	assert_int_equal(PUT(store, fixture_secret("m", "x"), "1"), -ENOENT);
+	assert_int_equal(fixture_rows(store), rows);
 	assert_int_equal(status_of(store).meshes, 1);
 	store_close(store);
 }
@@ -515,41 +575,41 @@ static void test_remove(void **state)
 static void test_mesh_within_a_transaction(void **state)
 {
 	struct store *store = made(state);
-	struct name mesh = scratch_mesh("m"), in_it = scratch_secret("m", "x");
+	struct name mesh = fixture_mesh("m"), in_it = fixture_secret("m", "x");
 	struct store_txn *txn = store_txn_new(2);
-	uint64_t rows = scratch_rows(store);
+	uint64_t rows = fixture_rows(store);
 
 	/* a mesh and its secret at once */
-	scratch_op(&txn->ops[0], STORE_PUT, mesh, "y", 1);
-	scratch_op(&txn->ops[1], STORE_PUT, in_it, "1", 1);
+	fixture_op(&txn->ops[0], STORE_PUT, mesh, "y", 1);
+	fixture_op(&txn->ops[1], STORE_PUT, in_it, "1", 1);
 	assert_int_equal(run_and_free(store, txn), 0);
 	HOLDS(store, in_it, "1");
 	/* both gone at once; the other way round it does not work */
 	txn = store_txn_new(2);
-	scratch_op(&txn->ops[0], STORE_REMOVE, mesh, NULL, 0);
-	scratch_op(&txn->ops[1], STORE_REMOVE, in_it, NULL, 0);
+	fixture_op(&txn->ops[0], STORE_REMOVE, mesh, NULL, 0);
+	fixture_op(&txn->ops[1], STORE_REMOVE, in_it, NULL, 0);
 	assert_int_equal(run_and_free(store, txn), -ENOTEMPTY);
 	txn = store_txn_new(2);
-	scratch_op(&txn->ops[0], STORE_REMOVE, in_it, NULL, 0);
-	scratch_op(&txn->ops[1], STORE_REMOVE, mesh, NULL, 0);
+	fixture_op(&txn->ops[0], STORE_REMOVE, in_it, NULL, 0);
+	fixture_op(&txn->ops[1], STORE_REMOVE, mesh, NULL, 0);
 	assert_int_equal(run_and_free(store, txn), 0);
-	assert_int_equal(scratch_rows(store), rows);
+	assert_int_equal(fixture_rows(store), rows);
 	/* a secret that this transaction made keeps its mesh */
 	assert_int_equal(PUT(store, mesh, "y"), 0);
 	txn = store_txn_new(2);
-	scratch_op(&txn->ops[0], STORE_PUT, in_it, "1", 1);
-	scratch_op(&txn->ops[1], STORE_REMOVE, mesh, NULL, 0);
+	fixture_op(&txn->ops[0], STORE_PUT, in_it, "1", 1);
+	fixture_op(&txn->ops[1], STORE_REMOVE, mesh, NULL, 0);
 	assert_int_equal(run_and_free(store, txn), -ENOTEMPTY);
-	assert_false(scratch_exists(store, in_it));
+	assert_false(fixture_exists(store, in_it));
 	/* a mesh removed and made again, with a secret in it */
 	txn = store_txn_new(3);
-	scratch_op(&txn->ops[0], STORE_REMOVE, mesh, NULL, 0);
-	scratch_op(&txn->ops[1], STORE_PUT, mesh, "z", 1);
-	scratch_op(&txn->ops[2], STORE_PUT, in_it, "2", 1);
+	fixture_op(&txn->ops[0], STORE_REMOVE, mesh, NULL, 0);
+	fixture_op(&txn->ops[1], STORE_PUT, mesh, "z", 1);
+	fixture_op(&txn->ops[2], STORE_PUT, in_it, "2", 1);
 	assert_int_equal(run_and_free(store, txn), 0);
 	HOLDS(store, mesh, "z");
 	HOLDS(store, in_it, "2");
-	assert_int_equal(scratch_rows(store), rows + 4);
+	assert_int_equal(fixture_rows(store), rows + 4);
 	store_close(store);
 }
 
@@ -558,25 +618,25 @@ static void test_mesh_within_a_transaction(void **state)
 static void test_rename(void **state)
 {
 	struct store *store = made(state);
-	struct name a = scratch_secret("default", "a"), b = scratch_secret("default", "b");
+	struct name a = fixture_secret("default", "a"), b = fixture_secret("default", "b");
 	struct store_info before, after;
 	struct store_txn *txn;
 
 	assert_int_equal(rename_to(store, a, b, false), -ENOENT);
 	assert_int_equal(PUT(store, a, "one"), 0);
 	txn = one(STORE_SET_ATTRIBUTES, a, NULL);
-	txn->ops[0].set = STORE_SET_UID | STORE_SET_MODE | STORE_SET_MTIME;
+	txn->ops[0].set = RECORD_SET_UID | RECORD_SET_MODE | RECORD_SET_MTIME;
 	txn->ops[0].attributes[0] = (struct record_attributes){.uid = 77, .mode = 0640, .mtime = {1000, 2000}};
 	assert_int_equal(run_and_free(store, txn), 0);
-	before = scratch_info(store, a);
+	before = fixture_info(store, a);
 	txn = one(STORE_RENAME, a, NULL);
 	txn->ops[0].to = b;
 	assert_int_equal(store_run(store, txn), 0);
-	assert_int_equal(txn->ops[0].ret_created, scratch_info(store, b).record.created);
+	assert_int_equal(txn->ops[0].ret_created, fixture_info(store, b).record.created);
 	store_txn_free(txn);
-	assert_false(scratch_exists(store, a));
+	assert_false(fixture_exists(store, a));
 	HOLDS(store, b, "one");
-	after = scratch_info(store, b);
+	after = fixture_info(store, b);
 	assert_int_equal(after.record.inodes[0].uid, 77);
 	assert_int_equal(after.record.inodes[0].mode, 0640);
 	assert_true(same_time(after.record.inodes[0].mtime, before.record.inodes[0].mtime));
@@ -588,7 +648,7 @@ static void test_rename(void **state)
 	HOLDS(store, a, "two");
 	HOLDS(store, b, "one");
 	assert_int_equal(rename_to(store, a, b, false), 0);
-	assert_false(scratch_exists(store, a));
+	assert_false(fixture_exists(store, a));
 	HOLDS(store, b, "two");
 	assert_int_equal(attributes(store, b, RECORD_SELF).mode, 0600);
 	assert_int_equal(status_of(store).secrets, 1);
@@ -604,20 +664,20 @@ static void test_rename(void **state)
 static void test_rename_across(void **state)
 {
 	struct store *store = made(state);
-	struct name secret = scratch_secret("default", "a"), global = scratch_global("a");
+	struct name secret = fixture_secret("default", "a"), global = fixture_global("a");
 
-	assert_int_equal(PUT(store, scratch_mesh("m"), "y"), 0);
+	assert_int_equal(PUT(store, fixture_mesh("m"), "y"), 0);
 	assert_int_equal(PUT(store, secret, "one"), 0);
 	assert_int_equal(PUT(store, global, "two"), 0);
-	assert_int_equal(rename_to(store, secret, scratch_secret("m", "a"), false), -EXDEV);
-	assert_int_equal(rename_to(store, secret, scratch_global("b"), false), -EXDEV);
-	assert_int_equal(rename_to(store, global, scratch_secret("default", "b"), false), -EXDEV);
-	assert_int_equal(rename_to(store, scratch_mesh("m"), scratch_mesh("n"), false), -EXDEV);
-	assert_int_equal(rename_to(store, secret, scratch_mesh("n"), false), -EXDEV);
+	assert_int_equal(rename_to(store, secret, fixture_secret("m", "a"), false), -EXDEV);
+	assert_int_equal(rename_to(store, secret, fixture_global("b"), false), -EXDEV);
+	assert_int_equal(rename_to(store, global, fixture_secret("default", "b"), false), -EXDEV);
+	assert_int_equal(rename_to(store, fixture_mesh("m"), fixture_mesh("n"), false), -EXDEV);
+	assert_int_equal(rename_to(store, secret, fixture_mesh("n"), false), -EXDEV);
 	HOLDS(store, secret, "one");
-	assert_int_equal(rename_to(store, global, scratch_global("b"), false), 0);
-	HOLDS(store, scratch_global("b"), "two");
-	assert_false(scratch_exists(store, global));
+	assert_int_equal(rename_to(store, global, fixture_global("b"), false), 0);
+	HOLDS(store, fixture_global("b"), "two");
+	assert_false(fixture_exists(store, global));
 	store_close(store);
 }
 
@@ -626,26 +686,26 @@ static void test_rename_across(void **state)
 static void test_failing_transaction_leaves_nothing(void **state)
 {
 	struct store *store = made(state);
-	struct name kept = scratch_secret("default", "kept"), gone = scratch_secret("default", "gone");
+	struct name kept = fixture_secret("default", "kept"), gone = fixture_secret("default", "gone");
 	struct store_status before, after;
 	struct store_txn *txn = store_txn_new(8);
 	struct timespec folder;
 
 	assert_int_equal(PUT(store, kept, "kept"), 0);
 	assert_int_equal(PUT(store, gone, "gone"), 0);
-	scratch_settle(store);
+	fixture_settle(store);
 	before = status_of(store);
-	folder = attributes(store, scratch_mesh("default"), RECORD_MESH_SECRETS).mtime;
-	scratch_op(&txn->ops[0], STORE_PUT, kept, "other", 5);
-	scratch_op(&txn->ops[1], STORE_PUT, scratch_global("new"), "n", 1);
-	scratch_op(&txn->ops[2], STORE_REMOVE, gone, NULL, 0);
-	scratch_op(&txn->ops[3], STORE_PUT, scratch_mesh("m"), "y", 1);
-	scratch_op(&txn->ops[4], STORE_PUT, scratch_secret("m", "x"), "y", 1);
-	scratch_op(&txn->ops[5], STORE_SET_ATTRIBUTES, kept, NULL, 0);
-	txn->ops[5].set = STORE_SET_MODE;
-	scratch_op(&txn->ops[6], STORE_RENAME, kept, NULL, 0);
-	txn->ops[6].to = scratch_secret("default", "renamed");
-	scratch_op(&txn->ops[7], STORE_REMOVE, scratch_global("absent"), NULL, 0);
+	folder = attributes(store, fixture_mesh("default"), RECORD_MESH_SECRETS).mtime;
+	fixture_op(&txn->ops[0], STORE_PUT, kept, "other", 5);
+	fixture_op(&txn->ops[1], STORE_PUT, fixture_global("new"), "n", 1);
+	fixture_op(&txn->ops[2], STORE_REMOVE, gone, NULL, 0);
+	fixture_op(&txn->ops[3], STORE_PUT, fixture_mesh("m"), "y", 1);
+	fixture_op(&txn->ops[4], STORE_PUT, fixture_secret("m", "x"), "y", 1);
+	fixture_op(&txn->ops[5], STORE_SET_ATTRIBUTES, kept, NULL, 0);
+	txn->ops[5].set = RECORD_SET_MODE;
+	fixture_op(&txn->ops[6], STORE_RENAME, kept, NULL, 0);
+	txn->ops[6].to = fixture_secret("default", "renamed");
+	fixture_op(&txn->ops[7], STORE_REMOVE, fixture_global("absent"), NULL, 0);
 	assert_int_equal(run_and_free(store, txn), -ENOENT);
 	for (int reopened = 0; reopened < 2; reopened++) {
 		after = status_of(store);
@@ -656,12 +716,12 @@ static void test_failing_transaction_leaves_nothing(void **state)
 		HOLDS(store, gone, "gone");
 		assert_int_equal(attributes(store, kept, RECORD_SELF).mode, 0600);
 		assert_true(same_time(folder,
-				      attributes(store, scratch_mesh("default"), RECORD_MESH_SECRETS).mtime));
-		assert_false(scratch_exists(store, scratch_global("new")));
-		assert_false(scratch_exists(store, scratch_mesh("m")));
-		assert_false(scratch_exists(store, scratch_secret("default", "renamed")));
+				      attributes(store, fixture_mesh("default"), RECORD_MESH_SECRETS).mtime));
+		assert_false(fixture_exists(store, fixture_global("new")));
+		assert_false(fixture_exists(store, fixture_mesh("m")));
+		assert_false(fixture_exists(store, fixture_secret("default", "renamed")));
 		store_close(store);
-		store = scratch_open(*state, 2, CACHE);
+		store = fixture_open(*state, 2, CACHE);
 	}
 	store_close(store);
 }
@@ -670,19 +730,19 @@ static void test_failing_transaction_leaves_nothing(void **state)
 static void test_ops_see_each_other(void **state)
 {
 	struct store *store = made(state);
-	struct name a = scratch_global("a"), b = scratch_global("b");
+	struct name a = fixture_global("a"), b = fixture_global("b");
 	struct store_txn *txn = store_txn_new(8);
 
-	scratch_op(&txn->ops[0], STORE_PUT, a, "1", 1);
-	scratch_op(&txn->ops[1], STORE_APPEND, a, "2", 1);
-	scratch_op(&txn->ops[2], STORE_PUT, a, "12", 2);
-	scratch_op(&txn->ops[3], STORE_RENAME, a, NULL, 0);
+	fixture_op(&txn->ops[0], STORE_PUT, a, "1", 1);
+	fixture_op(&txn->ops[1], STORE_APPEND, a, "2", 1);
+	fixture_op(&txn->ops[2], STORE_PUT, a, "12", 2);
+	fixture_op(&txn->ops[3], STORE_RENAME, a, NULL, 0);
 	txn->ops[3].to = b;
-	scratch_op(&txn->ops[4], STORE_APPEND, b, "3", 1);
-	scratch_op(&txn->ops[5], STORE_PUT, a, "again", 5);
+	fixture_op(&txn->ops[4], STORE_APPEND, b, "3", 1);
+	fixture_op(&txn->ops[5], STORE_PUT, a, "again", 5);
 	txn->ops[5].exclusive = true;
-	scratch_op(&txn->ops[6], STORE_REMOVE, a, NULL, 0);
-	scratch_op(&txn->ops[7], STORE_APPEND, a, "x", 1);
+	fixture_op(&txn->ops[6], STORE_REMOVE, a, NULL, 0);
+	fixture_op(&txn->ops[7], STORE_APPEND, a, "x", 1);
 	assert_int_equal(store_run(store, txn), 0);
 	assert_int_equal(txn->ops[0].ret_outcome, STORE_CREATED);
 	assert_int_equal(txn->ops[1].ret_outcome, STORE_UPDATED);
@@ -694,7 +754,7 @@ static void test_ops_see_each_other(void **state)
 		HOLDS(store, a, "x");
 		assert_int_equal(status_of(store).global_secrets, 2);
 		store_close(store);
-		store = scratch_open(*state, 2, CACHE);
+		store = fixture_open(*state, 2, CACHE);
 	}
 	store_close(store);
 }
@@ -714,29 +774,29 @@ static void test_empty_transaction(void **state)
 
 static void test_nodes_are_stable(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct store *store = made(state);
-	struct name name = scratch_secret("default", "web");
+	struct name name = fixture_secret("default", "web");
 	uint64_t node = store_node(store, &name); /* before it is there */
 
 	assert_true(node != 0 && node < 1ull << 56);
 	assert_int_equal(PUT(store, name, "1"), 0);
-	assert_true(scratch_info(store, name).node == node);
+	assert_true(fixture_info(store, name).node == node);
 	assert_int_equal(PUT(store, name, "2"), 0);
-	assert_true(scratch_info(store, name).node == node);
-	assert_int_equal(scratch_do(store, STORE_REMOVE, name, NULL, 0, NULL), 0);
+	assert_true(fixture_info(store, name).node == node);
+	assert_int_equal(fixture_do(store, STORE_REMOVE, name, NULL, 0, NULL), 0);
 	assert_int_equal(PUT(store, name, "3"), 0);
-	assert_true(scratch_info(store, name).node == node);
+	assert_true(fixture_info(store, name).node == node);
 	store_close(store);
-	store = scratch_open(scratch, 2, CACHE);
-	assert_true(scratch_info(store, name).node == node && store_node(store, &name) == node);
+	store = fixture_open(fixture, 2, CACHE);
+	assert_true(fixture_info(store, name).node == node && store_node(store, &name) == node);
 	store_close(store);
 }
 
 static void test_look_and_next(void **state)
 {
 	struct store *store = made(state);
-	struct name mesh = scratch_mesh("default");
+	struct name mesh = fixture_mesh("default");
 	uint64_t mesh_node = store_node(store, &mesh), after = 0;
 	struct store_info info;
 	size_t seen = 0;
@@ -753,7 +813,7 @@ static void test_look_and_next(void **state)
 		char text[20];
 
 		snprintf(text, sizeof(text), "s-%d", i);
-		assert_int_equal(PUT(store, scratch_secret("default", text), text), 0);
+		assert_int_equal(PUT(store, fixture_secret("default", text), text), 0);
 	}
 	while (store_next(store, NAME_SECRET, mesh_node, after, &info) == 0) {
 		assert_true(info.node > after && info.exists);
@@ -764,7 +824,7 @@ static void test_look_and_next(void **state)
 	store_close(store);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
@@ -784,6 +844,8 @@ int main(void)
 		TEST(test_only_created),
 		TEST(test_set_attributes),
 		TEST(test_set_attributes_of_each_inode),
+		TEST(test_what_comes_with_a_mesh),
+		TEST(test_put_sets_attributes),
 		TEST(test_remove),
 		TEST(test_mesh_within_a_transaction),
 		TEST(test_rename),
@@ -795,5 +857,5 @@ int main(void)
 		TEST(test_look_and_next),
 	};
 
-	return cmocka_run_group_tests(tests, scratch_group_setup, scratch_group_teardown);
+	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
 }

@@ -6,7 +6,7 @@
  */
 #include "store/header.h"
 #include "tests/unit/cmocka_all.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@ static void sql(const char *path, const char *text)
 	sqlite3 *db;
 	char *error = NULL;
 
-	scratch_must(sqlite3_open(path, &db) == SQLITE_OK);
+	fixture_must(sqlite3_open(path, &db) == SQLITE_OK);
 	if (sqlite3_exec(db, text, NULL, NULL, &error) != SQLITE_OK)
 		fail_msg("%s: %s", text, error);
 	sqlite3_close(db);
@@ -33,19 +33,19 @@ static int number(const char *path, const char *text)
 	sqlite3 *db;
 	int result;
 
-	scratch_must(sqlite3_open(path, &db) == SQLITE_OK);
-	scratch_must(sqlite3_prepare_v2(db, text, -1, &statement, NULL) == SQLITE_OK);
-	scratch_must(sqlite3_step(statement) == SQLITE_ROW);
+	fixture_must(sqlite3_open(path, &db) == SQLITE_OK);
+	fixture_must(sqlite3_prepare_v2(db, text, -1, &statement, NULL) == SQLITE_OK);
+	fixture_must(sqlite3_step(statement) == SQLITE_ROW);
 	result = sqlite3_column_int(statement, 0);
 	sqlite3_finalize(statement);
 	sqlite3_close(db);
 	return result;
 }
 
-static int opens(struct scratch *scratch, const char *path)
+static int opens(struct fixture *fixture, const char *path)
 {
 	struct store *store;
-	int r = scratch_try(scratch, path, &store);
+	int r = fixture_try(fixture, path, &store);
 
 	assert_int_equal(store != NULL, r == 0);
 	store_close(store);
@@ -53,74 +53,74 @@ static int opens(struct scratch *scratch, const char *path)
 }
 
 /* Do @text to a copy; it must then be refused. */
-static void refused_after(struct scratch *scratch, const char *text)
+static void refused_after(struct fixture *fixture, const char *text)
 {
-	const char *copy = scratch_path(scratch, "copy");
+	const char *copy = fixture_path(fixture, "copy");
 	int r;
 
-	scratch_copy(scratch->store, copy);
+	fixture_copy(fixture->store, copy);
 	sql(copy, text);
-	r = opens(scratch, copy);
+	r = opens(fixture, copy);
 	if (r != -EBADMSG)
 		fail_msg("%s: %d", text, r);
 	unlink(copy);
 }
 
 /* Some of everything: versions, an empty value, a second mesh. */
-static void make(struct scratch *scratch)
+static void make(struct fixture *fixture)
 {
 	struct store *store;
 
-	scratch_make(scratch);
-	store = scratch_open(scratch, 2, CACHE);
+	fixture_make(fixture);
+	store = fixture_open(fixture, 2, CACHE);
 	for (int i = 0; i < 3; i++) {
 		char text[20];
 
 		snprintf(text, sizeof(text), "value %d", i);
 		assert_int_equal(
-			scratch_do(store, STORE_PUT, scratch_secret("default", "a"), text, strlen(text), NULL), 0);
+			fixture_do(store, STORE_PUT, fixture_secret("default", "a"), text, strlen(text), NULL), 0);
 	}
-	assert_int_equal(scratch_do(store, STORE_PUT, scratch_secret("default", "b"), "bbb", 3, NULL), 0);
-	assert_int_equal(scratch_do(store, STORE_PUT, scratch_mesh("m"), "y", 1, NULL), 0);
-	assert_int_equal(scratch_do(store, STORE_PUT, scratch_secret("m", "c"), "", 0, NULL), 0);
-	assert_int_equal(scratch_do(store, STORE_PUT, scratch_global("g"), "ggg", 3, NULL), 0);
-	scratch_settle(store);
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_secret("default", "b"), "bbb", 3, NULL), 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_mesh("m"), "y", 1, NULL), 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_secret("m", "c"), "", 0, NULL), 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_global("g"), "ggg", 3, NULL), 0);
+	fixture_settle(store);
 	store_close(store);
 	/* header, manifest; the root, 2 meshes, 4 secrets, each with a record; their values, one with 3 */
-	assert_int_equal(number(scratch->store, "SELECT count(*) FROM row"), 2 + 7 + 9);
+	assert_int_equal(number(fixture->store, "SELECT count(*) FROM row"), 2 + 7 + 9);
 }
 
 static void test_each_row_deleted(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	int rows;
 	char text[100];
 
-	make(scratch);
-	rows = number(scratch->store, "SELECT count(*) FROM row");
+	make(fixture);
+	rows = number(fixture->store, "SELECT count(*) FROM row");
 	for (int i = 0; i < rows; i++) {
 		snprintf(text, sizeof(text),
 			 "DELETE FROM row WHERE key=(SELECT key FROM row ORDER BY key LIMIT 1 OFFSET %d)", i);
-		refused_after(scratch, text);
+		refused_after(fixture, text);
 	}
-	refused_after(scratch, "DELETE FROM row");
-	refused_after(scratch, "DELETE FROM row WHERE substr(key,1,1)=x'03'");
-	refused_after(scratch, "DELETE FROM row WHERE substr(key,1,1)>=x'02'");
-	assert_int_equal(opens(scratch, scratch->store), 0);
+	refused_after(fixture, "DELETE FROM row");
+	refused_after(fixture, "DELETE FROM row WHERE substr(key,1,1)=x'03'");
+	refused_after(fixture, "DELETE FROM row WHERE substr(key,1,1)>=x'02'");
+	assert_int_equal(opens(fixture, fixture->store), 0);
 }
 
 /* Every two rows of a table exchange their data, or their keys. */
 static void test_rows_swapped(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	char text[400];
 
-	make(scratch);
+	make(fixture);
 	for (int table = 2; table <= 3; table++) {
 		int rows;
 
 		snprintf(text, sizeof(text), "SELECT count(*) FROM row WHERE substr(key,1,1)=x'%02x'", table);
-		rows = number(scratch->store, text);
+		rows = number(fixture->store, text);
 		for (int i = 0; i < rows; i++)
 			for (int j = 0; j < i; j++) {
 				snprintf(text, sizeof(text),
@@ -132,7 +132,7 @@ static void test_rows_swapped(void **state)
 					 "UPDATE row SET data=(SELECT data FROM t WHERE n=%d)"
 					 " WHERE key=(SELECT key FROM t WHERE n=%d);",
 					 table, i, j, j, i);
-				refused_after(scratch, text);
+				refused_after(fixture, text);
 			}
 	}
 }
@@ -184,23 +184,23 @@ static void test_rows_moved_and_duplicated(void **state)
 		"UPDATE row SET data=substr(data,1,100) WHERE key=x'00'",
 		"UPDATE row SET data=data||x'00' WHERE key=x'00'",
 	};
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 
-	make(scratch);
+	make(fixture);
 	for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++)
-		refused_after(scratch, attacks[i]);
-	assert_int_equal(opens(scratch, scratch->store), 0);
+		refused_after(fixture, attacks[i]);
+	assert_int_equal(opens(fixture, fixture->store), 0);
 }
 
 /* Each row's data, with one bit of it flipped. */
 static void test_each_row_changed(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	char text[600];
 	int rows;
 
-	make(scratch);
-	rows = number(scratch->store, "SELECT count(*) FROM row");
+	make(fixture);
+	rows = number(fixture->store, "SELECT count(*) FROM row");
 	for (int i = 1; i < rows; i++) { /* the header has a test of its own */
 		for (int at = 1; at <= 100; at += 33) {
 			snprintf(text, sizeof(text),
@@ -209,7 +209,7 @@ static void test_each_row_changed(void **state)
 				 "UPDATE row SET data=(SELECT substr(d,1,%d-1)||CASE WHEN substr(d,%d,1)=x'00' THEN x'01'"
 				 " ELSE x'00' END||substr(d,%d+1) FROM t) WHERE key=(SELECT k FROM t)",
 				 i, at, at, at);
-			refused_after(scratch, text);
+			refused_after(fixture, text);
 		}
 	}
 }
@@ -218,33 +218,33 @@ static void test_each_row_changed(void **state)
  * another store with the same key. */
 static void test_replay(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct store *store;
 	char text[600], attach[400];
 	int refused = 0;
 	int rows;
 
-	make(scratch);
-	scratch_copy(scratch->store, scratch_path(scratch, "old"));
-	store = scratch_open(scratch, 2, CACHE);
-	assert_int_equal(scratch_do(store, STORE_PUT, scratch_secret("default", "a"), "newer", 5, NULL), 0);
-	assert_int_equal(scratch_do(store, STORE_PUT, scratch_secret("m", "c"), "newer", 5, NULL), 0);
-	assert_int_equal(scratch_do(store, STORE_REMOVE, scratch_secret("default", "b"), NULL, 0, NULL), 0);
-	assert_int_equal(scratch_do(store, STORE_PUT, scratch_global("new"), "new", 3, NULL), 0);
-	scratch_settle(store);
+	make(fixture);
+	fixture_copy(fixture->store, fixture_path(fixture, "old"));
+	store = fixture_open(fixture, 2, CACHE);
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_secret("default", "a"), "newer", 5, NULL), 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_secret("m", "c"), "newer", 5, NULL), 0);
+	assert_int_equal(fixture_do(store, STORE_REMOVE, fixture_secret("default", "b"), NULL, 0, NULL), 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_global("new"), "new", 3, NULL), 0);
+	fixture_settle(store);
 	store_close(store);
-	snprintf(attach, sizeof(attach), "ATTACH '%s' AS old;", scratch_path(scratch, "old"));
-	rows = number(scratch_path(scratch, "old"), "SELECT count(*) FROM row");
+	snprintf(attach, sizeof(attach), "ATTACH '%s' AS old;", fixture_path(fixture, "old"));
+	rows = number(fixture_path(fixture, "old"), "SELECT count(*) FROM row");
 	for (int i = 0; i < rows; i++) {
-		const char *copy = scratch_path(scratch, "copy");
+		const char *copy = fixture_path(fixture, "copy");
 		int r;
 
-		scratch_copy(scratch->store, copy);
+		fixture_copy(fixture->store, copy);
 		snprintf(text, sizeof(text),
 			 "%sINSERT OR REPLACE INTO main.row SELECT * FROM old.row ORDER BY key LIMIT 1 OFFSET %d;", attach,
 			 i);
 		sql(copy, text);
-		r = opens(scratch, copy);
+		r = opens(fixture, copy);
 		assert_true(r == 0 || r == -EBADMSG);
 		refused += r != 0;
 	}
@@ -253,76 +253,76 @@ static void test_replay(void **state)
 	assert_int_equal(refused, 8);
 	snprintf(text, sizeof(text), "%sINSERT OR REPLACE INTO main.row SELECT * FROM old.row WHERE key=x'01'",
 		 attach);
-	refused_after(scratch, text);
+	refused_after(fixture, text);
 	snprintf(text, sizeof(text),
 		 "%sINSERT OR REPLACE INTO main.row SELECT * FROM old.row WHERE substr(key,1,1)=x'02'", attach);
-	refused_after(scratch, text);
+	refused_after(fixture, text);
 	snprintf(text, sizeof(text),
 		 "%sINSERT OR REPLACE INTO main.row SELECT * FROM old.row WHERE substr(key,1,1)=x'03'", attach);
-	refused_after(scratch, text);
+	refused_after(fixture, text);
 	snprintf(text, sizeof(text), "%sINSERT OR REPLACE INTO main.row SELECT * FROM old.row", attach);
-	refused_after(scratch, text);
+	refused_after(fixture, text);
 	/* all of the old state: nothing in the file can tell; that it opens says that the attacks above were real */
 	snprintf(text, sizeof(text), "%sDELETE FROM main.row; INSERT INTO main.row SELECT * FROM old.row", attach);
-	sql(scratch->store, text);
-	assert_int_equal(opens(scratch, scratch->store), 0);
+	sql(fixture->store, text);
+	assert_int_equal(opens(fixture, fixture->store), 0);
 }
 
 static void test_rows_of_another_store(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	char path[310], text[600];
 
-	make(scratch);
-	snprintf(path, sizeof(path), "%s", scratch_path(scratch, "first"));
-	assert_int_equal(rename(scratch->store, path), 0);
-	make(scratch); /* the same names and values, opened by the same key */
+	make(fixture);
+	snprintf(path, sizeof(path), "%s", fixture_path(fixture, "first"));
+	assert_int_equal(rename(fixture->store, path), 0);
+	make(fixture); /* the same names and values, opened by the same key */
 	snprintf(text, sizeof(text),
 		 "ATTACH '%s' AS o; INSERT OR REPLACE INTO main.row SELECT * FROM o.row WHERE key=x'00'",
 		 path);
-	refused_after(scratch, text);
+	refused_after(fixture, text);
 	snprintf(text, sizeof(text),
 		 "ATTACH '%s' AS o; INSERT OR REPLACE INTO main.row SELECT * FROM o.row WHERE key=x'01'",
 		 path);
-	refused_after(scratch, text);
+	refused_after(fixture, text);
 	snprintf(text, sizeof(text),
 		 "ATTACH '%s' AS o; DELETE FROM main.row WHERE key>x'01';"
 		 "INSERT INTO main.row SELECT * FROM o.row WHERE key>x'01'",
 		 path);
-	refused_after(scratch, text);
+	refused_after(fixture, text);
 }
 
 static void test_schema(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 
-	make(scratch);
-	refused_after(scratch, "CREATE TABLE extra(x)");
-	refused_after(scratch, "CREATE TRIGGER extra BEFORE INSERT ON row BEGIN SELECT RAISE(IGNORE); END");
-	refused_after(scratch, "CREATE VIEW extra AS SELECT 1");
-	refused_after(scratch, "ALTER TABLE row RENAME TO old; CREATE VIEW row AS SELECT * FROM old");
+	make(fixture);
+	refused_after(fixture, "CREATE TABLE extra(x)");
+	refused_after(fixture, "CREATE TRIGGER extra BEFORE INSERT ON row BEGIN SELECT RAISE(IGNORE); END");
+	refused_after(fixture, "CREATE VIEW extra AS SELECT 1");
+	refused_after(fixture, "ALTER TABLE row RENAME TO old; CREATE VIEW row AS SELECT * FROM old");
 }
 
 /* Each byte of the header row; through the store, and so by way of SQLite. */
 static void test_header(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	int size;
 	char text[400];
 
-	make(scratch);
-	size = number(scratch->store, "SELECT length(data) FROM row WHERE key=x'00'");
+	make(fixture);
+	size = number(fixture->store, "SELECT length(data) FROM row WHERE key=x'00'");
 	for (int at = 1; at <= size; at += at < 220 ? 3 : 61) {
-		const char *copy = scratch_path(scratch, "copy");
+		const char *copy = fixture_path(fixture, "copy");
 		int r;
 
-		scratch_copy(scratch->store, copy);
+		fixture_copy(fixture->store, copy);
 		snprintf(text, sizeof(text),
 			 "UPDATE row SET data=substr(data,1,%d-1)||CASE WHEN substr(data,%d,1)=x'00' THEN x'01'"
 			 " ELSE x'00' END||substr(data,%d+1) WHERE key=x'00'",
 			 at, at, at);
 		sql(copy, text);
-		r = opens(scratch, copy);
+		r = opens(fixture, copy);
 		if (r != -EBADMSG && r != -EMEDIUMTYPE && r != -EPROTONOSUPPORT && r != -EKEYREJECTED)
 			fail_msg("byte %d: %d", at, r);
 	}
@@ -332,25 +332,25 @@ static void test_header(void **state)
 static void test_changed_while_open(void **state)
 {
 	enum { N = 16, BYTES = 700 * 1024 };
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct store *store;
 	uint8_t *value = malloc(BYTES), *file;
 	int fd, refused = 0;
 	char text[20];
 	size_t size;
 
-	scratch_must(value);
-	scratch_make(scratch);
-	store = scratch_open(scratch, 0, 0);
+	fixture_must(value);
+	fixture_make(fixture);
+	store = fixture_open(fixture, 0, 0);
 	for (int i = 0; i < N; i++) {
 		snprintf(text, sizeof(text), "s-%d", i);
-		scratch_fill(value, BYTES, (uint64_t)i);
-		assert_int_equal(scratch_do(store, STORE_PUT, scratch_global(text), value, BYTES, NULL), 0);
+		fixture_fill(value, BYTES, (uint64_t)i);
+		assert_int_equal(fixture_do(store, STORE_PUT, fixture_global(text), value, BYTES, NULL), 0);
 	}
 	store_close(store); /* so that all is in the file itself */
-	file = scratch_read(scratch->store, &size);
-	store = scratch_open(scratch, 0, 0);
-	fd = open(scratch->store, O_RDWR | O_CLOEXEC);
+	file = fixture_read(fixture->store, &size);
+	store = fixture_open(fixture, 0, 0);
+	fd = open(fixture->store, O_RDWR | O_CLOEXEC);
 	assert_true(fd >= 0);
 	for (size_t at = 100 * 4096 + 2000; at < size; at += 64 * 4096) {
 		uint8_t changed = file[at] ^ 1;
@@ -364,8 +364,8 @@ static void test_changed_while_open(void **state)
 		int r;
 
 		snprintf(text, sizeof(text), "s-%d", i);
-		name = scratch_global(text);
-		scratch_fill(value, BYTES, (uint64_t)i);
+		name = fixture_global(text);
+		fixture_fill(value, BYTES, (uint64_t)i);
 		assert_int_equal(store_pin(store, store_node(store, &name), &generation), 0);
 		r = store_read(store, store_node(store, &name), generation, &read);
 		if (r == 0) {
@@ -377,9 +377,9 @@ static void test_changed_while_open(void **state)
 			refused++;
 			/* nor does an append build upon it, and it can be replaced by what is right */
 			if (refused == 1) {
-				assert_int_equal(scratch_do(store, STORE_APPEND, name, "x", 1, NULL), -EIO);
-				assert_int_equal(scratch_do(store, STORE_PUT, name, "new", 3, NULL), 0);
-				assert_true(scratch_holds(store, name, "new", 3));
+				assert_int_equal(fixture_do(store, STORE_APPEND, name, "x", 1, NULL), -EIO);
+				assert_int_equal(fixture_do(store, STORE_PUT, name, "new", 3, NULL), 0);
+				assert_true(fixture_holds(store, name, "new", 3));
 			}
 		}
 		secbuf_deinit(&read);
@@ -400,7 +400,7 @@ static bool file_has(const char *path, const char *marker)
 
 	if (access(path, F_OK) < 0)
 		return false;
-	bytes = scratch_read(path, &size);
+	bytes = fixture_read(path, &size);
 	found = memmem(bytes, size, marker, strlen(marker));
 	free(bytes);
 	return found;
@@ -416,7 +416,7 @@ static void random_text(char ret_text[static 17])
 
 static void test_nothing_in_clear(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	char markers[8][17], wal[310];
 	struct store *store;
 	struct store_txn *txn = store_txn_new(1);
@@ -424,42 +424,42 @@ static void test_nothing_in_clear(void **state)
 	for (int i = 0; i < 8; i++)
 		random_text(markers[i]);
 	markers[0][0] = 'm'; /* so that a mesh may be called so */
-	snprintf(wal, sizeof(wal), "%s-wal", scratch->store);
-	scratch_make(scratch);
-	store = scratch_open(scratch, 2, CACHE);
-	assert_int_equal(scratch_do(store, STORE_PUT, scratch_mesh(markers[0]), markers[1], 16, NULL), 0);
-	assert_int_equal(scratch_do(store, STORE_PUT, scratch_secret(markers[0], markers[2]), markers[3], 16, NULL), 0);
+	snprintf(wal, sizeof(wal), "%s-wal", fixture->store);
+	fixture_make(fixture);
+	store = fixture_open(fixture, 2, CACHE);
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_mesh(markers[0]), markers[1], 16, NULL), 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_secret(markers[0], markers[2]), markers[3], 16, NULL), 0);
 	assert_int_equal(
-		scratch_do(store, STORE_APPEND, scratch_secret(markers[0], markers[2]), markers[4], 16, NULL), 0);
-	assert_int_equal(scratch_do(store, STORE_PUT, scratch_global(markers[5]), markers[6], 16, NULL), 0);
-	scratch_op(&txn->ops[0], STORE_RENAME, scratch_global(markers[5]), NULL, 0);
-	txn->ops[0].to = scratch_global(markers[7]);
+		fixture_do(store, STORE_APPEND, fixture_secret(markers[0], markers[2]), markers[4], 16, NULL), 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_global(markers[5]), markers[6], 16, NULL), 0);
+	fixture_op(&txn->ops[0], STORE_RENAME, fixture_global(markers[5]), NULL, 0);
+	txn->ops[0].to = fixture_global(markers[7]);
 	assert_int_equal(store_run(store, txn), 0);
 	store_txn_free(txn);
-	scratch_settle(store);
+	fixture_settle(store);
 	assert_int_equal(access(wal, F_OK), 0);
 	assert_true(file_has(wal, "\x37\x7f\x06")); /* a journal's mark: the search does find things */
 	for (int closed = 0; closed < 2; closed++) {
 		for (int i = 0; i < 8; i++) {
-			assert_false(file_has(scratch->store, markers[i]));
+			assert_false(file_has(fixture->store, markers[i]));
 			assert_false(file_has(wal, markers[i]));
 		}
-		assert_false(file_has(scratch->store, "default"));
+		assert_false(file_has(fixture->store, "default"));
 		assert_false(file_has(wal, "default"));
 		assert_false(file_has(wal, "type: Mesh"));
-		assert_false(file_has(scratch->store, "type: Mesh"));
+		assert_false(file_has(fixture->store, "type: Mesh"));
 		if (!closed)
 			store_close(store);
 	}
-	assert_true(file_has(scratch->store, "HUSHSTOR"));
+	assert_true(file_has(fixture->store, "HUSHSTOR"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 /* A header with a valid MAC that is not the current one: as it was before a key was removed, say. */
 static void test_another_header(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	struct header_keys *keys = NULL;
 	struct header header;
 	char text[2 * HEADER_BYTES + 100];
@@ -468,33 +468,33 @@ static void test_another_header(void **state)
 	sqlite3_stmt *statement;
 	sqlite3 *db;
 
-	make(scratch);
-	scratch_must(sqlite3_open(scratch->store, &db) == SQLITE_OK);
-	scratch_must(sqlite3_prepare_v2(db, "SELECT data FROM row WHERE key=x'00'", -1, &statement, NULL) == SQLITE_OK);
-	scratch_must(sqlite3_step(statement) == SQLITE_ROW);
+	make(fixture);
+	fixture_must(sqlite3_open(fixture->store, &db) == SQLITE_OK);
+	fixture_must(sqlite3_prepare_v2(db, "SELECT data FROM row WHERE key=x'00'", -1, &statement, NULL) == SQLITE_OK);
+	fixture_must(sqlite3_step(statement) == SQLITE_ROW);
 	size = (size_t)sqlite3_column_bytes(statement, 0);
-	scratch_must(size == HEADER_BYTES);
+	fixture_must(size == HEADER_BYTES);
 	memcpy(header.bytes, sqlite3_column_blob(statement, 0), size);
 	sqlite3_finalize(statement);
 	sqlite3_close(db);
 
-	assert_int_equal(header_open(&header, scratch->key, "header", &keys), 0);
+	assert_int_equal(header_open(&header, fixture->key, "header", &keys), 0);
 	header.bytes[40 + 7 * HEADER_SLOT_BYTES + 150] ^= 1; /* in a free slot */
 	crypto_keyed_hash(header.bytes + part.iov_len, CRYPTO_HASH_BYTES, keys->header_mac, &part, 1);
 	secmem_free(keys);
-	assert_int_equal(header_open(&header, scratch->key, "header", &keys), 0); /* by itself it is good */
+	assert_int_equal(header_open(&header, fixture->key, "header", &keys), 0); /* by itself it is good */
 	secmem_free(keys);
 	used = (size_t)sprintf(text, "UPDATE row SET data=x'");
 	for (size_t i = 0; i < HEADER_BYTES; i++)
 		used += (size_t)sprintf(text + used, "%02x", header.bytes[i]);
 	strcpy(text + used, "' WHERE key=x'00'");
-	refused_after(scratch, text);
+	refused_after(fixture, text);
 }
 
 /* Two histories from one base give two values the same generation; one must not be served for the other. */
-static void write_history(struct scratch *scratch, char first)
+static void write_history(struct fixture *fixture, char first)
 {
-	struct store *store = scratch_open(scratch, 0, 0);
+	struct store *store = fixture_open(fixture, 0, 0);
 	size_t size = 700 * 1024; /* together more than SQLite keeps in its own cache */
 	char *value = malloc(size);
 
@@ -503,7 +503,7 @@ static void write_history(struct scratch *scratch, char first)
 
 		snprintf(name, sizeof(name), "s-%d", i);
 		memset(value, first + i, size);
-		assert_int_equal(scratch_do(store, STORE_PUT, scratch_global(name), value, size, NULL), 0);
+		assert_int_equal(fixture_do(store, STORE_PUT, fixture_global(name), value, size, NULL), 0);
 	}
 	store_close(store);
 	free(value);
@@ -511,24 +511,24 @@ static void write_history(struct scratch *scratch, char first)
 
 static void test_value_of_another_history(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	const char *base;
 	struct store *store;
 	uint8_t *other;
 	size_t size, from = 100 * 4096;
 	int own = 0, refused = 0, fd;
 
-	scratch_make(scratch);
-	base = scratch_path(scratch, "base");
-	scratch_copy(scratch->store, base);
-	write_history(scratch, 'A');
-	other = scratch_read(scratch->store, &size);
-	scratch_copy(base, scratch->store);
-	write_history(scratch, 'a');
+	fixture_make(fixture);
+	base = fixture_path(fixture, "base");
+	fixture_copy(fixture->store, base);
+	write_history(fixture, 'A');
+	other = fixture_read(fixture->store, &size);
+	fixture_copy(base, fixture->store);
+	write_history(fixture, 'a');
 
-	store = scratch_open(scratch, 0, 0);
-	fd = open(scratch->store, O_RDWR);
-	scratch_must(pwrite(fd, other + from, size - from, (off_t)from) == (ssize_t)(size - from));
+	store = fixture_open(fixture, 0, 0);
+	fd = open(fixture->store, O_RDWR);
+	fixture_must(pwrite(fd, other + from, size - from, (off_t)from) == (ssize_t)(size - from));
 	for (int i = 0; i < 16; i++) {
 		struct secbuf value = {0};
 		uint64_t node, generation;
@@ -537,7 +537,7 @@ static void test_value_of_another_history(void **state)
 		int r;
 
 		snprintf(text, sizeof(text), "s-%d", i);
-		name = scratch_global(text);
+		name = fixture_global(text);
 		node = store_node(store, &name);
 		assert_int_equal(store_pin(store, node, &generation), 0);
 		r = store_read(store, node, generation, &value);
@@ -575,5 +575,5 @@ int main(void)
 		TEST(test_nothing_in_clear),
 	};
 
-	return cmocka_run_group_tests(tests, scratch_group_setup, scratch_group_teardown);
+	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
 }

@@ -2,7 +2,7 @@
  * test_store_threads: many writers share commits and each gets its own answer; a walk misses nothing that stays.
  */
 #include "tests/unit/cmocka_all.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/fixture.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -46,8 +46,8 @@ static void submit(enum store_op_kind kind, struct name name, const char *text, 
 {
 	struct store_txn *txn = store_txn_new(1);
 
-	scratch_must(txn);
-	scratch_op(&txn->ops[0], kind, name, text, text ? strlen(text) : 0);
+	fixture_must(txn);
+	fixture_op(&txn->ops[0], kind, name, text, text ? strlen(text) : 0);
 	txn->ops[0].exclusive = exclusive;
 	txn->context = (void *)expected;
 	txn->done = on_done;
@@ -66,15 +66,15 @@ static void *writer(void *context)
 
 	for (int i = 0; i < PER_WRITER; i++) {
 		name_of(text, "own", number, i);
-		submit(STORE_PUT, scratch_secret("default", text), text, true, 0);
+		submit(STORE_PUT, fixture_secret("default", text), text, true, 0);
 		name_of(text, "fought-over", 0, i);
-		submit(STORE_PUT, scratch_global(text), text, true, 1);
+		submit(STORE_PUT, fixture_global(text), text, true, 1);
 		name_of(text, "absent", number, i);
-		submit(STORE_REMOVE, scratch_global(text), NULL, false, -ENOENT);
+		submit(STORE_REMOVE, fixture_global(text), NULL, false, -ENOENT);
 		if (i % 20 == 0) {
 			struct store_txn *txn = store_txn_new(1);
 
-			scratch_op(&txn->ops[0], STORE_APPEND, scratch_global("log"), "x", 1);
+			fixture_op(&txn->ops[0], STORE_APPEND, fixture_global("log"), "x", 1);
 			if (store_run(shared.store, txn) != 0)
 				shared.wrong++;
 			store_txn_free(txn);
@@ -85,13 +85,13 @@ static void *writer(void *context)
 
 static void test_everyone_is_answered(void **state)
 {
-	struct scratch *scratch = *state;
+	struct fixture *fixture = *state;
 	pthread_t threads[WRITERS];
 	struct store_status status;
 	char text[32], log[WRITERS * PER_WRITER / 20];
 
-	scratch_make(scratch);
-	reset(scratch_open(scratch, 2, CACHE));
+	fixture_make(fixture);
+	reset(fixture_open(fixture, 2, CACHE));
 	for (intptr_t i = 0; i < WRITERS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, writer, (void *)i), 0);
 	for (int i = 0; i < WRITERS; i++)
@@ -103,17 +103,17 @@ static void test_everyone_is_answered(void **state)
 	assert_int_equal(shared.existed, (WRITERS - 1) * PER_WRITER);
 	assert_int_equal(shared.absent, WRITERS * PER_WRITER);
 
-	shared.store = scratch_open(scratch, 2, CACHE);
+	shared.store = fixture_open(fixture, 2, CACHE);
 	store_get_status(shared.store, &status);
 	assert_int_equal(status.secrets, WRITERS * PER_WRITER);
 	assert_int_equal(status.global_secrets, PER_WRITER + 1);
 	for (int i = 0; i < WRITERS; i++)
 		for (int j = 0; j < PER_WRITER; j++) {
 			name_of(text, "own", i, j);
-			assert_true(scratch_holds(shared.store, scratch_secret("default", text), text, strlen(text)));
+			assert_true(fixture_holds(shared.store, fixture_secret("default", text), text, strlen(text)));
 		}
 	memset(log, 'x', sizeof(log));
-	assert_true(scratch_holds(shared.store, scratch_global("log"), log, sizeof(log)));
+	assert_true(fixture_holds(shared.store, fixture_global("log"), log, sizeof(log)));
 	store_close(shared.store);
 }
 
@@ -135,22 +135,22 @@ static void test_order(void **state)
 {
 	char all[1000];
 
-	scratch_make(*state);
-	reset(scratch_open(*state, 0, CACHE));
+	fixture_make(*state);
+	reset(fixture_open(*state, 0, CACHE));
 	for (intptr_t i = 0; i < 1000; i++) {
 		struct store_txn *txn = store_txn_new(1);
 		char c = (char)('a' + i % 26);
 
 		all[i] = c;
-		scratch_op(&txn->ops[0], STORE_APPEND, scratch_global("g"), &c, 1);
+		fixture_op(&txn->ops[0], STORE_APPEND, fixture_global("g"), &c, 1);
 		txn->context = (void *)i;
 		txn->done = on_order;
 		store_submit(shared.store, txn);
 	}
-	scratch_settle(shared.store);
+	fixture_settle(shared.store);
 	assert_int_equal(shared.done, 1000);
 	assert_int_equal(shared.wrong, 0);
-	assert_true(scratch_holds(shared.store, scratch_global("g"), all, sizeof(all)));
+	assert_true(fixture_holds(shared.store, fixture_global("g"), all, sizeof(all)));
 	store_close(shared.store);
 }
 
@@ -159,30 +159,30 @@ static void test_a_failure_among_others(void **state)
 {
 	char text[32];
 
-	scratch_make(*state);
-	reset(scratch_open(*state, 2, CACHE));
+	fixture_make(*state);
+	reset(fixture_open(*state, 2, CACHE));
 	for (int i = 0; i < 500; i++) {
 		name_of(text, "n", i, 0);
 		if (i % 5 == 0) { /* fails at its last op */
 			struct store_txn *txn = store_txn_new(3);
 
-			scratch_op(&txn->ops[0], STORE_PUT, scratch_global(text), "x", 1);
-			scratch_op(&txn->ops[1], STORE_PUT, scratch_global("shared"), text, strlen(text));
-			scratch_op(&txn->ops[2], STORE_REMOVE, scratch_global("absent"), NULL, 0);
+			fixture_op(&txn->ops[0], STORE_PUT, fixture_global(text), "x", 1);
+			fixture_op(&txn->ops[1], STORE_PUT, fixture_global("shared"), text, strlen(text));
+			fixture_op(&txn->ops[2], STORE_REMOVE, fixture_global("absent"), NULL, 0);
 			txn->context = (void *)(intptr_t)-ENOENT;
 			txn->done = on_done;
 			store_submit(shared.store, txn);
 		} else {
-			submit(STORE_PUT, scratch_global(text), text, true, 0);
+			submit(STORE_PUT, fixture_global(text), text, true, 0);
 		}
 	}
-	scratch_settle(shared.store);
+	fixture_settle(shared.store);
 	assert_int_equal(shared.done, 500);
 	assert_int_equal(shared.wrong, 0);
-	assert_false(scratch_exists(shared.store, scratch_global("shared")));
+	assert_false(fixture_exists(shared.store, fixture_global("shared")));
 	for (int i = 0; i < 500; i++) {
 		name_of(text, "n", i, 0);
-		assert_int_equal(scratch_holds(shared.store, scratch_global(text), text, strlen(text)), i % 5 != 0);
+		assert_int_equal(fixture_holds(shared.store, fixture_global(text), text, strlen(text)), i % 5 != 0);
 	}
 	store_close(shared.store);
 }
@@ -197,30 +197,30 @@ static void *churn(void *context)
 	for (int i = 0; !stop; i++) {
 		name_of(text, "comes", number, i % 40);
 		if (i / 40 % 2)
-			scratch_do(shared.store, STORE_REMOVE, scratch_secret("default", text), NULL, 0, NULL);
+			fixture_do(shared.store, STORE_REMOVE, fixture_secret("default", text), NULL, 0, NULL);
 		else
-			scratch_do(shared.store, STORE_PUT, scratch_secret("default", text), "x", 1, NULL);
+			fixture_do(shared.store, STORE_PUT, fixture_secret("default", text), "x", 1, NULL);
 		/* those that stay are replaced */
 		name_of(text, "stays", 0, i % 100);
-		scratch_do(shared.store, STORE_PUT, scratch_secret("default", text), text, (size_t)(i % 5), NULL);
+		fixture_do(shared.store, STORE_PUT, fixture_secret("default", text), text, (size_t)(i % 5), NULL);
 	}
 	return NULL;
 }
 
 static void test_walk_while_entries_come_and_go(void **state)
 {
-	struct name mesh = scratch_mesh("default");
+	struct name mesh = fixture_mesh("default");
 	uint64_t mesh_node, seen_others = 0;
 	pthread_t threads[2];
 	char text[32];
 
-	scratch_make(*state);
-	reset(scratch_open(*state, 0, CACHE));
+	fixture_make(*state);
+	reset(fixture_open(*state, 0, CACHE));
 	mesh_node = store_node(shared.store, &mesh);
 	for (int i = 0; i < 100; i++) {
 		name_of(text, "stays", 0, i);
 		assert_int_equal(
-			scratch_do(shared.store, STORE_PUT, scratch_secret("default", text), "v", 1, NULL), 0);
+			fixture_do(shared.store, STORE_PUT, fixture_secret("default", text), "v", 1, NULL), 0);
 	}
 	stop = false;
 	for (intptr_t i = 0; i < 2; i++)
@@ -256,7 +256,7 @@ static void test_walk_while_entries_come_and_go(void **state)
 /* Readers pin and read while writers replace, remove and make again: what is read is one whole value. */
 static void *reader(void *context)
 {
-	struct name name = scratch_secret("default", "hot");
+	struct name name = fixture_secret("default", "hot");
 	uint64_t node = store_node(shared.store, &name), generation;
 
 	(void)context;
@@ -280,28 +280,28 @@ static void *reader(void *context)
 
 static void reading_with(void **state, size_t cache_bytes)
 {
-	struct name name = scratch_secret("default", "hot");
+	struct name name = fixture_secret("default", "hot");
 	pthread_t threads[4];
 	uint8_t value[5000];
 
-	unlink(((struct scratch *)*state)->store);
-	scratch_make(*state);
-	reset(scratch_open(*state, 0, cache_bytes));
+	unlink(((struct fixture *)*state)->store);
+	fixture_make(*state);
+	reset(fixture_open(*state, 0, cache_bytes));
 	stop = false;
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, reader, NULL), 0);
 	for (int i = 0; i < 300; i++) {
 		memset(value, i, sizeof(value));
-		assert_int_equal(scratch_do(shared.store, STORE_PUT, name, value, 100 + (size_t)i * 10, NULL), 0);
+		assert_int_equal(fixture_do(shared.store, STORE_PUT, name, value, 100 + (size_t)i * 10, NULL), 0);
 		if (i % 7 == 0)
-			assert_int_equal(scratch_do(shared.store, STORE_REMOVE, name, NULL, 0, NULL), 0);
+			assert_int_equal(fixture_do(shared.store, STORE_REMOVE, name, NULL, 0, NULL), 0);
 	}
 	stop = true;
 	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	assert_true(shared.done > 0);
 	assert_int_equal(shared.wrong, 0);
-	assert_int_equal(scratch_rows(shared.store), 6);
+	assert_int_equal(fixture_rows(shared.store), 6);
 	store_close(shared.store);
 }
 
@@ -311,7 +311,7 @@ static void test_reading_while_writing(void **state)
 	reading_with(state, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
@@ -323,5 +323,5 @@ int main(void)
 		TEST(test_reading_while_writing),
 	};
 
-	return cmocka_run_group_tests(tests, scratch_group_setup, scratch_group_teardown);
+	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
 }

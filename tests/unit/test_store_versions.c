@@ -2,7 +2,7 @@
  * test_store_versions: how many versions are kept, and that a pinned one stays readable until it is let go.
  */
 #include "tests/unit/cmocka_all.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/fixture.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,10 +11,10 @@
 
 #define CACHE (1024 * 1024)
 #define EMPTY_ROWS 4 /* of a new store */
-#define PUT(store, name, text) assert_int_equal(scratch_do(store, STORE_PUT, name, text, strlen(text), NULL), 0)
-#define REMOVE(store, name) assert_int_equal(scratch_do(store, STORE_REMOVE, name, NULL, 0, NULL), 0)
+#define PUT(store, name, text) assert_int_equal(fixture_do(store, STORE_PUT, name, text, strlen(text), NULL), 0)
+#define REMOVE(store, name) assert_int_equal(fixture_do(store, STORE_REMOVE, name, NULL, 0, NULL), 0)
 #define READS(store, node, generation, text)                                                                           \
-	assert_true(scratch_version_holds(store, node, generation, text, strlen(text)))
+	assert_true(fixture_version_holds(store, node, generation, text, strlen(text)))
 
 static int read_fails(struct store *store, uint64_t node, uint64_t generation)
 {
@@ -36,29 +36,29 @@ static uint64_t pin(struct store *store, struct name name)
 static void test_history(void **state)
 {
 	static const unsigned histories[] = {0, 1, 2, 5, STORE_HISTORY_MAX};
-	struct name name = scratch_secret("default", "web");
-	struct scratch *scratch = *state;
+	struct name name = fixture_secret("default", "web");
+	struct fixture *fixture = *state;
 
 	for (size_t i = 0; i < sizeof(histories) / sizeof(histories[0]); i++) {
 		struct store *store;
 		char text[20];
 
-		unlink(scratch->store);
-		scratch_make(scratch);
-		store = scratch_open(scratch, histories[i], CACHE);
+		unlink(fixture->store);
+		fixture_make(fixture);
+		store = fixture_open(fixture, histories[i], CACHE);
 		for (unsigned n = 0; n < 10; n++) {
 			unsigned versions = n < histories[i] ? n + 1 : histories[i] + 1;
 
 			snprintf(text, sizeof(text), "value %u", n);
 			PUT(store, name, text);
-			assert_int_equal(scratch_rows(store), EMPTY_ROWS + 1 + versions);
+			assert_int_equal(fixture_rows(store), EMPTY_ROWS + 1 + versions);
 		}
-		assert_true(scratch_holds(store, name, text, strlen(text)));
+		assert_true(fixture_holds(store, name, text, strlen(text)));
 		store_close(store);
 		/* fewer are kept when it is opened with a shorter history */
-		store = scratch_open(scratch, 0, CACHE);
-		assert_int_equal(scratch_rows(store), EMPTY_ROWS + 2);
-		assert_true(scratch_holds(store, name, text, strlen(text)));
+		store = fixture_open(fixture, 0, CACHE);
+		assert_int_equal(fixture_rows(store), EMPTY_ROWS + 2);
+		assert_true(fixture_holds(store, name, text, strlen(text)));
 		store_close(store);
 	}
 }
@@ -66,70 +66,70 @@ static void test_history(void **state)
 /* The same when all happens in one commit. */
 static void test_history_within_a_transaction(void **state)
 {
-	struct name name = scratch_secret("default", "web");
+	struct name name = fixture_secret("default", "web");
 	struct store_txn *txn = store_txn_new(20);
 	struct store *store;
 	char text[20];
 
-	scratch_make(*state);
-	store = scratch_open(*state, 2, CACHE);
+	fixture_make(*state);
+	store = fixture_open(*state, 2, CACHE);
 	for (unsigned n = 0; n < 20; n++) {
 		snprintf(text, sizeof(text), "value %u", n);
-		scratch_op(&txn->ops[n], STORE_PUT, name, text, strlen(text));
+		fixture_op(&txn->ops[n], STORE_PUT, name, text, strlen(text));
 	}
 	assert_int_equal(store_run(store, txn), 0);
 	store_txn_free(txn);
-	assert_int_equal(scratch_rows(store), EMPTY_ROWS + 1 + 3);
-	assert_true(scratch_holds(store, name, text, strlen(text)));
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS + 1 + 3);
+	assert_true(fixture_holds(store, name, text, strlen(text)));
 	store_close(store);
 }
 
 /* A pinned version is read from the cache or from the file: both. */
 static void pins_with(void **state, size_t cache_bytes)
 {
-	struct name name = scratch_secret("default", "web");
+	struct name name = fixture_secret("default", "web");
 	uint64_t node, first, second, third;
 	struct store_info info;
 	struct store *store;
 
-	unlink(((struct scratch *)*state)->store);
-	scratch_make(*state);
-	store = scratch_open(*state, 0, cache_bytes);
+	unlink(((struct fixture *)*state)->store);
+	fixture_make(*state);
+	store = fixture_open(*state, 0, cache_bytes);
 	node = store_node(store, &name);
 	assert_int_equal(store_pin(store, node, &first), -ENOENT);
 	PUT(store, name, "first");
 	first = pin(store, name);
-	assert_true(first == scratch_info(store, name).record.generation);
+	assert_true(first == fixture_info(store, name).record.generation);
 	PUT(store, name, "second"); /* replaced */
 	READS(store, node, first, "first");
-	assert_int_equal(scratch_rows(store), EMPTY_ROWS + 3);
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS + 3);
 	second = pin(store, name);
 	REMOVE(store, name); /* removed */
-	scratch_settle(store);
+	fixture_settle(store);
 	READS(store, node, first, "first");
 	READS(store, node, second, "second");
 	assert_int_equal(store_look(store, node, &info), 0);
 	assert_false(info.exists);
-	assert_int_equal(scratch_rows(store), EMPTY_ROWS + 2);
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS + 2);
 	PUT(store, name, "third"); /* and made again */
 	third = pin(store, name);
 	PUT(store, name, "fourth");
-	scratch_settle(store);
+	fixture_settle(store);
 	READS(store, node, first, "first");
 	READS(store, node, second, "second");
 	READS(store, node, third, "third");
-	assert_true(scratch_holds(store, name, "fourth", 6));
-	assert_int_equal(scratch_rows(store), EMPTY_ROWS + 5);
+	assert_true(fixture_holds(store, name, "fourth", 6));
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS + 5);
 	store_unpin(store, node, second);
-	assert_int_equal(scratch_rows(store), EMPTY_ROWS + 4);
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS + 4);
 	assert_int_equal(read_fails(store, node, second), -ENOENT);
 	READS(store, node, first, "first");
 	store_unpin(store, node, first);
 	store_unpin(store, node, third);
-	assert_int_equal(scratch_rows(store), EMPTY_ROWS + 2);
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS + 2);
 	assert_int_equal(read_fails(store, node, first), -ENOENT);
 	assert_int_equal(read_fails(store, node, third), -ENOENT);
-	assert_true(scratch_holds(store, name, "fourth", 6));
+	assert_true(fixture_holds(store, name, "fourth", 6));
 	store_close(store);
 }
 
@@ -145,111 +145,111 @@ static void test_pins_without_a_cache(void **state)
 
 static void test_pins_are_counted(void **state)
 {
-	struct name name = scratch_global("g");
+	struct name name = fixture_global("g");
 	struct store_info info;
 	struct store *store;
 	uint64_t node, generation;
 
-	scratch_make(*state);
-	store = scratch_open(*state, 0, CACHE);
+	fixture_make(*state);
+	store = fixture_open(*state, 0, CACHE);
 	node = store_node(store, &name);
 	PUT(store, name, "v");
 	for (int i = 0; i < 3; i++)
 		generation = pin(store, name);
 	REMOVE(store, name);
 	for (int i = 0; i < 3; i++) {
-		scratch_settle(store);
+		fixture_settle(store);
 		READS(store, node, generation, "v");
 		store_unpin(store, node, generation);
 	}
-	assert_int_equal(scratch_rows(store), EMPTY_ROWS);
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS);
 	assert_int_equal(store_look(store, node, &info), -ENOENT);
 	store_unpin(store, node, generation); /* one too many does nothing */
 	store_unpin(store, 12345, 1);
-	scratch_settle(store);
+	fixture_settle(store);
 	store_close(store);
 }
 
 static void test_pin_over_rename(void **state)
 {
-	struct name a = scratch_global("a"), b = scratch_global("b");
+	struct name a = fixture_global("a"), b = fixture_global("b");
 	struct store_txn *txn = store_txn_new(1);
 	uint64_t pinned_a, pinned_b;
 	struct store *store;
 
-	scratch_make(*state);
-	store = scratch_open(*state, 0, CACHE);
+	fixture_make(*state);
+	store = fixture_open(*state, 0, CACHE);
 	PUT(store, a, "of a");
 	PUT(store, b, "of b");
 	pinned_a = pin(store, a);
 	pinned_b = pin(store, b);
-	scratch_op(&txn->ops[0], STORE_RENAME, a, NULL, 0);
+	fixture_op(&txn->ops[0], STORE_RENAME, a, NULL, 0);
 	txn->ops[0].to = b;
 	assert_int_equal(store_run(store, txn), 0);
 	store_txn_free(txn);
-	scratch_settle(store);
+	fixture_settle(store);
 	READS(store, store_node(store, &a), pinned_a, "of a");
 	READS(store, store_node(store, &b), pinned_b, "of b");
-	assert_true(scratch_holds(store, b, "of a", 4));
+	assert_true(fixture_holds(store, b, "of a", 4));
 	store_unpin(store, store_node(store, &a), pinned_a);
 	store_unpin(store, store_node(store, &b), pinned_b);
-	assert_int_equal(scratch_rows(store), EMPTY_ROWS + 2);
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS + 2);
 	store_close(store);
 }
 
 /* A mesh that is gone while its document is still read, and comes back. */
 static void test_pinned_mesh(void **state)
 {
-	struct name mesh = scratch_mesh("m"), in_it = scratch_secret("m", "x");
+	struct name mesh = fixture_mesh("m"), in_it = fixture_secret("m", "x");
 	struct store *store;
 	uint64_t generation;
 
-	scratch_make(*state);
-	store = scratch_open(*state, 0, CACHE);
+	fixture_make(*state);
+	store = fixture_open(*state, 0, CACHE);
 	PUT(store, mesh, "old");
 	PUT(store, in_it, "1");
 	REMOVE(store, in_it);
 	generation = pin(store, mesh);
 	REMOVE(store, mesh);
-	assert_int_equal(scratch_do(store, STORE_PUT, in_it, "2", 1, NULL), -ENOENT);
+	assert_int_equal(fixture_do(store, STORE_PUT, in_it, "2", 1, NULL), -ENOENT);
 	PUT(store, mesh, "new");
 	PUT(store, in_it, "3");
 	READS(store, store_node(store, &mesh), generation, "old");
-	assert_true(scratch_holds(store, in_it, "3", 1));
+	assert_true(fixture_holds(store, in_it, "3", 1));
 	store_unpin(store, store_node(store, &mesh), generation);
-	assert_int_equal(scratch_rows(store), EMPTY_ROWS + 4);
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS + 4);
 	store_close(store);
 }
 
 /* A store closed with versions still pinned: what nobody needs goes with the next opening. */
 static void test_closed_with_pins(void **state)
 {
-	struct name name = scratch_global("g"), kept = scratch_global("kept");
+	struct name name = fixture_global("g"), kept = fixture_global("kept");
 	struct store *store;
 
-	scratch_make(*state);
-	store = scratch_open(*state, 0, CACHE);
+	fixture_make(*state);
+	store = fixture_open(*state, 0, CACHE);
 	PUT(store, kept, "kept");
 	PUT(store, name, "1");
 	pin(store, name);
 	PUT(store, name, "2");
 	pin(store, name);
 	REMOVE(store, name);
-	assert_int_equal(scratch_rows(store), EMPTY_ROWS + 4);
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS + 4);
 	store_close(store);
-	store = scratch_open(*state, 0, CACHE);
-	assert_int_equal(scratch_rows(store), EMPTY_ROWS + 2);
-	assert_false(scratch_exists(store, name));
-	assert_true(scratch_holds(store, kept, "kept", 4));
+	store = fixture_open(*state, 0, CACHE);
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS + 2);
+	assert_false(fixture_exists(store, name));
+	assert_true(fixture_holds(store, kept, "kept", 4));
 	store_close(store);
 }
 
 enum ending { GONE, MADE_AGAIN, REPLACED };
 
 /* The child ends in the middle of its work, with everything open. */
-static void crash(struct scratch *scratch, enum ending ending)
+static void crash(struct fixture *fixture, enum ending ending)
 {
-	struct name name = scratch_secret("default", "orphan");
+	struct name name = fixture_secret("default", "orphan");
 	int status;
 	pid_t pid;
 
@@ -258,24 +258,24 @@ static void crash(struct scratch *scratch, enum ending ending)
 		struct store *store;
 		uint64_t generation, node;
 
-		scratch_init();
-		scratch->key = scratch_key();
-		memset(scratch->key->bytes, 0x42, CRYPTO_KEY_BYTES);
-		store = scratch_open(scratch, 0, CACHE);
+		fixture_init();
+		fixture->key = fixture_key();
+		memset(fixture->key->bytes, 0x42, CRYPTO_KEY_BYTES);
+		store = fixture_open(fixture, 0, CACHE);
 		node = store_node(store, &name);
 		for (int i = 0; i < 3; i++) {
 			char text[20];
 
 			snprintf(text, sizeof(text), "orphan %d", i);
-			if (scratch_do(store, STORE_PUT, name, text, strlen(text), NULL) < 0 ||
+			if (fixture_do(store, STORE_PUT, name, text, strlen(text), NULL) < 0 ||
 			    store_pin(store, node, &generation) < 0)
 				_exit(1);
 		}
-		if (ending != REPLACED && scratch_do(store, STORE_REMOVE, name, NULL, 0, NULL) < 0)
+		if (ending != REPLACED && fixture_do(store, STORE_REMOVE, name, NULL, 0, NULL) < 0)
 			_exit(2);
-		if (ending == MADE_AGAIN && scratch_do(store, STORE_PUT, name, "again", 5, NULL) < 0)
+		if (ending == MADE_AGAIN && fixture_do(store, STORE_PUT, name, "again", 5, NULL) < 0)
 			_exit(3);
-		scratch_settle(store);
+		fixture_settle(store);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -289,23 +289,23 @@ static void test_crash_with_pins(void **state)
 		const char *value;
 		unsigned rows[2]; /* beside an empty store's, opened with a history of 5, then of 0 */
 	} cases[] = {{GONE, NULL, {0, 0}}, {MADE_AGAIN, "again", {2, 2}}, {REPLACED, "orphan 2", {4, 2}}};
-	struct name name = scratch_secret("default", "orphan");
-	struct scratch *scratch = *state;
+	struct name name = fixture_secret("default", "orphan");
+	struct fixture *fixture = *state;
 
-	memset(scratch->key->bytes, 0x42, CRYPTO_KEY_BYTES);
+	memset(fixture->key->bytes, 0x42, CRYPTO_KEY_BYTES);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct store *store;
 
-		unlink(scratch->store);
-		scratch_make(scratch);
-		crash(scratch, cases[i].ending);
+		unlink(fixture->store);
+		fixture_make(fixture);
+		crash(fixture, cases[i].ending);
 		for (int reopened = 0; reopened < 2; reopened++) {
 			/* what was before the resource was made again is not its history */
-			store = scratch_open(scratch, reopened ? 0 : 5, CACHE);
-			assert_int_equal(scratch_rows(store), EMPTY_ROWS + cases[i].rows[reopened]);
-			assert_int_equal(scratch_exists(store, name), cases[i].value != NULL);
+			store = fixture_open(fixture, reopened ? 0 : 5, CACHE);
+			assert_int_equal(fixture_rows(store), EMPTY_ROWS + cases[i].rows[reopened]);
+			assert_int_equal(fixture_exists(store, name), cases[i].value != NULL);
 			if (cases[i].value)
-				assert_true(scratch_holds(store, name, cases[i].value, strlen(cases[i].value)));
+				assert_true(fixture_holds(store, name, cases[i].value, strlen(cases[i].value)));
 			store_close(store);
 		}
 	}
@@ -314,27 +314,27 @@ static void test_crash_with_pins(void **state)
 /* An orphan's name is used again at once, maybe before its rows went. */
 static void test_orphan_made_again_after_a_crash(void **state)
 {
-	struct name name = scratch_secret("default", "orphan"), mesh = scratch_mesh("default");
-	struct scratch *scratch = *state;
+	struct name name = fixture_secret("default", "orphan"), mesh = fixture_mesh("default");
+	struct fixture *fixture = *state;
 	struct store_info info;
 	struct store *store;
 
-	memset(scratch->key->bytes, 0x42, CRYPTO_KEY_BYTES);
-	scratch_make(scratch);
-	crash(scratch, GONE);
-	store = scratch_open(scratch, 0, CACHE);
+	memset(fixture->key->bytes, 0x42, CRYPTO_KEY_BYTES);
+	fixture_make(fixture);
+	crash(fixture, GONE);
+	store = fixture_open(fixture, 0, CACHE);
 	PUT(store, name, "new");
-	assert_true(scratch_holds(store, name, "new", 3));
+	assert_true(fixture_holds(store, name, "new", 3));
 	assert_int_equal(store_next(store, NAME_SECRET, store_node(store, &mesh), 0, &info), 0);
 	assert_true(name_equal(&info.record.name, &name));
-	assert_int_equal(scratch_rows(store), EMPTY_ROWS + 2);
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS + 2);
 	REMOVE(store, name);
-	assert_int_equal(scratch_rows(store), EMPTY_ROWS);
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS);
 	assert_int_equal(store_next(store, NAME_SECRET, store_node(store, &mesh), 0, &info), -ENOENT);
 	store_close(store);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
@@ -351,5 +351,5 @@ int main(void)
 		TEST(test_orphan_made_again_after_a_crash),
 	};
 
-	return cmocka_run_group_tests(tests, scratch_group_setup, scratch_group_teardown);
+	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
 }
