@@ -28,6 +28,7 @@
 
 struct loop {
 	struct fuse_session *session;
+	struct ops_context *context;
 	struct fuse_buf buffer;
 	size_t buffer_bytes;
 	char *mountpoint; /* NULL if attached, or taken from the tree: what is mounted there then is not ours */
@@ -58,6 +59,7 @@ int loop_new(struct ops_context *context, const char *mount_options, struct loop
 
 	fuse_set_log_func(loop_log);
 	if (loop) {
+		loop->context = context;
 		loop->buffer_bytes = (LOOP_PAGES + 1) * (size_t)sysconf(_SC_PAGESIZE);
 		loop->buffer.mem = secmem_alloc(loop->buffer_bytes);
 	}
@@ -148,19 +150,20 @@ static int64_t loop_now_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Sleep until there is a request or a signal. False when the grace period is over. */
+/* Sleep until there is a request, a signal, or a scratch file to be seen to. False when the grace period is over. */
 static bool loop_wait(struct loop *loop, int *stop_fd, int64_t *deadline_ns)
 {
 	struct pollfd polled[] = {{.fd = fuse_session_fd(loop->session), .events = POLLIN},
 				  {.fd = *stop_fd, .events = POLLIN}};
-	int timeout_ms = -1;
+	int timeout_ms = scratch_tend(loop->context->scratch);
 
 	if (*deadline_ns) {
 		int64_t left_ns = *deadline_ns - loop_now_ns();
 
 		if (left_ns <= 0)
 			return false;
-		timeout_ms = (int)(left_ns / 1000000) + 1;
+		if (timeout_ms < 0 || timeout_ms > left_ns / 1000000)
+			timeout_ms = (int)(left_ns / 1000000) + 1;
 	}
 	poll(polled, 2, timeout_ms);
 	if (polled[1].revents & POLLIN) {

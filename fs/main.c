@@ -40,6 +40,14 @@ static size_t daemon_other_bytes(const struct options *options, size_t values)
 	return 2u * 1024 * 1024 + values * options->store_options.value_bytes;
 }
 
+/* Editors write about as much beside a file as the file has. */
+static size_t daemon_scratch_bytes(const struct options *options)
+{
+	size_t quarter = options->max_staged / 4;
+
+	return quarter > SCRATCH_BYTES_LEAST ? quarter : SCRATCH_BYTES_LEAST;
+}
+
 static void daemon_mount_options(const struct options *options, char *ret_text, size_t bytes)
 {
 	snprintf(ret_text, bytes, "default_permissions,nosuid,nodev,noexec,noatime,fsname=hushfs,subtype=hushfs%s%s",
@@ -84,10 +92,10 @@ static int daemon_signals(struct daemon *daemon)
 	return daemon->stop_fd < 0 ? -errno : 0;
 }
 
-/* A staged buffer that grows is there twice for a moment. */
-static int daemon_arena(size_t staged, size_t other)
+/* A buffer that grows is there twice for a moment. */
+static int daemon_arena(const struct options *options, size_t other)
 {
-	return secmem_init(2 * staged + other);
+	return secmem_init(2 * (options->max_staged + daemon_scratch_bytes(options)) + other);
 }
 
 /* Unless told how much may be staged: as much as usual, or as fits into the memory that this user may lock. */
@@ -104,17 +112,17 @@ static int daemon_memory(struct options *options)
 	setrlimit(RLIMIT_CORE, &none);
 	if (!told)
 		options->max_staged = STAGE_BYTES_DEFAULT;
-	r = daemon_arena(options->max_staged, other);
+	r = daemon_arena(options, other);
 	if (r == 1 && !told && getrlimit(RLIMIT_MEMLOCK, &lockable) == 0 &&
-	    lockable.rlim_cur >= least + 2 * options->store_options.value_bytes) {
+	    lockable.rlim_cur >= least + 5 * options->store_options.value_bytes / 2) {
 		secmem_deinit();
-		options->max_staged = (lockable.rlim_cur - least) / 2;
-		r = daemon_arena(options->max_staged, least);
+		options->max_staged = (lockable.rlim_cur - least) / 5 * 2; /* twice that, and a quarter of it twice */
+		r = daemon_arena(options, least);
 	}
 	if (r == 1)
 		log_warning("secrets in memory could be swapped out: %zu KiB can't be locked; raise the limit (ulimit "
 			    "-l, LimitMEMLOCK=) or lower -o max_staged",
-			    (2 * options->max_staged + other) / 1024);
+			    (2 * (options->max_staged + daemon_scratch_bytes(options)) + other) / 1024);
 	return r < 0 ? r : 0;
 }
 
@@ -136,7 +144,8 @@ static int daemon_mount(struct daemon *daemon)
 
 	tree_init(&daemon->context.tree, daemon->store, geteuid(), getegid());
 	daemon->context.stage = stage_new(&daemon->context.tree, daemon->options.max_staged);
-	if (!daemon->context.stage)
+	daemon->context.scratch = scratch_new(daemon_scratch_bytes(&daemon->options), SCRATCH_SECONDS);
+	if (!daemon->context.stage || !daemon->context.scratch)
 		return -ENOMEM;
 	daemon_mount_options(&daemon->options, mount_options, sizeof(mount_options));
 	r = loop_new(&daemon->context, mount_options, &daemon->loop);
@@ -163,6 +172,7 @@ static int daemon_serve(struct daemon *daemon)
 		r = loop_run(daemon->loop, daemon->stop_fd, daemon_ready, daemon);
 	store_stop(daemon->store); /* commits what waits; the answers still need stage and session */
 	stage_free(daemon->context.stage);
+	scratch_free(daemon->context.scratch);
 	store_close(daemon->store);
 	loop_free(daemon->loop);
 	secmem_deinit();

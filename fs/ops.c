@@ -34,15 +34,17 @@ void ops_reply_error(fuse_req_t req, int r)
 	fuse_reply_err(req, -r);
 }
 
-/* A file keeps its identity when it is removed and made again. A mesh's folder does not: the kernel marks a removed
+/* A file keeps its identity when it is removed and made again. A mesh's folders do not: the kernel marks a removed
  * folder as dead for good, so one that is made again while the old one is open has to be another. */
 static uint64_t ops_generation(const struct ops_context *context, uint64_t ino)
 {
 	struct store_info info;
+	enum record_inode inode;
 
-	if (node_kind(ino) != NODE_MESH || store_look(context->tree.store, node_resource(ino), &info) < 0)
+	if ((node_kind(ino) != NODE_MESH && node_kind(ino) != NODE_SECRETS) ||
+	    tree_resource(&context->tree, ino, &info, &inode) < 0)
 		return 1;
-	return (uint32_t)info.record.created; /* the kernel keeps 32 bits of it */
+	return (uint32_t)(info.record.created + info.record.inodes[inode].removals); /* the kernel keeps 32 bits of it */
 }
 
 struct fuse_entry_param ops_entry(fuse_req_t req, const struct stat *attributes)
@@ -56,6 +58,8 @@ int ops_attributes(fuse_req_t req, uint64_t ino, uint64_t handle, struct stat *r
 {
 	struct ops_context *context = ops_context(req);
 
+	if (node_kind(ino) == NODE_SCRATCH)
+		return scratch_attributes(context->scratch, ino, ret_attributes);
 	if (node_is_value(ino) && stage_entries(context->stage) &&
 	    stage_attributes(context->stage, ino, handle, ops_process(req), ret_attributes) == 0)
 		return 0;
@@ -84,6 +88,16 @@ struct record_attributes ops_owner(fuse_req_t req, fuse_ino_t parent, mode_t mod
 	return owner;
 }
 
+bool ops_is_aside(fuse_req_t req, uint64_t ino)
+{
+	struct ops_context *context = ops_context(req);
+	struct store_info info;
+
+	return context->aside.n && node_is_value(ino) &&
+	       store_look(context->tree.store, node_resource(ino), &info) == 0 &&
+	       aside_has(&context->aside, ops_process(req), ino, info.record.generation);
+}
+
 static void ops_init(void *userdata, struct fuse_conn_info *conn)
 {
 	(void)userdata;
@@ -95,19 +109,35 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
 	conn->time_gran = 1;
 }
 
-static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+/* What is not committed: a file that the process is making, or a scratch file of its user. */
+static int ops_lookup_uncommitted(fuse_req_t req, fuse_ino_t parent, const char *name, struct stat *ret_attributes)
 {
 	struct ops_context *context = ops_context(req);
-	struct fuse_entry_param entry;
+	struct scratch_place place;
 	struct name identity;
-	uint64_t handle;
+	uint64_t found;
+
+	if (ops_scratch_place(req, parent, name, &place))
+		return scratch_find(context->scratch, &place, &found) == 0
+			       ? scratch_attributes(context->scratch, found, ret_attributes)
+			       : -ENOENT;
+	if (stage_entries(context->stage) && tree_name(&context->tree, parent, name, &identity) == 0 &&
+	    stage_is_new(context->stage, &identity))
+		return stage_lookup(context->stage, &identity, ops_process(req), &found, ret_attributes);
+	return -ENOENT;
+}
+
+static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fuse_entry_param entry;
 	struct stat st;
 	int r;
 
-	r = tree_lookup(&context->tree, parent, name, &st);
-	if (r == -ENOENT && stage_entries(context->stage) &&
-	    tree_name(&context->tree, parent, name, &identity) == 0 && stage_is_new(context->stage, &identity))
-		r = stage_lookup(context->stage, &identity, ops_process(req), &handle, &st);
+	r = tree_lookup(&ops_context(req)->tree, parent, name, &st);
+	if (r == -ENOENT)
+		r = ops_lookup_uncommitted(req, parent, name, &st);
+	else if (r == 0 && ops_is_aside(req, st.st_ino))
+		r = -ENOENT;
 	if (r < 0) {
 		ops_reply_error(req, r);
 		return;
@@ -149,7 +179,7 @@ static void ops_statfs(fuse_req_t req, fuse_ino_t ino)
 	disk.f_files = status.meshes + status.secrets + status.global_secrets;
 	disk.f_ffree = disk.f_favail = disk.f_bfree;
 	disk.f_files += disk.f_ffree;
-	disk.f_namemax = NAME_RESOURCE_BYTES;
+	disk.f_namemax = TREE_NAME_BYTES;
 	fuse_reply_statfs(req, &disk);
 }
 
@@ -173,6 +203,7 @@ const struct fuse_lowlevel_ops *ops_table(void)
 		.create = ops_create,
 		.read = ops_read,
 		.write = ops_write,
+		.fallocate = ops_fallocate,
 		.flush = ops_flush,
 		.fsync = ops_fsync,
 		.release = ops_release,

@@ -4,6 +4,8 @@
 #ifndef FS_OPS_H
 #define FS_OPS_H
 
+#include "fs/aside.h"
+#include "fs/scratch.h"
 #include "fs/stage.h"
 #include "fs/tree.h"
 
@@ -11,6 +13,8 @@
 struct ops_context {
 	struct tree tree;
 	struct stage *stage;
+	struct scratch *scratch;
+	struct aside aside;
 };
 
 struct fuse_lowlevel_ops;

@@ -20,7 +20,7 @@ static struct timespec ops_time(const struct timespec *given, bool now)
 	return time;
 }
 
-static unsigned ops_decode_attributes(const struct stat *st, int to_set, struct record_attributes *ret_attributes)
+unsigned ops_decode_attributes(const struct stat *st, int to_set, struct record_attributes *ret_attributes)
 {
 	unsigned set = 0;
 
@@ -98,6 +98,10 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, st
 	unsigned set = ops_decode_attributes(st, to_set, &attributes);
 	int r;
 
+	if (node_kind(ino) == NODE_SCRATCH) {
+		ops_scratch_setattr(req, ino, st, to_set);
+		return;
+	}
 	if (!(to_set & FUSE_SET_ATTR_SIZE)) {
 		ops_set_attributes(req, ino, set, &attributes);
 		return;

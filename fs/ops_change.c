@@ -57,14 +57,27 @@ void change_done(void *context, int result)
 	free(change);
 }
 
+/* The store's answer as the system call's. */
+static int change_result(const struct store_op *op, int result)
+{
+	if (op->kind != STORE_SET_ATTRIBUTES)
+		return result;
+	return op->inode == RECORD_MESH_YAML && result == -ENOTEMPTY ? -EBUSY : ops_stale(result);
+}
+
 void change_txn_done(struct store_txn *txn, int result)
 {
 	const struct store_op *op = &txn->ops[0];
 	struct change *change = txn->context;
+	struct ops_context *context = ops_context(change->req);
 
 	if (result == 0 && op->kind == STORE_RENAME)
-		stage_renamed(ops_context(change->req)->stage, &op->name, &op->to, op->ret_created);
-	change_done(change, op->kind == STORE_SET_ATTRIBUTES ? ops_stale(result) : result);
+		stage_renamed(context->stage, &op->name, &op->to, op->ret_created);
+	if (result == 0 && change->gone)
+		scratch_drop_folder(context->scratch, change->gone);
+	if (result == 0 && change->scratch)
+		scratch_committed(context->scratch, change->scratch, op);
+	change_done(change, change_result(op, result));
 	store_txn_free(txn);
 }
 

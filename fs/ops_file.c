@@ -40,6 +40,10 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct ops_context *context = ops_context(req);
 	int r = 0;
 
+	if (node_kind(ino) == NODE_SCRATCH) {
+		ops_scratch_open(req, ino, fi);
+		return;
+	}
 	fi->direct_io = 1;
 	fi->fh = 0;
 	if (node_kind(ino) == NODE_STATUS) {
@@ -66,13 +70,17 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 	struct ops_context *context = ops_context(req);
 	struct stage_open open = {.uid = fuse_req_ctx(req)->uid};
 	struct fuse_entry_param entry;
+	struct scratch_place place;
 	struct store_info info;
 	struct stat st;
+	bool aside = false;
 	int r;
 
-	r = tree_name(&context->tree, parent, name, &open.name);
-	if (r == 0 && open.name.kind == NAME_MESH)
-		r = -EPERM;
+	if (ops_scratch_place(req, parent, name, &place)) {
+		ops_scratch_create(req, &place, mode, fi);
+		return;
+	}
+	r = node_kind(parent) == NODE_MESHES ? -EPERM : tree_name(&context->tree, parent, name, &open.name);
 	if (r < 0) {
 		ops_reply_error(req, r);
 		return;
@@ -81,14 +89,17 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 	open.attributes = ops_owner(req, parent, mode);
 	open.process = ops_process(req);
 	if (store_look(context->tree.store, node_resource(open.ino), &info) == 0 && info.exists) {
-		open.info = &info; /* somebody was faster */
-		open.truncate = fi->flags & O_TRUNC;
+		aside = ops_is_aside(req, open.ino); /* else somebody was faster */
+		open.info = &info;
+		open.truncate = aside || (fi->flags & O_TRUNC);
 	}
-	if ((fi->flags & O_EXCL) && (open.info || stage_is_new(context->stage, &open.name)))
+	if ((fi->flags & O_EXCL) && !aside && (open.info || stage_is_new(context->stage, &open.name)))
 		r = -EEXIST;
 	fi->direct_io = 1;
 	if (r == 0)
 		r = stage_open(context->stage, &open, &fi->fh);
+	if (r == 0 && aside)
+		aside_drop(&context->aside, open.process, open.ino);
 	if (r == -ENOENT) { /* and somebody else removed it again */
 		open.info = NULL;
 		r = stage_open(context->stage, &open, &fi->fh);
@@ -110,7 +121,7 @@ static void ops_read_status(fuse_req_t req, size_t size, off_t offset)
 {
 	struct ops_context *context = ops_context(req);
 	char text[STATUS_BYTES];
-	size_t bytes = status_text(&context->tree, context->stage, text);
+	size_t bytes = status_text(&context->tree, context->stage, context->scratch, text);
 	size_t start = (size_t)offset < bytes ? (size_t)offset : bytes;
 
 	fuse_reply_buf(req, text + start, size < bytes - start ? size : bytes - start);
@@ -127,7 +138,9 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct 
 		ops_read_status(req, size, offset);
 		return;
 	}
-	if (fi->fh & STAGE_HANDLE) {
+	if (node_kind(ino) == NODE_SCRATCH) {
+		r = scratch_read(context->scratch, ino, (uint64_t)offset, size, &bytes);
+	} else if (fi->fh & STAGE_HANDLE) {
 		r = stage_read(context->stage, fi->fh, (uint64_t)offset, size, &bytes);
 	} else {
 		r = store_read(context->tree.store, node_resource(ino), fi->fh, &bytes);
@@ -143,21 +156,44 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct 
 void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
 		      struct fuse_file_info *fi)
 {
+	struct ops_context *context = ops_context(req);
+	bool append = fi->flags & O_APPEND;
 	int r;
 
-	(void)ino;
-	r = stage_write(ops_context(req)->stage, fi->fh, fuse_req_ctx(req)->pid, data, size, (uint64_t)offset,
-			fi->flags & O_APPEND);
+	if (node_kind(ino) == NODE_SCRATCH)
+		r = scratch_write(context->scratch, ino, data, size, (uint64_t)offset, append);
+	else
+		r = stage_write(context->stage, fi->fh, fuse_req_ctx(req)->pid, data, size, (uint64_t)offset, append);
 	if (r < 0)
 		ops_reply_error(req, r);
 	else
 		fuse_reply_write(req, size);
 }
 
+/* Only the plain form: there are no holes, and nothing to set aside for later. */
+void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length, struct fuse_file_info *fi)
+{
+	struct ops_context *context = ops_context(req);
+	uint64_t size = (uint64_t)offset + (uint64_t)length;
+	int r;
+
+	if (mode != 0)
+		r = -EOPNOTSUPP;
+	else if (node_kind(ino) == NODE_SCRATCH)
+		r = scratch_extend(context->scratch, ino, size);
+	else
+		r = stage_extend(context->stage, fi->fh, size);
+	ops_reply_error(req, r);
+}
+
 void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct change *change;
 
+	if (node_kind(ino) == NODE_SCRATCH) {
+		ops_scratch_sync(req, ino, true);
+		return;
+	}
 	if (!(fi->fh & STAGE_HANDLE)) {
 		fuse_reply_err(req, 0);
 		return;
@@ -173,6 +209,10 @@ void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_in
 	struct change *change;
 
 	(void)datasync;
+	if (node_kind(ino) == NODE_SCRATCH) {
+		ops_scratch_sync(req, ino, false);
+		return;
+	}
 	if (!(fi->fh & STAGE_HANDLE)) {
 		fuse_reply_err(req, 0); /* what it reads is on disk */
 		return;
@@ -186,7 +226,9 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ops_context *context = ops_context(req);
 
-	if (fi->fh & STAGE_HANDLE)
+	if (node_kind(ino) == NODE_SCRATCH)
+		scratch_release(context->scratch, ino);
+	else if (fi->fh & STAGE_HANDLE)
 		stage_release(context->stage, fi->fh);
 	else if (fi->fh)
 		store_unpin(context->tree.store, node_resource(ino), fi->fh);

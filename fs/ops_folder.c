@@ -1,18 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0
  * ops_folder: listings, and making, removing and renaming entries.
  */
+#include "fs/node.h"
 #include "fs/ops_internal.h"
 #include "store/mesh.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define OPS_LIST_BYTES (64 * 1024) /* of one READDIR answer at most */
+#define OPS_LIST_BYTES (64 * 1024)              /* of one READDIR answer at most */
+#define OPS_SCRATCH_OFFSET (UINT64_C(1) << 62) /* in a listing's offset: among the scratch files, the rest is an inode */
+
+/* The next entry of a folder: what is committed, then the caller's scratch files. */
+static int ops_next(fuse_req_t req, fuse_ino_t ino, uint64_t offset, struct tree_entry *ret_entry)
+{
+	struct ops_context *context = ops_context(req);
+	int r = -ENOENT;
+
+	while (!(offset & OPS_SCRATCH_OFFSET)) {
+		r = tree_next(&context->tree, ino, offset, ret_entry);
+		if (r != 0 || !ops_is_aside(req, ret_entry->attributes.st_ino))
+			break;
+		offset = ret_entry->offset;
+	}
+	if (r != -ENOENT)
+		return r;
+	r = scratch_next(context->scratch, ino, fuse_req_ctx(req)->uid, offset & OPS_SCRATCH_OFFSET ? offset & ~OPS_SCRATCH_OFFSET : 0,
+			 ret_entry);
+	ret_entry->offset |= OPS_SCRATCH_OFFSET;
+	return r;
+}
 
 static void ops_list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
 {
-	struct ops_context *context = ops_context(req);
 	struct tree_entry entry;
 	size_t room = size < OPS_LIST_BYTES ? size : OPS_LIST_BYTES;
 	char *buffer = malloc(room);
@@ -23,7 +45,7 @@ static void ops_list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, 
 		ops_reply_error(req, -ENOMEM);
 		return;
 	}
-	while ((r = tree_next(&context->tree, ino, (uint64_t)offset, &entry)) == 0) {
+	while ((r = ops_next(req, ino, (uint64_t)offset, &entry)) == 0) {
 		struct fuse_entry_param param = ops_entry(req, &entry.attributes);
 		size_t bytes;
 
@@ -54,33 +76,73 @@ void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, 
 	ops_list(req, ino, size, offset, true);
 }
 
-void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+/* An entry that comes with each mesh: its secrets/ (@folder) or its mesh.yaml. Removing it is what `rm -r` does before it removes the
+ * mesh; it comes back with the first secret. */
+static bool ops_comes_with_mesh(fuse_ino_t parent, const char *name, bool folder)
+{
+	return node_kind(parent) == NODE_MESH && strcmp(name, folder ? "secrets" : "mesh.yaml") == 0;
+}
+
+static void ops_set_presence(fuse_req_t req, fuse_ino_t parent, enum record_inode inode, enum record_set set,
+			     const struct record_attributes *attributes, void (*reply)(struct change *change))
 {
 	struct ops_context *context = ops_context(req);
-	struct record_attributes owner = ops_owner(req, parent, mode);
-	struct name mesh;
+	uint64_t ino = node_make(inode == RECORD_MESH_SECRETS ? NODE_SECRETS : NODE_MESH_YAML, node_resource(parent));
+	struct store_info mesh;
 	struct store_txn *txn;
-	struct store_op *op;
-	int r;
+	struct change *change;
 
-	r = tree_name(&context->tree, parent, name, &mesh);
-	if (r < 0 || mesh.kind != NAME_MESH) {
-		ops_reply_error(req, r < 0 ? r : -EPERM);
+	if (store_look(context->tree.store, node_resource(parent), &mesh) < 0 || !mesh.exists) {
+		ops_reply_error(req, -ENOENT);
 		return;
 	}
-	txn = change_txn(req, STORE_PUT, &mesh, change_reply_entry, tree_ino(&context->tree, &mesh));
+	txn = change_txn(req, STORE_SET_ATTRIBUTES, &mesh.record.name, reply, ino);
+	if (!txn)
+		return;
+	change = txn->context;
+	change->gone = set == RECORD_SET_ABSENT ? ino : 0;
+	txn->ops[0].inode = inode;
+	txn->ops[0].set = set | (attributes ? RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE : 0);
+	if (attributes)
+		txn->ops[0].attributes[0] = *attributes;
+	change_submit(req, txn);
+}
+
+static void ops_mkdir_mesh(fuse_req_t req, const struct name *mesh, const struct record_attributes *owner)
+{
+	struct store_txn *txn = change_txn(req, STORE_PUT, mesh, change_reply_entry,
+					   tree_ino(&ops_context(req)->tree, mesh));
+	struct store_op *op;
+
 	if (!txn)
 		return;
 	op = &txn->ops[0];
 	op->exclusive = true;
 	for (int i = 0; i < RECORD_INODES; i++)
-		op->attributes[i] = owner;
+		op->attributes[i] = *owner;
 	op->attributes[RECORD_MESH_SECRETS].mode = 0700;
 	op->attributes[RECORD_MESH_YAML].mode = 0644;
-	if (mesh_document(name, &op->value) < 0)
+	if (mesh_document(mesh->name, &op->value) < 0)
 		change_txn_done(txn, -ENOMEM);
 	else
 		change_submit(req, txn);
+}
+
+void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct record_attributes owner = ops_owner(req, parent, mode);
+	struct name mesh;
+	int r;
+
+	if (ops_comes_with_mesh(parent, name, true)) {
+		ops_set_presence(req, parent, RECORD_MESH_SECRETS, RECORD_SET_PRESENT, &owner, change_reply_entry);
+		return;
+	}
+	r = node_kind(parent) == NODE_MESHES ? tree_name(&ops_context(req)->tree, parent, name, &mesh) : -EPERM;
+	if (r < 0)
+		ops_reply_error(req, r);
+	else
+		ops_mkdir_mesh(req, &mesh, &owner);
 }
 
 /* The identity of something to be removed: a mesh for rmdir, a secret for unlink. */
@@ -102,29 +164,55 @@ static int ops_name_to_remove(fuse_req_t req, fuse_ino_t parent, const char *nam
 
 void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+	struct ops_context *context = ops_context(req);
 	struct store_txn *txn;
+	struct change *change;
+	struct tree_entry entry;
 	struct name mesh;
-	int r = ops_name_to_remove(req, parent, name, true, &mesh);
+	uint64_t ino;
+	int r;
 
+	if (ops_comes_with_mesh(parent, name, true)) {
+		ino = node_make(NODE_SECRETS, node_resource(parent));
+		if (scratch_next(context->scratch, ino, fuse_req_ctx(req)->uid, 0, &entry) == 0)
+			ops_reply_error(req, -ENOTEMPTY); /* of others' it knows nothing */
+		else
+			ops_set_presence(req, parent, RECORD_MESH_SECRETS, RECORD_SET_ABSENT, NULL, change_reply_ok);
+		return;
+	}
+	r = ops_name_to_remove(req, parent, name, true, &mesh);
 	if (r < 0) {
 		ops_reply_error(req, r);
 		return;
 	}
 	txn = change_txn(req, STORE_REMOVE, &mesh, change_reply_ok, 0);
-	if (txn)
-		change_submit(req, txn);
+	if (!txn)
+		return;
+	change = txn->context;
+	change->gone = node_make(NODE_SECRETS, store_node(context->tree.store, &mesh));
+	change_submit(req, txn);
 }
 
 void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct ops_context *context = ops_context(req);
+	struct scratch_place place;
 	struct store_info info;
 	struct name secret;
 	struct store_txn *txn;
 	uint64_t handle;
 	struct stat st;
-	int r = ops_name_to_remove(req, parent, name, false, &secret);
+	int r;
 
+	if (ops_scratch_place(req, parent, name, &place)) {
+		ops_reply_error(req, scratch_unlink(context->scratch, &place));
+		return;
+	}
+	if (ops_comes_with_mesh(parent, name, false)) {
+		ops_set_presence(req, parent, RECORD_MESH_YAML, RECORD_SET_ABSENT, NULL, change_reply_ok);
+		return;
+	}
+	r = ops_name_to_remove(req, parent, name, false, &secret);
 	if (r < 0) {
 		ops_reply_error(req, r);
 		return;
@@ -138,63 +226,6 @@ void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	txn = change_txn(req, STORE_REMOVE, &secret, change_reply_ok, 0);
 	if (txn)
 		change_submit(req, txn);
-}
-
-/* Errors as rename(2) has them; a secret belongs to one mesh, so across meshes it is EXDEV and mv copies. */
-static int ops_rename_names(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent,
-			    const char *to_name, struct name *ret_from, struct name *ret_to)
-{
-	struct ops_context *context = ops_context(req);
-	int r, to;
-
-	r = tree_name(&context->tree, parent, name, ret_from);
-	to = tree_name(&context->tree, to_parent, to_name, ret_to);
-	if (r == -EINVAL || r == -ENOENT)
-		return -ENOENT;
-	if (r < 0)
-		return r;
-	if (to < 0)
-		return to;
-	if (ret_from->kind == NAME_MESH || parent != to_parent)
-		return -EXDEV;
-	return 0;
-}
-
-void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent, const char *to_name,
-		       unsigned flags)
-{
-	struct ops_context *context = ops_context(req);
-	bool exclusive = flags & RENAME_NOREPLACE;
-	struct store_info info;
-	struct store_txn *txn;
-	struct name from, to;
-	uint64_t handle;
-	struct stat st;
-	int r;
-
-	if (flags & ~(unsigned)RENAME_NOREPLACE) {
-		ops_reply_error(req, -EINVAL);
-		return;
-	}
-	r = ops_rename_names(req, parent, name, to_parent, to_name, &from, &to);
-	if (r < 0) {
-		ops_reply_error(req, r);
-		return;
-	}
-	if ((store_look(context->tree.store, store_node(context->tree.store, &from), &info) < 0 || !info.exists) &&
-	    stage_lookup(context->stage, &from, ops_process(req), &handle, &st) == 0) {
-		struct change *change = change_new(req, change_reply_ok, 0);
-
-		if (change)
-			stage_publish_as(context->stage, handle, &to, exclusive, change_done, change);
-		return;
-	}
-	txn = change_txn(req, STORE_RENAME, &from, change_reply_ok, 0);
-	if (!txn)
-		return;
-	txn->ops[0].to = to;
-	txn->ops[0].exclusive = exclusive;
-	change_submit(req, txn);
 }
 
 /* link(2), symlink(2), mknod(2): "the filesystem does not support the creation of" such: EPERM. */
@@ -218,14 +249,17 @@ void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const ch
 void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
 {
 	struct ops_context *context = ops_context(req);
+	struct scratch_place place;
 	struct store_txn *txn;
 	struct name secret;
 	int r;
 
 	(void)device;
-	r = tree_name(&context->tree, parent, name, &secret);
-	if (r == 0 && (!S_ISREG(mode) || secret.kind == NAME_MESH))
-		r = -EPERM;
+	if (S_ISREG(mode) && ops_scratch_place(req, parent, name, &place)) {
+		ops_scratch_mknod(req, &place, mode);
+		return;
+	}
+	r = S_ISREG(mode) && node_kind(parent) != NODE_MESHES ? tree_name(&context->tree, parent, name, &secret) : -EPERM;
 	if (r == 0 && stage_is_new(context->stage, &secret))
 		r = -EEXIST;
 	if (r < 0) {

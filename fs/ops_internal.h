@@ -37,12 +37,20 @@ void ops_reply_attributes(fuse_req_t req, uint64_t ino, uint64_t handle);
 /* ops_owner - whose a new entry of @parent is: a folder with the setgid bit hands its group down. */
 struct record_attributes ops_owner(fuse_req_t req, fuse_ino_t parent, mode_t mode);
 
+/* ops_is_aside - has the process behind @req renamed this secret away, to make it anew? */
+bool ops_is_aside(fuse_req_t req, uint64_t ino);
+
+/* ops_decode_attributes - what setattr is to set, but the size: RECORD_SET_…. */
+unsigned ops_decode_attributes(const struct stat *st, int to_set, struct record_attributes *ret_attributes);
+
 /* ops_change.c */
 
 struct change {
 	fuse_req_t req;
 	uint64_t ino;    /* to be replied with, where the request wants attributes */
 	uint64_t handle; /* a stage entry that ends with it, or 0 */
+	uint64_t scratch; /* the scratch file that becomes a resource with it, or 0 */
+	uint64_t gone;    /* a folder that is gone with it, or 0 */
 	void (*reply)(struct change *change);
 };
 
@@ -64,6 +72,22 @@ void change_submit(fuse_req_t req, struct store_txn *txn);
 /* change_txn_done - what a transaction calls at its end; also to give up one that was not submitted. */
 void change_txn_done(struct store_txn *txn, int result);
 
+/* ops_scratch.c */
+
+/* ops_scratch_place - is @name in @parent one that only a scratch file can have? */
+bool ops_scratch_place(fuse_req_t req, fuse_ino_t parent, const char *name, struct scratch_place *ret_place);
+
+void ops_scratch_create(fuse_req_t req, const struct scratch_place *place, mode_t mode, struct fuse_file_info *fi);
+void ops_scratch_mknod(fuse_req_t req, const struct scratch_place *place, mode_t mode);
+void ops_scratch_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_scratch_setattr(fuse_req_t req, fuse_ino_t ino, const struct stat *st, int to_set);
+
+/* ops_scratch_commit - make it the resource @name. */
+void ops_scratch_commit(fuse_req_t req, fuse_ino_t ino, const struct name *name, bool exclusive);
+
+/* ops_scratch_sync - fsync, or (@closing) flush: one that has become a resource is committed again if it was changed. */
+void ops_scratch_sync(fuse_req_t req, fuse_ino_t ino, bool closing);
+
 /* The operations */
 
 /* ops_attr.c */
@@ -77,11 +101,13 @@ void ops_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file
 void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
 void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
-void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent, const char *to_name,
-		unsigned flags);
 void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
 void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
 void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device);
+
+/* ops_rename.c */
+void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent, const char *to_name,
+		unsigned flags);
 
 /* ops_file.c */
 int ops_stage_existing(fuse_req_t req, fuse_ino_t ino, bool truncate, uint64_t *ret_handle);
@@ -89,6 +115,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi);
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
 void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset, struct fuse_file_info *fi);
+void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length, struct fuse_file_info *fi);
 void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

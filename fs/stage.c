@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#define STAGE_DISK_MARGIN (64u * 1024)
 #define STAGED_WRITERS 8 /* threads remembered for an entry: the latest ones */
 
 struct staged {
@@ -210,14 +211,21 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 	return 0;
 }
 
+/* The bytes of what is staged, and the pages that a commit touches besides: what the disk has to have. */
+static bool stage_fits_disk(const struct stage *stage, size_t bytes)
+{
+	return bytes + bytes / 8 + STAGE_DISK_MARGIN <= store_room(stage->store);
+}
+
 /* May @data grow to @size bytes, upon a base of @base bytes? */
 static int stage_check_growth(const struct stage *stage, const struct staged *entry, size_t base, uint64_t size)
 {
 	if (size > stage->max_value || base + size > stage->max_value)
 		return -EFBIG;
-	if (size > entry->data.size && stage->bytes + (size - entry->data.size) > stage->max_bytes)
-		return -ENOSPC;
-	return 0;
+	if (size <= entry->data.size)
+		return 0;
+	size = stage->bytes + (size - entry->data.size);
+	return size > stage->max_bytes || !stage_fits_disk(stage, size) ? -ENOSPC : 0;
 }
 
 /* The arena being full is the same to a writer as the bound being reached. */
@@ -308,13 +316,16 @@ int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *
 	return r;
 }
 
-int stage_resize(struct stage *stage, uint64_t handle, uint64_t size)
+static size_t staged_size(const struct staged *entry)
 {
-	struct staged *entry = stage_enter(stage, handle);
+	return entry->data.size + (entry->whole ? 0 : entry->base_bytes);
+}
+
+/* With the lock. */
+static int staged_resize(struct stage *stage, struct staged *entry, uint64_t size)
+{
 	int r = 0;
 
-	if (!entry)
-		return -EIO;
 	if (size == 0 && !entry->whole) {
 		stage_resize_data(stage, entry, 0);
 		entry->whole = true;
@@ -328,6 +339,30 @@ int stage_resize(struct stage *stage, uint64_t handle, uint64_t size)
 		r = stage_resize_data(stage, entry, size);
 	if (r == 0)
 		entry->written = true;
+	return r;
+}
+
+int stage_resize(struct stage *stage, uint64_t handle, uint64_t size)
+{
+	struct staged *entry = stage_enter(stage, handle);
+	int r;
+
+	if (!entry)
+		return -EIO;
+	r = staged_resize(stage, entry, size);
+	stage_leave(stage);
+	return r;
+}
+
+int stage_extend(struct stage *stage, uint64_t handle, uint64_t size)
+{
+	struct staged *entry = stage_enter(stage, handle);
+	int r = 0;
+
+	if (!entry)
+		return -EIO;
+	if (size > staged_size(entry))
+		r = staged_resize(stage, entry, size);
 	stage_leave(stage);
 	return r;
 }
@@ -561,7 +596,7 @@ int stage_attributes(struct stage *stage, uint64_t ino, uint64_t handle, pid_t p
 		if (entry->unlinked)
 			st.st_nlink = 0;
 		if (entry->whole || entry->written)
-			st.st_size = (off_t)(entry->data.size + (entry->whole ? 0 : entry->base_bytes));
+			st.st_size = (off_t)staged_size(entry);
 		st.st_blocks = (st.st_size + 511) / 512;
 		*ret_attributes = st;
 		r = 0;

@@ -59,12 +59,15 @@ size_t stage_entries(struct stage *stage);
 int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret_handle);
 
 /* stage_write - by @thread. @append: to the end, whatever @offset. -EFBIG beyond the longest value, -ENOSPC beyond the stage's
- * bound, -EIO if the value it builds upon cannot be read. */
+ * bound or what the disk has left, -EIO if the value it builds upon cannot be read. */
 int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *data, size_t size, uint64_t offset,
 		bool append);
 
 /* stage_resize - as ftruncate(2). Errors as stage_write. */
 int stage_resize(struct stage *stage, uint64_t handle, uint64_t size);
+
+/* stage_extend - to at least @size bytes, as fallocate(2). Errors as stage_write. */
+int stage_extend(struct stage *stage, uint64_t handle, uint64_t size);
 
 /* stage_read - up to @size bytes from @offset as the writer sees them; the caller frees. -EIO, -ENOMEM. */
 int stage_read(struct stage *stage, uint64_t handle, uint64_t offset, size_t size, struct secbuf *ret_bytes);

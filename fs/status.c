@@ -6,13 +6,16 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-size_t status_text(const struct tree *tree, struct stage *stage, char ret_text[static STATUS_BYTES])
+size_t status_text(const struct tree *tree, struct stage *stage, struct scratch *scratch,
+		   char ret_text[static STATUS_BYTES])
 {
 	struct store_status status;
 	struct timespec now;
+	size_t files, bytes;
 	char id[33];
 	int size;
 
+	scratch_usage(scratch, &files, &bytes);
 	store_get_status(tree->store, &status);
 	clock_gettime(CLOCK_REALTIME, &now);
 	for (size_t i = 0; i < sizeof(status.id); i++)
@@ -27,9 +30,11 @@ size_t status_text(const struct tree *tree, struct stage *stage, char ret_text[s
 			"rows: %" PRIu64 "\n"
 			"open-for-writing: %zu\n"
 			"staged-bytes: %zu\n"
+			"scratch-files: %zu\n"
+			"scratch-bytes: %zu\n"
 			"uptime-seconds: %" PRIdMAX "\n",
 			HUSHFS_VERSION, id, status.generation, status.meshes, status.secrets, status.global_secrets,
-			status.rows, stage_entries(stage), stage_bytes(stage),
+			status.rows, stage_entries(stage), stage_bytes(stage), files, bytes,
 			(intmax_t)(now.tv_sec - tree->started.tv_sec));
 	return size < STATUS_BYTES ? (size_t)size : STATUS_BYTES - 1;
 }

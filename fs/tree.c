@@ -149,7 +149,7 @@ static void tree_fill_hush(const struct tree *tree, uint64_t ino, struct stat *r
 }
 
 /* A folder has a link from each folder in it. */
-static nlink_t tree_subfolders(const struct tree *tree, uint64_t ino)
+static nlink_t tree_subfolders(const struct tree *tree, uint64_t ino, const struct record *record)
 {
 	struct store_status status;
 
@@ -157,7 +157,7 @@ static nlink_t tree_subfolders(const struct tree *tree, uint64_t ino)
 	case NODE_ROOT:
 		return 2;
 	case NODE_MESH:
-		return 1;
+		return !record_is_absent(&record->inodes[RECORD_MESH_SECRETS]);
 	case NODE_MESHES:
 		store_get_status(tree->store, &status);
 		return (nlink_t)status.meshes;
@@ -170,8 +170,8 @@ static void tree_fill_info(const struct tree *tree, uint64_t ino, const struct s
 			   enum record_inode inode, struct stat *ret_attributes)
 {
 	tree_fill(ino, &info->record.inodes[inode], node_is_value(ino) ? info->record.size : 0, ret_attributes);
-	ret_attributes->st_nlink += tree_subfolders(tree, ino);
-	if (!info->exists)
+	ret_attributes->st_nlink += tree_subfolders(tree, ino, &info->record);
+	if (!info->exists || record_is_absent(&info->record.inodes[inode]))
 		ret_attributes->st_nlink = 0;
 	if (node_kind(ino) == NODE_MESH_YAML)
 		ret_attributes->st_mode &= (mode_t)~0222;
@@ -207,6 +207,15 @@ int tree_name(const struct tree *tree, uint64_t parent, const char *name, struct
 	return name_set(ret_name, kind, mesh.record.name.name, name);
 }
 
+/* A fixed entry of @parent. -ENOENT if it was removed by hand. */
+static int tree_fixed_attributes(const struct tree *tree, const struct fixed *fixed, uint64_t parent,
+				 struct stat *ret_attributes)
+{
+	int r = tree_attributes(tree, node_make(fixed->kind, node_resource(parent)), ret_attributes);
+
+	return r == 0 && ret_attributes->st_nlink == 0 ? -ENOENT : r;
+}
+
 int tree_lookup(const struct tree *tree, uint64_t parent, const char *name, struct stat *ret_attributes)
 {
 	struct store_info info;
@@ -218,8 +227,7 @@ int tree_lookup(const struct tree *tree, uint64_t parent, const char *name, stru
 		return -ENOTDIR;
 	for (size_t i = 0; i < N_FIXED; i++)
 		if (tree_fixed[i].parent == node_kind(parent) && strcmp(tree_fixed[i].name, name) == 0)
-			return tree_attributes(tree, node_make(tree_fixed[i].kind, node_resource(parent)),
-					       ret_attributes);
+			return tree_fixed_attributes(tree, &tree_fixed[i], parent, ret_attributes);
 	r = tree_name(tree, parent, name, &identity);
 	if (r < 0)
 		return r == -ENAMETOOLONG ? r : -ENOENT;
@@ -261,12 +269,12 @@ static int tree_next_fixed(const struct tree *tree, uint64_t ino, uint64_t offse
 		return tree_attributes(tree, offset == 0 ? ino : tree_parent(tree, ino), &ret_entry->attributes);
 	}
 	for (size_t i = offset - 2; i < N_FIXED; i++) {
-		if (tree_fixed[i].parent != node_kind(ino) || tree_fixed[i].hidden)
+		if (tree_fixed[i].parent != node_kind(ino) || tree_fixed[i].hidden ||
+		    tree_fixed_attributes(tree, &tree_fixed[i], ino, &ret_entry->attributes) < 0)
 			continue;
 		strcpy(ret_entry->name, tree_fixed[i].name);
 		ret_entry->offset = i + 3;
-		return tree_attributes(tree, node_make(tree_fixed[i].kind, node_resource(ino)),
-				       &ret_entry->attributes);
+		return 0;
 	}
 	return -ENOENT;
 }

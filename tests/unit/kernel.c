@@ -40,7 +40,8 @@ struct kernel *kernel_start(struct store *store, size_t max_staged)
 	fixture_must(kernel);
 	tree_init(&kernel->context.tree, store, 1000, 1001);
 	kernel->context.stage = stage_new(&kernel->context.tree, max_staged);
-	fixture_must(kernel->context.stage);
+	kernel->context.scratch = scratch_new(SCRATCH_BYTES_LEAST, SCRATCH_SECONDS);
+	fixture_must(kernel->context.stage && kernel->context.scratch);
 	fixture_must(loop_new(&kernel->context, "default_permissions", &kernel->loop) == 0);
 	fixture_must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
 	for (int i = 0; i < 2; i++)
@@ -62,6 +63,7 @@ void kernel_stop(struct kernel *kernel)
 	pthread_join(kernel->thread, NULL);
 	store_stop(store);
 	stage_free(kernel->context.stage);
+	scratch_free(kernel->context.scratch);
 	store_close(store);
 	loop_free(kernel->loop);
 	free(kernel);
