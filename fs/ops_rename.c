@@ -108,6 +108,10 @@ void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t 
 		ops_reply_error(req, r);
 		return;
 	}
+	if (!to.scratch && ops_is_aside(req, tree_ino(&context->tree, &to.name))) {
+		exclusive = false; /* what it renamed away is not there for it */
+		aside_drop(&context->aside, ops_process(req), tree_ino(&context->tree, &to.name));
+	}
 	if (from.scratch) {
 		rename_scratch(req, &from, &to, exclusive);
 		return;
