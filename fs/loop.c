@@ -66,7 +66,8 @@ int loop_new(struct ops_context *context, const char *mount_options, struct loop
 	if (loop && loop->buffer.mem && fuse_opt_add_arg(&args, "hushfs") == 0 &&
 	    fuse_opt_add_arg(&args, "-o") == 0 && fuse_opt_add_arg(&args, mount_options) == 0) {
 		loop->session = fuse_session_new(&args, ops_table(), sizeof(*ops_table()), context);
-		r = loop->session ? 0 : -EINVAL;
+		context->notify = loop->session ? notify_new(loop->session) : NULL;
+		r = context->notify ? 0 : -EINVAL;
 	}
 	fuse_opt_free_args(&args);
 	if (r < 0) {
@@ -214,6 +215,8 @@ int loop_run(struct loop *loop, int stop_fd, void (*ready)(void *context), void 
 struct loop *loop_free(struct loop *loop)
 {
 	if (loop) {
+		if (loop->session && !notify_free(loop->context->notify))
+			return NULL; /* the process ends, and with it the connection that holds that thread */
 		if (loop->session) {
 			/* of a connection that is gone, libfuse only frees what it knows */
 			if (loop->mountpoint || loop->unmounted)

@@ -40,14 +40,6 @@ static size_t daemon_other_bytes(const struct options *options, size_t values)
 	return 2u * 1024 * 1024 + values * options->store_options.value_bytes;
 }
 
-/* Editors write about as much beside a file as the file has. */
-static size_t daemon_scratch_bytes(const struct options *options)
-{
-	size_t quarter = options->max_staged / 4;
-
-	return quarter > SCRATCH_BYTES_LEAST ? quarter : SCRATCH_BYTES_LEAST;
-}
-
 static void daemon_mount_options(const struct options *options, char *ret_text, size_t bytes)
 {
 	snprintf(ret_text, bytes, "default_permissions,nosuid,nodev,noexec,noatime,fsname=hushfs,subtype=hushfs%s%s",
@@ -92,17 +84,21 @@ static int daemon_signals(struct daemon *daemon)
 	return daemon->stop_fd < 0 ? -errno : 0;
 }
 
-/* A buffer that grows is there twice for a moment. */
-static int daemon_arena(const struct options *options, size_t other)
+/* Editors write about as much beside a file as the file has, and twice that for the largest. */
+static size_t daemon_scratch_bytes(const struct options *options)
 {
-	return secmem_init(2 * (options->max_staged + daemon_scratch_bytes(options)) + other);
+	size_t bytes = options->max_staged / 4, twice = 2 * options->store_options.value_bytes;
+
+	bytes = bytes > twice ? bytes : twice;
+	return bytes > SCRATCH_BYTES_LEAST ? bytes : SCRATCH_BYTES_LEAST;
 }
 
-/* Unless told how much may be staged: as much as usual, or as fits into the memory that this user may lock. */
+/* Unless told how much may be staged: as much as usual, or as fits into the memory that this user may lock; then staged
+ * and scratch files share that, and whoever comes too late is told so. A buffer that grows is there twice for a moment. */
 static int daemon_memory(struct options *options)
 {
 	const struct rlimit none = {0, 0};
-	size_t other = daemon_other_bytes(options, 8), least = daemon_other_bytes(options, 3);
+	size_t other = daemon_other_bytes(options, 8), least = daemon_other_bytes(options, 3), bytes;
 	bool told = options->max_staged != 0;
 	struct rlimit lockable;
 	int r = crypto_init();
@@ -112,17 +108,19 @@ static int daemon_memory(struct options *options)
 	setrlimit(RLIMIT_CORE, &none);
 	if (!told)
 		options->max_staged = STAGE_BYTES_DEFAULT;
-	r = daemon_arena(options, other);
+	options->max_scratch = daemon_scratch_bytes(options);
+	bytes = 2 * (options->max_staged + options->max_scratch) + other;
+	r = secmem_init(bytes);
 	if (r == 1 && !told && getrlimit(RLIMIT_MEMLOCK, &lockable) == 0 &&
-	    lockable.rlim_cur >= least + 5 * options->store_options.value_bytes / 2) {
+	    lockable.rlim_cur >= least + 2 * options->store_options.value_bytes) {
 		secmem_deinit();
-		options->max_staged = (lockable.rlim_cur - least) / 5 * 2; /* twice that, and a quarter of it twice */
-		r = daemon_arena(options, least);
+		options->max_staged = options->max_scratch = (lockable.rlim_cur - least) / 2;
+		r = secmem_init(2 * options->max_staged + least);
 	}
 	if (r == 1)
 		log_warning("secrets in memory could be swapped out: %zu KiB can't be locked; raise the limit (ulimit "
 			    "-l, LimitMEMLOCK=) or lower -o max_staged",
-			    (2 * (options->max_staged + daemon_scratch_bytes(options)) + other) / 1024);
+			    bytes / 1024);
 	return r < 0 ? r : 0;
 }
 
@@ -144,7 +142,8 @@ static int daemon_mount(struct daemon *daemon)
 
 	tree_init(&daemon->context.tree, daemon->store, geteuid(), getegid());
 	daemon->context.stage = stage_new(&daemon->context.tree, daemon->options.max_staged);
-	daemon->context.scratch = scratch_new(daemon_scratch_bytes(&daemon->options), SCRATCH_SECONDS);
+	daemon->context.scratch = scratch_new(daemon->options.max_scratch,
+					      daemon->options.store_options.value_bytes, SCRATCH_SECONDS);
 	if (!daemon->context.stage || !daemon->context.scratch)
 		return -ENOMEM;
 	daemon_mount_options(&daemon->options, mount_options, sizeof(mount_options));

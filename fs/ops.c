@@ -54,25 +54,26 @@ struct fuse_entry_param ops_entry(fuse_req_t req, const struct stat *attributes)
 					 .attr = *attributes};
 }
 
-int ops_attributes(fuse_req_t req, uint64_t ino, uint64_t handle, struct stat *ret_attributes)
+int ops_attributes(fuse_req_t req, uint64_t ino, struct stat *ret_attributes)
 {
 	struct ops_context *context = ops_context(req);
+	int r;
 
 	if (node_kind(ino) == NODE_SCRATCH)
 		return scratch_attributes(context->scratch, ino, ret_attributes);
-	if (node_is_value(ino) && stage_entries(context->stage) &&
-	    stage_attributes(context->stage, ino, handle, ops_process(req), ret_attributes) == 0)
-		return 0;
-	return tree_attributes(&context->tree, ino, ret_attributes);
+	r = tree_attributes(&context->tree, ino, ret_attributes);
+	if (r < 0 && node_is_value(ino)) /* not published yet */
+		r = stage_attributes(context->stage, ino, 0, ops_process(req), ret_attributes);
+	return r;
 }
 
-void ops_reply_attributes(fuse_req_t req, uint64_t ino, uint64_t handle)
+void ops_reply_attributes(fuse_req_t req, uint64_t ino)
 {
 	struct stat st;
-	int r = ops_attributes(req, ino, handle, &st);
+	int r = ops_attributes(req, ino, &st);
 
 	if (r < 0)
-		ops_reply_error(req, ops_stale(r));
+		ops_reply_error(req, r);
 	else
 		fuse_reply_attr(req, &st, 0);
 }
@@ -83,8 +84,10 @@ struct record_attributes ops_owner(fuse_req_t req, fuse_ino_t parent, mode_t mod
 	struct record_attributes owner = {.uid = ctx->uid, .gid = ctx->gid, .mode = mode & 07777};
 	struct stat st;
 
-	if (tree_attributes(&ops_context(req)->tree, parent, &st) == 0 && (st.st_mode & S_ISGID))
+	if (tree_attributes(&ops_context(req)->tree, parent, &st) == 0 && (st.st_mode & S_ISGID)) {
 		owner.gid = st.st_gid;
+		owner.mode |= S_ISDIR(mode) ? S_ISGID : 0;
+	}
 	return owner;
 }
 
@@ -104,7 +107,8 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
 	/* splice would leave copies in pipes that nobody wipes; the kernel is to cache nothing */
 	conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
 				  FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE);
-	conn->want |= conn->capable & FUSE_CAP_ATOMIC_O_TRUNC;
+	/* opening with O_TRUNC would set the size that the kernel has for everybody to 0, long before anything is published */
+	conn->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
 	conn->max_write = OPS_WRITE_BYTES;
 	conn->time_gran = 1;
 }
@@ -133,6 +137,8 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct stat st;
 	int r;
 
+	if (stage_entries(ops_context(req)->stage))
+		stage_looked_up(ops_context(req)->stage, fuse_req_ctx(req)->pid);
 	r = tree_lookup(&ops_context(req)->tree, parent, name, &st);
 	if (r == -ENOENT)
 		r = ops_lookup_uncommitted(req, parent, name, &st);
@@ -203,6 +209,7 @@ const struct fuse_lowlevel_ops *ops_table(void)
 		.create = ops_create,
 		.read = ops_read,
 		.write = ops_write,
+		.copy_file_range = ops_copy_file_range,
 		.fallocate = ops_fallocate,
 		.flush = ops_flush,
 		.fsync = ops_fsync,

@@ -5,6 +5,7 @@
 #define FS_OPS_H
 
 #include "fs/aside.h"
+#include "fs/notify.h"
 #include "fs/scratch.h"
 #include "fs/stage.h"
 #include "fs/tree.h"
@@ -15,6 +16,7 @@ struct ops_context {
 	struct stage *stage;
 	struct scratch *scratch;
 	struct aside aside;
+	struct notify *notify; /* the loop's */
 };
 
 struct fuse_lowlevel_ops;

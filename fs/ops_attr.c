@@ -6,9 +6,50 @@
 
 #include <errno.h>
 
+/* The size of the version that a reader has open: where its end is, whatever the current one's size. */
+static int ops_size_of_version(struct ops_context *context, fuse_ino_t ino, uint64_t generation, struct stat *st)
+{
+	SECBUF_AUTO value = {0};
+	struct store_info info;
+	int r;
+
+	if (store_look(context->tree.store, node_resource(ino), &info) == 0 && info.record.generation == generation)
+		return 0;
+	r = store_read(context->tree.store, node_resource(ino), generation, &value);
+	if (r == 0)
+		st->st_size = (off_t)value.size;
+	return r;
+}
+
+/* Who writes a file sees what it has written. The kernel has one size of a file for all, by which it cuts off what others copy
+ * (sendfile, copy_file_range): so it is told not to keep this one, unless it asks on behalf of an open file (@fi: lseek to
+ * the end), for which it uses what it keeps. */
 void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	ops_reply_attributes(req, ino, fi && (fi->fh & STAGE_HANDLE) ? fi->fh : 0);
+	struct ops_context *context = ops_context(req);
+	uint64_t handle = fi ? fi->fh : 0;
+	struct stat st;
+	int r;
+
+	if (!node_is_value(ino) || (!handle && !stage_entries(context->stage))) {
+		ops_reply_attributes(req, ino);
+		return;
+	}
+	if (handle && !(handle & STAGE_HANDLE)) {
+		r = ops_attributes(req, ino, &st);
+		if (r == 0)
+			r = ops_size_of_version(context, ino, handle, &st);
+	} else {
+		r = stage_attributes(context->stage, ino, handle, ops_process(req), &st);
+		if (r == -ENOENT)
+			r = ops_attributes(req, ino, &st);
+		else if (r == 0 && !handle)
+			notify_private(context->notify, ino);
+	}
+	if (r < 0)
+		ops_reply_error(req, r);
+	else
+		fuse_reply_attr(req, &st, 0);
 }
 
 static struct timespec ops_time(const struct timespec *given, bool now)
@@ -48,12 +89,12 @@ static void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, con
 	if (node_is_value(ino) && stage_entries(context->stage))
 		set = stage_set_attributes(context->stage, ino, ops_process(req), set, attributes);
 	if (!set) {
-		ops_reply_attributes(req, ino, 0);
+		ops_reply_attributes(req, ino);
 		return;
 	}
 	r = tree_resource(&context->tree, ino, &info, &inode);
 	if (r < 0) {
-		ops_reply_error(req, ops_stale(r));
+		ops_reply_error(req, r);
 		return;
 	}
 	txn = change_txn(req, STORE_SET_ATTRIBUTES, &info.record.name, change_reply_attributes, ino);
@@ -65,14 +106,35 @@ static void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, con
 	change_submit(req, txn);
 }
 
-/* truncate(2) by path: an open, a cut and a close in one. */
-static void ops_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size)
+static void ops_reply_resized(fuse_req_t req, fuse_ino_t ino, unsigned set, const struct record_attributes *attributes,
+			      int r)
+{
+	if (r < 0)
+		ops_reply_error(req, r);
+	else
+		ops_set_attributes(req, ino, set, attributes);
+}
+
+/* truncate(2) by path: an open, a cut and a close in one; unless it is what O_TRUNC becomes, or of a file that its maker has not
+ * published yet. */
+static void ops_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size, unsigned set,
+			 const struct record_attributes *attributes)
 {
 	struct ops_context *context = ops_context(req);
 	struct change *change;
 	uint64_t handle;
 	int r;
 
+	if (size == 0 && stage_cut_opened(context->stage, ino, fuse_req_ctx(req)->pid) == 0) {
+		ops_reply_resized(req, ino, set, attributes, 0);
+		return;
+	}
+	if (stage_share(context->stage, ino, ops_process(req), &handle) == 0) {
+		r = stage_resize(context->stage, handle, size);
+		stage_discard(context->stage, handle);
+		ops_reply_resized(req, ino, set, attributes, r);
+		return;
+	}
 	r = ops_stage_existing(req, ino, size == 0, &handle);
 	if (r == 0) {
 		r = stage_resize(context->stage, handle, size);
@@ -80,7 +142,7 @@ static void ops_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size)
 			stage_discard(context->stage, handle);
 	}
 	if (r < 0) {
-		ops_reply_error(req, ops_stale(r));
+		ops_reply_error(req, r);
 		return;
 	}
 	change = change_new(req, change_reply_attributes, ino);
@@ -92,31 +154,21 @@ static void ops_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size)
 	stage_sync(context->stage, handle, change_done, change);
 }
 
+/* The answer has what is committed, not what was cut: see ops_getattr. */
 void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi)
 {
 	struct record_attributes attributes = {0};
 	unsigned set = ops_decode_attributes(st, to_set, &attributes);
-	int r;
+	uint64_t size = (uint64_t)st->st_size;
 
-	if (node_kind(ino) == NODE_SCRATCH) {
+	if (node_kind(ino) == NODE_SCRATCH)
 		ops_scratch_setattr(req, ino, st, to_set);
-		return;
-	}
-	if (!(to_set & FUSE_SET_ATTR_SIZE)) {
+	else if (!(to_set & FUSE_SET_ATTR_SIZE))
 		ops_set_attributes(req, ino, set, &attributes);
-		return;
-	}
-	if (!node_is_value(ino)) {
+	else if (!node_is_value(ino))
 		ops_reply_error(req, node_kind(ino) == NODE_STATUS ? -EACCES : -EISDIR);
-		return;
-	}
-	if (!fi || !(fi->fh & STAGE_HANDLE)) {
-		ops_truncate(req, ino, (uint64_t)st->st_size);
-		return;
-	}
-	r = stage_resize(ops_context(req)->stage, fi->fh, (uint64_t)st->st_size);
-	if (r < 0)
-		ops_reply_error(req, r);
+	else if (fi && (fi->fh & STAGE_HANDLE))
+		ops_reply_resized(req, ino, set, &attributes, stage_resize(ops_context(req)->stage, fi->fh, size));
 	else
-		ops_set_attributes(req, ino, set, &attributes);
+		ops_truncate(req, ino, size, set, &attributes);
 }

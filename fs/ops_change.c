@@ -13,7 +13,7 @@ void change_reply_ok(struct change *change)
 
 void change_reply_attributes(struct change *change)
 {
-	ops_reply_attributes(change->req, change->ino, 0);
+	ops_reply_attributes(change->req, change->ino);
 }
 
 void change_reply_entry(struct change *change)
@@ -62,7 +62,7 @@ static int change_result(const struct store_op *op, int result)
 {
 	if (op->kind != STORE_SET_ATTRIBUTES)
 		return result;
-	return op->inode == RECORD_MESH_YAML && result == -ENOTEMPTY ? -EBUSY : ops_stale(result);
+	return op->inode == RECORD_MESH_YAML && result == -ENOTEMPTY ? -EBUSY : result;
 }
 
 void change_txn_done(struct store_txn *txn, int result)
@@ -77,6 +77,8 @@ void change_txn_done(struct store_txn *txn, int result)
 		scratch_drop_folder(context->scratch, change->gone);
 	if (result == 0 && change->scratch)
 		scratch_committed(context->scratch, change->scratch, op);
+	if (result == 0 && change->scratch)
+		stage_replaced(context->stage, &op->name);
 	change_done(change, change_result(op, result));
 	store_txn_free(txn);
 }

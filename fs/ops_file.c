@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#define OPS_COPY_BYTES (1024u * 1024) /* of one copy_file_range at most */
+
 /* The stage's view of an existing secret that is opened for writing. */
 int ops_stage_existing(fuse_req_t req, fuse_ino_t ino, bool truncate, uint64_t *ret_handle)
 {
@@ -27,12 +29,13 @@ int ops_stage_existing(fuse_req_t req, fuse_ino_t ino, bool truncate, uint64_t *
 	open.name = info.record.name;
 	open.info = &info;
 	open.process = ops_process(req);
+	open.thread = fuse_req_ctx(req)->pid;
 	return stage_open(context->stage, &open, ret_handle);
 }
 
 static bool ops_writes(const struct fuse_file_info *fi)
 {
-	return (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC);
+	return (fi->flags & O_ACCMODE) != O_RDONLY; /* O_TRUNC comes as a setattr */
 }
 
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -50,13 +53,18 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		r = ops_writes(fi) ? -EACCES : 0;
 		fi->noflush = 1;
 	} else if (ops_writes(fi)) {
-		r = ops_stage_existing(req, ino, fi->flags & O_TRUNC, &fi->fh);
+		r = ops_stage_existing(req, ino, false, &fi->fh);
 	} else {
 		r = store_pin(context->tree.store, node_resource(ino), &fi->fh);
 		fi->noflush = 1;
 	}
+	if (r == -ENOENT && stage_entries(context->stage)) {
+		fi->noflush = 0;
+		r = stage_share(context->stage, ino, ops_process(req), &fi->fh);
+	}
 	if (r < 0) {
-		ops_reply_error(req, ops_stale(r));
+		/* removed since it was looked up: if this is open(2) with O_CREAT, ESTALE makes the kernel look again */
+		ops_reply_error(req, r == -ENOENT && ops_writes(fi) ? -ESTALE : r);
 	} else if (fuse_reply_open(req, fi) == -ENOENT) { /* interrupted: release will not come */
 		if (fi->fh & STAGE_HANDLE)
 			stage_discard(context->stage, fi->fh);
@@ -73,7 +81,6 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 	struct scratch_place place;
 	struct store_info info;
 	struct stat st;
-	bool aside = false;
 	int r;
 
 	if (ops_scratch_place(req, parent, name, &place)) {
@@ -89,16 +96,16 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 	open.attributes = ops_owner(req, parent, mode);
 	open.process = ops_process(req);
 	if (store_look(context->tree.store, node_resource(open.ino), &info) == 0 && info.exists) {
-		aside = ops_is_aside(req, open.ino); /* else somebody was faster */
+		open.anew = ops_is_aside(req, open.ino); /* else somebody was faster */
 		open.info = &info;
-		open.truncate = aside || (fi->flags & O_TRUNC);
+		open.truncate = open.anew || (fi->flags & O_TRUNC);
 	}
-	if ((fi->flags & O_EXCL) && !aside && (open.info || stage_is_new(context->stage, &open.name)))
+	if ((fi->flags & O_EXCL) && !open.anew && (open.info || stage_is_new(context->stage, &open.name)))
 		r = -EEXIST;
 	fi->direct_io = 1;
 	if (r == 0)
 		r = stage_open(context->stage, &open, &fi->fh);
-	if (r == 0 && aside)
+	if (r == 0 && open.anew)
 		aside_drop(&context->aside, open.process, open.ino);
 	if (r == -ENOENT) { /* and somebody else removed it again */
 		open.info = NULL;
@@ -127,47 +134,104 @@ static void ops_read_status(fuse_req_t req, size_t size, off_t offset)
 	fuse_reply_buf(req, text + start, size < bytes - start ? size : bytes - start);
 }
 
-void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+/* The version that was opened, from @offset on, in the page cache (@paged) or not. */
+static int ops_read_version(struct ops_context *context, fuse_ino_t ino, uint64_t generation, size_t size, uint64_t offset,
+			    bool paged, struct secbuf *ret_bytes)
+{
+	SECBUF_AUTO value = {0};
+	struct store_info info;
+	size_t start;
+	int r = store_read(context->tree.store, node_resource(ino), generation, &value);
+
+	if (r < 0)
+		return r;
+	if (paged)
+		notify_paged(context->notify, ino,
+			     store_look(context->tree.store, node_resource(ino), &info) < 0 || !info.exists ||
+				     info.record.generation != generation);
+	start = offset < value.size ? (size_t)offset : value.size;
+	return secbuf_write(ret_bytes, 0, value.data + start, size < value.size - start ? size : value.size - start);
+}
+
+/* What an open file has there, as whoever has it open sees it. */
+static int ops_read_bytes(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, const struct fuse_file_info *fi,
+			  bool paged, struct secbuf *ret_bytes)
 {
 	struct ops_context *context = ops_context(req);
+	struct stat st;
+	int r;
+
+	if (node_kind(ino) == NODE_SCRATCH) {
+		if (paged)
+			notify_paged(context->notify, ino, false);
+		return scratch_read(context->scratch, ino, (uint64_t)offset, size, ret_bytes);
+	}
+	if (!(fi->fh & STAGE_HANDLE))
+		return ops_read_version(context, ino, fi->fh, size, (uint64_t)offset, paged, ret_bytes);
+	/* others may have the file open, and so its pages */
+	r = paged && tree_attributes(&context->tree, ino, &st) == 0
+		    ? -EIO
+		    : stage_read(context->stage, fi->fh, (uint64_t)offset, size, ret_bytes);
+	return r == -ENOENT ? -EIO : r;
+}
+
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	bool paged = fi->lock_owner == 0; /* the kernel sends it with direct reads only */
 	SECBUF_AUTO bytes = {0};
-	size_t start = 0;
 	int r;
 
 	if (node_kind(ino) == NODE_STATUS) {
 		ops_read_status(req, size, offset);
 		return;
 	}
-	if (node_kind(ino) == NODE_SCRATCH) {
-		r = scratch_read(context->scratch, ino, (uint64_t)offset, size, &bytes);
-	} else if (fi->fh & STAGE_HANDLE) {
-		r = stage_read(context->stage, fi->fh, (uint64_t)offset, size, &bytes);
-	} else {
-		r = store_read(context->tree.store, node_resource(ino), fi->fh, &bytes);
-		start = (size_t)offset < bytes.size ? (size_t)offset : bytes.size;
-	}
+	r = ops_read_bytes(req, ino, size, offset, fi, paged, &bytes);
 	if (r < 0)
 		ops_reply_error(req, r == -ENOENT ? -EIO : r);
 	else
-		fuse_reply_buf(req, (const char *)bytes.data + start,
-			       size < bytes.size - start ? size : bytes.size - start);
+		fuse_reply_buf(req, (const char *)bytes.data, bytes.size);
 }
 
-void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
-		      struct fuse_file_info *fi)
+static int ops_write_bytes(fuse_req_t req, fuse_ino_t ino, const void *data, size_t size, off_t offset,
+			   const struct fuse_file_info *fi)
 {
 	struct ops_context *context = ops_context(req);
 	bool append = fi->flags & O_APPEND;
-	int r;
 
 	if (node_kind(ino) == NODE_SCRATCH)
-		r = scratch_write(context->scratch, ino, data, size, (uint64_t)offset, append);
-	else
-		r = stage_write(context->stage, fi->fh, fuse_req_ctx(req)->pid, data, size, (uint64_t)offset, append);
+		return scratch_write(context->scratch, ino, data, size, (uint64_t)offset, append);
+	return stage_write(context->stage, fi->fh, fuse_req_ctx(req)->pid, data, size, (uint64_t)offset, append);
+}
+
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	int r = ops_write_bytes(req, ino, data, size, offset, fi);
+
 	if (r < 0)
 		ops_reply_error(req, r);
 	else
 		fuse_reply_write(req, size);
+}
+
+/* Otherwise the kernel would do it through the page cache. */
+void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t offset, struct fuse_file_info *fi, fuse_ino_t to_ino,
+			 off_t to_offset, struct fuse_file_info *to_fi, size_t size, int flags)
+{
+	SECBUF_AUTO bytes = {0};
+	int r;
+
+	(void)flags;
+	if (node_kind(ino) == NODE_STATUS) {
+		ops_reply_error(req, -EXDEV); /* copy by reading */
+		return;
+	}
+	r = ops_read_bytes(req, ino, size < OPS_COPY_BYTES ? size : OPS_COPY_BYTES, offset, fi, false, &bytes);
+	if (r == 0 && bytes.size)
+		r = ops_write_bytes(req, to_ino, bytes.data, bytes.size, to_offset, to_fi);
+	if (r < 0)
+		ops_reply_error(req, r == -ENOENT ? -EIO : r);
+	else
+		fuse_reply_write(req, bytes.size);
 }
 
 /* Only the plain form: there are no holes, and nothing to set aside for later. */
@@ -200,8 +264,7 @@ void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	change = change_new(req, change_reply_ok, ino);
 	if (change)
-		stage_flush(ops_context(req)->stage, fi->fh, ops_process(req),
-			    writer_is_killed(fuse_req_ctx(req)->pid), change_done, change);
+		stage_flush(ops_context(req)->stage, fi->fh, fuse_req_ctx(req)->pid, change_done, change);
 }
 
 void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -232,5 +295,6 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		stage_release(context->stage, fi->fh);
 	else if (fi->fh)
 		store_unpin(context->tree.store, node_resource(ino), fi->fh);
+	notify_closed(context->notify, ino);
 	fuse_reply_err(req, 0);
 }

@@ -16,23 +16,15 @@
 struct ops_context *ops_context(fuse_req_t req);
 void ops_reply_error(fuse_req_t req, int r);
 
-/* ops_stale - the error of a request for an inode: one that was removed since the kernel looked it up is ESTALE. The
- * kernel then looks the name up again, so that open(2) with O_CREAT makes it anew, and stat(2) says ENOENT. */
-static inline int ops_stale(int r)
-{
-	return r == -ENOENT ? -ESTALE : r;
-}
-
 /* ops_process - the process behind a request, 0 if not known. Asks /proc. */
 pid_t ops_process(fuse_req_t req);
 
 /* ops_entry - a lookup's answer; the kernel is to keep neither name nor attributes. */
 struct fuse_entry_param ops_entry(fuse_req_t req, const struct stat *attributes);
 
-/* ops_attributes - as the process behind @req sees it: what it is writing itself (@handle: through which handle, or
- * 0), or what is committed. */
-int ops_attributes(fuse_req_t req, uint64_t ino, uint64_t handle, struct stat *ret_attributes);
-void ops_reply_attributes(fuse_req_t req, uint64_t ino, uint64_t handle);
+/* ops_attributes - as everybody sees it. */
+int ops_attributes(fuse_req_t req, uint64_t ino, struct stat *ret_attributes);
+void ops_reply_attributes(fuse_req_t req, uint64_t ino);
 
 /* ops_owner - whose a new entry of @parent is: a folder with the setgid bit hands its group down. */
 struct record_attributes ops_owner(fuse_req_t req, fuse_ino_t parent, mode_t mode);
@@ -115,6 +107,8 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi);
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
 void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset, struct fuse_file_info *fi);
+void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t offset, struct fuse_file_info *fi, fuse_ino_t to_ino,
+			 off_t to_offset, struct fuse_file_info *to_fi, size_t size, int flags);
 void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length, struct fuse_file_info *fi);
 void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);

@@ -79,11 +79,9 @@ void ops_scratch_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int r = scratch_open(scratch, ino);
 
 	if (r < 0) {
-		ops_reply_error(req, ops_stale(r));
+		ops_reply_error(req, r);
 		return;
 	}
-	if (fi->flags & O_TRUNC)
-		scratch_resize(scratch, ino, 0);
 	fi->direct_io = 1;
 	if (fuse_reply_open(req, fi) == -ENOENT) /* interrupted: release will not come */
 		scratch_release(scratch, ino);
@@ -101,9 +99,9 @@ void ops_scratch_setattr(fuse_req_t req, fuse_ino_t ino, const struct stat *st, 
 	if (r == 0 && set)
 		r = scratch_set_attributes(scratch, ino, set, &attributes);
 	if (r < 0)
-		ops_reply_error(req, ops_stale(r));
+		ops_reply_error(req, r);
 	else
-		ops_reply_attributes(req, ino, 0);
+		ops_reply_attributes(req, ino);
 }
 
 void ops_scratch_commit(fuse_req_t req, fuse_ino_t ino, const struct name *name, bool exclusive)
@@ -131,7 +129,7 @@ void ops_scratch_sync(fuse_req_t req, fuse_ino_t ino, bool closing)
 
 	if (!scratch_is_ahead(scratch, ino, &name)) {
 		fuse_reply_err(req, 0);
-	} else if (closing && writer_is_killed(fuse_req_ctx(req)->pid)) {
+	} else if (closing && writer_killed_by(fuse_req_ctx(req)->pid)) {
 		scratch_abandon(scratch, ino);
 		fuse_reply_err(req, 0);
 	} else {

@@ -19,6 +19,7 @@ struct options {
 	struct key_source key;
 	struct store_options store_options;
 	size_t max_staged; /* bytes; 0: not told */
+	size_t max_scratch; /* bytes; follows from it */
 };
 
 /* options_parse - 0; 1 if all was said (--help, --version); -EINVAL after saying what is wrong. Cuts up the -o strings in argv. */

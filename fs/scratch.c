@@ -35,7 +35,7 @@ struct scratch_file {
 struct scratch {
 	pthread_mutex_t lock;
 	TAILQ_HEAD(, scratch_file) files; /* ascending by inode */
-	size_t count, bytes, max_bytes;
+	size_t count, bytes, max_bytes, max_file;
 	uint64_t last; /* number given to a file */
 	unsigned seconds;
 };
@@ -48,7 +48,7 @@ static int64_t scratch_now(void)
 	return now.tv_sec;
 }
 
-struct scratch *scratch_new(size_t max_bytes, unsigned seconds)
+struct scratch *scratch_new(size_t max_bytes, size_t max_file, unsigned seconds)
 {
 	struct scratch *scratch = calloc(1, sizeof(*scratch));
 	struct timespec now;
@@ -58,6 +58,7 @@ struct scratch *scratch_new(size_t max_bytes, unsigned seconds)
 	pthread_mutex_init(&scratch->lock, NULL);
 	TAILQ_INIT(&scratch->files);
 	scratch->max_bytes = max_bytes;
+	scratch->max_file = max_file;
 	scratch->seconds = seconds;
 	/* not the numbers that a daemon before this one gave to the same kernel */
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -269,6 +270,8 @@ static int scratch_change(struct scratch *scratch, struct scratch_file *file, ui
 {
 	size_t before = file->data.size;
 
+	if (size > scratch->max_file)
+		return -EFBIG;
 	if (size > before && size - before > scratch->max_bytes - scratch->bytes)
 		return -ENOSPC;
 	if (secbuf_resize(&file->data, (size_t)size) < 0)

@@ -4,7 +4,8 @@
  *
  * Ordinary files in locked memory, gone with the daemon: nothing is staged, everybody who has one open shares its
  * bytes. Only the uid that made one finds it, so two users may each have one of the same name. Renaming one to a
- * valid name commits it (see scratch_commit). Bounded in number, bytes and age; a file's mode is shown with the sticky
+ * valid name commits it (see scratch_commit); so none may be longer than a secret, and who
+ * writes one hears of that at once. Bounded in number, bytes and age; a file's mode is shown with the sticky
  * bit, and one that is left lying is told of in the log, so that nobody takes it for a secret.
  *
  * Functions return 0 or -errno and don't block. Any thread may call.
@@ -34,9 +35,9 @@ struct scratch_place {
 	uid_t uid;
 };
 
-/* scratch_new - @max_bytes: of all files; @seconds: how long one is kept that nobody has open or changes. NULL
+/* scratch_new - @max_bytes: of all files, @max_file: of one; @seconds: how long one is kept that nobody has open or changes. NULL
  * without memory. */
-struct scratch *scratch_new(size_t max_bytes, unsigned seconds);
+struct scratch *scratch_new(size_t max_bytes, size_t max_file, unsigned seconds);
 
 /* scratch_free - drop them all. NULL is allowed. Returns NULL. */
 struct scratch *scratch_free(struct scratch *scratch);
@@ -69,11 +70,11 @@ void scratch_release(struct scratch *scratch, uint64_t ino);
 /* scratch_read - append up to @size bytes from @offset to @ret_bytes; the caller frees. -ENOENT, -ENOMEM. */
 int scratch_read(struct scratch *scratch, uint64_t ino, uint64_t offset, size_t size, struct secbuf *ret_bytes);
 
-/* scratch_write, scratch_resize - as pwrite(2) (@append: at the end) and ftruncate(2). -ENOENT, -ENOSPC. */
+/* scratch_write, scratch_resize - as pwrite(2) (@append: at the end) and ftruncate(2). -ENOENT, -ENOSPC, -EFBIG. */
 int scratch_write(struct scratch *scratch, uint64_t ino, const void *data, size_t size, uint64_t offset, bool append);
 int scratch_resize(struct scratch *scratch, uint64_t ino, uint64_t size);
 
-/* scratch_extend - to at least @size bytes, as fallocate(2). -ENOENT, -ENOSPC. */
+/* scratch_extend - to at least @size bytes, as fallocate(2). Errors as scratch_write. */
 int scratch_extend(struct scratch *scratch, uint64_t ino, uint64_t size);
 
 /* scratch_unlink - -ENOENT. */

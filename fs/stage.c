@@ -13,32 +13,38 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
 #define STAGE_DISK_MARGIN (64u * 1024)
-#define STAGED_WRITERS 8 /* threads remembered for an entry: the latest ones */
+#define STAGED_WRITERS 8 /* processes remembered as having written to an entry */
 
 struct staged {
 	LIST_ENTRY(staged) link;
 	uint64_t handle;
+	unsigned opens;   /* that share it */
 	struct name name; /* what it will be published as */
 	uint64_t ino;     /* by which the kernel knows it, also after a rename */
 	uint64_t created; /* of the resource it was opened on; see struct store_op */
 	bool fresh;       /* it does not exist in the store yet */
+	bool anew;        /* it does, but its maker is making another in its place */
 	bool unlinked;    /* it is never to be published */
 	uid_t uid;
 	pid_t process;                       /* who opened it */
-	pid_t writers[STAGED_WRITERS];       /* threads that wrote to it; a ring */
-	unsigned n_writers;
-	struct record_attributes attributes; /* of a fresh one; and times set by hand */
+	pid_t opening;                       /* the thread that did, as long as O_TRUNC may come after it */
+	pid_t last_writer;                   /* a thread */
+	pid_t writers[STAGED_WRITERS];       /* processes that wrote to it, besides the one that opened it */
+	unsigned n_writers;                  /* may be more than are remembered */
+	struct record_attributes attributes; /* of a fresh one, or one that is made anew; and times set by hand */
 	unsigned set;                        /* RECORD_SET_MTIME, RECORD_SET_ATIME: @attributes has them */
 
 	uint64_t base_node, base; /* the pinned version, 0 if there is none */
 	size_t base_bytes;
 	struct secbuf data;
 	bool whole;     /* @data is everything */
+	bool flushed;   /* a descriptor was closed, so there was one: open(2) was not interrupted */
 	bool truncated; /* opened with O_TRUNC, and not published since */
 	bool written;   /* and something was written or cut since */
 	bool in_flight; /* a commit has the data */
@@ -150,6 +156,8 @@ static struct staged *stage_enter(struct stage *stage, uint64_t handle)
 	}
 	if (!entry)
 		pthread_mutex_unlock(&stage->lock);
+	else
+		entry->opening = 0; /* it is being used */
 	return entry;
 }
 
@@ -184,9 +192,12 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 	entry->attributes = open->attributes;
 	entry->uid = open->uid;
 	entry->process = open->process;
+	entry->opening = open->thread;
 	entry->fresh = !open->info;
-	if (open->info) {
+	entry->anew = open->anew;
+	if (open->info)
 		entry->created = open->info->record.created;
+	if (open->info && !open->anew) {
 		entry->attributes = open->info->record.inodes[RECORD_SELF];
 	} else {
 		clock_gettime(CLOCK_REALTIME, &entry->attributes.mtime);
@@ -197,6 +208,7 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 
 	pthread_mutex_lock(&stage->lock);
 	entry->handle = STAGE_HANDLE | ++stage->last_handle;
+	entry->opens = 1;
 	if (!entry->whole)
 		staged_rebase(stage, entry);
 	if (!entry->whole && !entry->base) {
@@ -265,21 +277,29 @@ static int staged_load(struct stage *stage, struct staged *entry)
 	return 0;
 }
 
-static void staged_remember_writer(struct staged *entry, pid_t thread)
-{
-	unsigned last = (entry->n_writers + STAGED_WRITERS - 1) % STAGED_WRITERS;
-
-	if (entry->writers[last] != thread)
-		entry->writers[entry->n_writers++ % STAGED_WRITERS] = thread;
-}
-
 static bool staged_was_written_by(const struct staged *entry, pid_t process)
 {
-	for (unsigned i = 0; i < STAGED_WRITERS; i++)
-		if (entry->writers[i] &&
-		    (entry->writers[i] == process || writer_process(entry->writers[i]) == process))
+	if (entry->n_writers > STAGED_WRITERS)
+		return true; /* who knows */
+	for (unsigned i = 0; i < entry->n_writers; i++)
+		if (entry->writers[i] == process)
 			return true;
 	return false;
+}
+
+static void staged_remember_writer(struct staged *entry, pid_t thread)
+{
+	pid_t process;
+
+	if (thread == entry->last_writer)
+		return;
+	entry->last_writer = thread;
+	process = writer_process(thread);
+	if (process == entry->process || staged_was_written_by(entry, process))
+		return;
+	if (entry->n_writers < STAGED_WRITERS)
+		entry->writers[entry->n_writers] = process;
+	entry->n_writers++;
 }
 
 int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *data, size_t size, uint64_t offset,
@@ -314,6 +334,50 @@ int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *
 		entry->failed = r;
 	stage_leave(stage);
 	return r;
+}
+
+int stage_share(struct stage *stage, uint64_t ino, pid_t process, uint64_t *ret_handle)
+{
+	struct staged *entry;
+
+	pthread_mutex_lock(&stage->lock);
+	LIST_FOREACH(entry, &stage->entries, link)
+		if (entry->fresh && !entry->unlinked && entry->ino == ino && process && entry->process == process)
+			break;
+	if (entry) {
+		entry->opens++;
+		*ret_handle = entry->handle;
+	}
+	pthread_mutex_unlock(&stage->lock);
+	return entry ? 0 : -ENOENT;
+}
+
+int stage_cut_opened(struct stage *stage, uint64_t ino, pid_t thread)
+{
+	struct staged *entry;
+
+	pthread_mutex_lock(&stage->lock);
+	LIST_FOREACH(entry, &stage->entries, link)
+		if (entry->opening == thread && entry->ino == ino && !entry->in_flight)
+			break;
+	if (entry) {
+		entry->opening = 0;
+		entry->whole = entry->truncated = true;
+		stage_resize_data(stage, entry, 0);
+	}
+	pthread_mutex_unlock(&stage->lock);
+	return entry ? 0 : -ENOENT;
+}
+
+void stage_looked_up(struct stage *stage, pid_t thread)
+{
+	struct staged *entry;
+
+	pthread_mutex_lock(&stage->lock);
+	LIST_FOREACH(entry, &stage->entries, link)
+		if (entry->opening == thread)
+			entry->opening = 0;
+	pthread_mutex_unlock(&stage->lock);
 }
 
 static size_t staged_size(const struct staged *entry)
@@ -419,12 +483,29 @@ static struct store_txn *staged_transaction(struct stage *stage, struct staged *
 	op->name = entry->name;
 	op->only_created = entry->fresh ? 0 : entry->created;
 	op->writer = entry->uid;
-	op->set = entry->set;
+	op->set = entry->set | (entry->anew ? RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE : 0);
 	op->attributes[0] = entry->attributes;
 	op->value = entry->data;
 	entry->data = (struct secbuf){0}; /* transferred */
 	entry->in_flight = true;
 	return txn;
+}
+
+/* Something was renamed over @name: who has the old one open (but @by) goes on with that, which nobody else sees. */
+static void staged_replace(struct stage *stage, const struct name *name, const struct staged *by)
+{
+	struct staged *entry;
+
+	LIST_FOREACH(entry, &stage->entries, link)
+		if (entry != by && !entry->fresh && name_equal(&entry->name, name))
+			entry->unlinked = true;
+}
+
+void stage_replaced(struct stage *stage, const struct name *name)
+{
+	pthread_mutex_lock(&stage->lock);
+	staged_replace(stage, name, NULL);
+	pthread_mutex_unlock(&stage->lock);
 }
 
 /* A commit has ended: give the entry its new base, or its data back. */
@@ -438,16 +519,23 @@ static void stage_published(struct store_txn *txn, int result)
 	pthread_mutex_lock(&stage->lock);
 	entry = stage_find(stage, publishing->handle);
 	entry->in_flight = false;
-	if (result == 0) {
+	if (result == 0 && !name_equal(&op->name, &entry->name))
+		staged_replace(stage, &op->name, entry);
+	if (result == 0 && op->ret_outcome == STORE_GONE) {
+		entry->unlinked = true; /* it lives as long as it is open */
+		entry->data = op->value;
+		op->value = (struct secbuf){0}; /* transferred */
+	} else if (result == 0) {
 		entry->name = op->name;
-		entry->fresh = entry->truncated = entry->written = entry->whole = false;
+		entry->fresh = entry->anew = entry->truncated = entry->written = entry->whole = false;
 		entry->created = op->ret_created;
 		entry->set = 0;
 		stage->bytes -= publishing->bytes;
 		staged_rebase(stage, entry);
 	} else {
-		log_error("\"%s\": what was written could not be kept: %s; the old value stays", op->name.name,
-			  strerror(-result));
+		if (result != -EEXIST)
+			log_error("\"%s\": what was written could not be kept: %s; the old value stays", op->name.name,
+				  strerror(-result));
 		entry->data = op->value;
 		op->value = (struct secbuf){0}; /* transferred */
 	}
@@ -470,6 +558,8 @@ static void staged_publish(struct stage *stage, struct staged *entry, const stru
 
 		publishing->done = done;
 		publishing->context = context;
+		if (!name_equal(to, &entry->name)) /* a rename takes the attributes along */
+			txn->ops[0].set |= RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE;
 		txn->ops[0].name = *to;
 		txn->ops[0].exclusive = exclusive;
 	}
@@ -487,8 +577,23 @@ static bool staged_is_pending(const struct staged *entry)
 	return !entry->unlinked && !entry->failed && (entry->fresh || entry->truncated || entry->written || entry->set);
 }
 
-void stage_flush(struct stage *stage, uint64_t handle, pid_t process, bool killed, stage_done *done, void *context)
+/* Why nothing of it will be published, as close(2) says it: EINTR would mean "go on". */
+static int staged_failure(const struct staged *entry)
 {
+	return entry->failed == -EINTR ? -EIO : entry->failed;
+}
+
+/* Does the end of a process by a signal mean that what is here is not whole? Of any that has it open, as it may have been going to
+ * write; but a reader of a pipe that has enough ends those before it every day. */
+static bool staged_is_broken_by(const struct staged *entry, pid_t process, bool opener, int killed_by)
+{
+	return killed_by && (killed_by != SIGPIPE || opener || staged_was_written_by(entry, process));
+}
+
+void stage_flush(struct stage *stage, uint64_t handle, pid_t thread, stage_done *done, void *context)
+{
+	pid_t process = writer_process(thread);
+	int killed_by = writer_killed_by(thread);
 	struct staged *entry = stage_enter(stage, handle);
 	bool opener;
 	int failed;
@@ -498,13 +603,14 @@ void stage_flush(struct stage *stage, uint64_t handle, pid_t process, bool kille
 		return;
 	}
 	opener = !process || !entry->process || process == entry->process || writer_is_gone(entry->process);
-	if (killed && (opener || staged_was_written_by(entry, process)))
+	entry->flushed = true;
+	if (staged_is_broken_by(entry, process, opener, killed_by))
 		entry->failed = -EINTR;
-	if (opener && entry->written && staged_is_pending(entry)) {
+	if (opener && entry->written && staged_is_pending(entry) && !writer_holds(thread, entry->ino)) {
 		staged_publish(stage, entry, &entry->name, false, done, context);
 		return;
 	}
-	failed = !opener ? 0 : entry->failed == -EINTR ? -EIO : entry->failed; /* EINTR from close(2) means "go on" */
+	failed = opener ? staged_failure(entry) : 0;
 	stage_leave(stage);
 	done(context, failed);
 }
@@ -522,7 +628,7 @@ void stage_sync(struct stage *stage, uint64_t handle, stage_done *done, void *co
 		staged_publish(stage, entry, &entry->name, false, done, context);
 		return;
 	}
-	failed = entry->failed;
+	failed = staged_failure(entry);
 	stage_leave(stage);
 	done(context, failed);
 }
@@ -532,8 +638,16 @@ void stage_publish_as(struct stage *stage, uint64_t handle, const struct name *t
 {
 	struct staged *entry = stage_enter(stage, handle);
 
+	int failed;
+
 	if (!entry) {
 		done(context, -ENOENT);
+		return;
+	}
+	failed = staged_failure(entry);
+	if (failed) {
+		stage_leave(stage);
+		done(context, failed);
 		return;
 	}
 	staged_publish(stage, entry, to, exclusive, done, context);
@@ -545,7 +659,12 @@ void stage_release(struct stage *stage, uint64_t handle)
 
 	if (!entry)
 		return;
-	if (staged_is_pending(entry)) {
+	if (entry->opens > 1) {
+		entry->opens--;
+		stage_leave(stage);
+		return;
+	}
+	if (staged_is_pending(entry) && (entry->flushed || entry->written)) {
 		struct store_txn *txn = staged_transaction(stage, entry);
 
 		if (txn) {
@@ -558,7 +677,7 @@ void stage_release(struct stage *stage, uint64_t handle)
 		}
 	} else if (entry->failed) {
 		log_warning("\"%s\": %s, so nothing of it is kept; the old value stays", entry->name.name,
-			    entry->failed == -EINTR ? "who wrote it was killed"
+			    entry->failed == -EINTR ? "somebody who had it open to write was killed"
 						    : "a write to it was refused (too large, or no room)");
 	}
 	staged_free(stage, entry);
@@ -569,41 +688,51 @@ void stage_discard(struct stage *stage, uint64_t handle)
 {
 	struct staged *entry = stage_enter(stage, handle);
 
-	if (entry) {
+	if (!entry)
+		return;
+	if (--entry->opens == 0)
 		staged_free(stage, entry);
-		stage_leave(stage);
-	}
+	stage_leave(stage);
+}
+
+/* How an entry looks to who is writing it: @st is how its resource does. */
+static void staged_fill(const struct staged *entry, struct stat *st)
+{
+	if (entry->unlinked)
+		st->st_nlink = 0;
+	if (entry->whole || entry->written)
+		st->st_size = (off_t)staged_size(entry);
+	st->st_blocks = (st->st_size + 511) / 512;
+	if (entry->set & RECORD_SET_MTIME)
+		st->st_mtim = entry->attributes.mtime;
+	if (entry->set & RECORD_SET_ATIME)
+		st->st_atim = entry->attributes.atime;
 }
 
 int stage_attributes(struct stage *stage, uint64_t ino, uint64_t handle, pid_t process, struct stat *ret_attributes)
 {
 	struct staged *entry;
+	bool published = false;
 	struct stat st;
-	int r = -ENOENT;
 
 	pthread_mutex_lock(&stage->lock);
 	LIST_FOREACH(entry, &stage->entries, link) {
 		bool theirs = entry->handle == handle || (!handle && process && entry->process == process);
-		bool published;
 
 		if (entry->ino != ino)
 			continue;
-		published = tree_attributes(stage->tree, ino, &st) == 0;
-		if (published && !theirs)
-			continue;
-		if (!published)
+		published = tree_attributes(stage->tree, entry->unlinked ? ino : tree_ino(stage->tree, &entry->name), &st) == 0;
+		if (theirs || !published)
+			break;
+	}
+	if (entry) {
+		if (!published || entry->anew)
 			tree_fill(ino, &entry->attributes, 0, &st);
-		if (entry->unlinked)
-			st.st_nlink = 0;
-		if (entry->whole || entry->written)
-			st.st_size = (off_t)staged_size(entry);
-		st.st_blocks = (st.st_size + 511) / 512;
+		staged_fill(entry, &st);
 		*ret_attributes = st;
-		r = 0;
-		break;
 	}
 	pthread_mutex_unlock(&stage->lock);
-	return r;
+	return entry ? 0 : -ENOENT;
 }
 
 int stage_lookup(struct stage *stage, const struct name *name, pid_t process, uint64_t *ret_handle,
@@ -648,7 +777,7 @@ unsigned stage_set_attributes(struct stage *stage, uint64_t ino, pid_t process, 
 	LIST_FOREACH(entry, &stage->entries, link) {
 		if (entry->ino != ino || entry->in_flight)
 			continue;
-		if (entry->fresh) {
+		if (entry->fresh || (entry->anew && process && entry->process == process)) {
 			record_set_attributes(&entry->attributes, set, attributes);
 			entry->set |= set & RECORD_SET_TIMES;
 			left = 0;
@@ -667,8 +796,10 @@ void stage_renamed(struct stage *stage, const struct name *from, const struct na
 	struct staged *entry;
 
 	pthread_mutex_lock(&stage->lock);
+	if (!name_equal(from, to))
+		staged_replace(stage, to, NULL);
 	LIST_FOREACH(entry, &stage->entries, link) {
-		if (!entry->fresh && name_equal(&entry->name, from)) {
+		if (!entry->fresh && !entry->unlinked && name_equal(&entry->name, from)) {
 			entry->name = *to;
 			entry->created = created;
 		}

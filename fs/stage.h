@@ -3,13 +3,13 @@
  *
  * Each open for writing has an entry with a private copy in locked memory; it is published whole, as one
  * transaction:
- * - at close (FLUSH), if something was written and the closing process is the one that opened the file. A shell's
- *   redirection closes a duplicate before anything is written, and its children close theirs when they end:
- *   neither publishes.
+ * - at close (FLUSH), if something was written, the closing process is the one that opened the file, and it has no other descriptor
+ *   of it. A shell's redirection closes a duplicate before anything is written, and again whenever one of its
+ *   builtins is redirected, and its children close theirs when they end: none of these publishes.
  * - at fsync;
  * - when the last descriptor is closed (RELEASE), if that has not happened: also a file that was only created or
  *   truncated.
- * A process that a signal ends publishes nothing of what it opened or wrote: the old value stays.
+ * If a signal ends a process that has the file open to write, nothing is published: the old value stays.
  * A new file's name appears when it is first published; before, only the process that made it finds it.
  *
  * One thread (the one that serves requests) calls these; what a commit ends runs on the commit thread. The stage's
@@ -39,10 +39,12 @@ struct stage_open {
 	struct name name;
 	uint64_t ino;
 	const struct store_info *info; /* as it stands, or NULL: it is new */
-	struct record_attributes attributes; /* uid, gid and mode of what is new */
+	struct record_attributes attributes; /* uid, gid and mode of what is new or made anew */
 	bool truncate;
+	bool anew; /* who opens it has set @info aside (aside.h): for it, and when it is published, it is new */
 	uid_t uid;
 	pid_t process; /* 0: not known */
+	pid_t thread;
 };
 
 /* stage_new - @max_bytes: of all that is staged at a time. NULL without memory. */
@@ -58,6 +60,16 @@ size_t stage_entries(struct stage *stage);
 /* stage_open - a new entry. -ENOENT if the resource is gone, -ENOMEM. */
 int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret_handle);
 
+/* stage_share - one open more of a new file that @process is making; it ends with stage_release or stage_discard. -ENOENT. */
+int stage_share(struct stage *stage, uint64_t ino, pid_t process, uint64_t *ret_handle);
+
+/* stage_cut_opened - the kernel carries out O_TRUNC as a cut of the file (not of the handle) right after opening it. If that
+ * is what @thread is about, do it to the entry. -ENOENT if @thread has not just opened @ino. */
+int stage_cut_opened(struct stage *stage, uint64_t ino, pid_t thread);
+
+/* stage_looked_up - @thread is about something else than what it has opened last. */
+void stage_looked_up(struct stage *stage, pid_t thread);
+
 /* stage_write - by @thread. @append: to the end, whatever @offset. -EFBIG beyond the longest value, -ENOSPC beyond the stage's
  * bound or what the disk has left, -EIO if the value it builds upon cannot be read. */
 int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *data, size_t size, uint64_t offset,
@@ -72,9 +84,8 @@ int stage_extend(struct stage *stage, uint64_t handle, uint64_t size);
 /* stage_read - up to @size bytes from @offset as the writer sees them; the caller frees. -EIO, -ENOMEM. */
 int stage_read(struct stage *stage, uint64_t handle, uint64_t offset, size_t size, struct secbuf *ret_bytes);
 
-/* stage_flush - one descriptor was closed by @process (0: not known). @killed: by a signal; if that process opened the
- * file or wrote to it, nothing of the entry will be published. */
-void stage_flush(struct stage *stage, uint64_t handle, pid_t process, bool killed, stage_done *done, void *context);
+/* stage_flush - one descriptor was closed by @thread. */
+void stage_flush(struct stage *stage, uint64_t handle, pid_t thread, stage_done *done, void *context);
 
 /* stage_sync - publish what there is. */
 void stage_sync(struct stage *stage, uint64_t handle, stage_done *done, void *context);
@@ -83,7 +94,7 @@ void stage_sync(struct stage *stage, uint64_t handle, stage_done *done, void *co
  * it. Nobody hears of an error but the log. */
 void stage_release(struct stage *stage, uint64_t handle);
 
-/* stage_discard - end an entry and publish nothing. */
+/* stage_discard - as stage_release, but nothing is published. */
 void stage_discard(struct stage *stage, uint64_t handle);
 
 /* stage_attributes - if @handle (0: none) or @process is writing @ino, or @ino is not published yet, what it looks
@@ -98,15 +109,18 @@ int stage_lookup(struct stage *stage, const struct name *name, pid_t process, ui
 bool stage_is_new(struct stage *stage, const struct name *name);
 
 /* stage_set_attributes - keep attributes for when @ino is published: all of them (@set: RECORD_SET_…) of a new file,
- * the times of one that @process is writing. Returns the ones that the store has to set now. */
+ * or that @process is making anew, the times of one that it is writing. Returns the ones that the store has to set now. */
 unsigned stage_set_attributes(struct stage *stage, uint64_t ino, pid_t process, unsigned set,
 			      const struct record_attributes *attributes);
 
-/* stage_renamed - the store has renamed it: whoever is writing it goes on under the new name. @created: the new
- * name's record.created. */
+/* stage_replaced - something was renamed over @name: what others have open of the old one is never to be published. */
+void stage_replaced(struct stage *stage, const struct name *name);
+
+/* stage_renamed - the store has renamed it: whoever is writing it goes on under the new name, and @to was replaced.
+ * @created: the new name's record.created. */
 void stage_renamed(struct stage *stage, const struct name *from, const struct name *to, uint64_t created);
 
-/* stage_publish_as - a new file gets its name: publish it under @to. @exclusive: -EEXIST if that exists. */
+/* stage_publish_as - a new file gets its name: publish it under @to, with its attributes. @exclusive: -EEXIST if that exists. */
 void stage_publish_as(struct stage *stage, uint64_t handle, const struct name *to, bool exclusive, stage_done *done,
 		      void *context);
 

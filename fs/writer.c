@@ -3,6 +3,7 @@
  */
 #include "fs/writer.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -52,20 +53,51 @@ static bool writer_is_ending(pid_t tid)
 	return writer_read_proc(tid, "statm", pages, sizeof(pages)) > 0 && strncmp(pages, "0 ", 2) == 0;
 }
 
-bool writer_is_killed(pid_t tid)
+int writer_killed_by(pid_t tid)
 {
 	char stat[2048];
 	char *field;
 
 	if (!writer_is_ending(tid) || writer_read_proc(tid, "stat", stat, sizeof(stat)) < 0)
-		return false;
+		return 0;
 	field = strrchr(stat, ')'); /* ends the name, the only field with blanks: the 2nd of 52 */
 	for (int i = 2; field && i < 52; i++)
 		field = strchr(field + 1, ' ');
-	return field && (strtol(field, NULL, 10) & 0x7f) != 0; /* as wait(2) has it: the signal in the low 7 bits */
+	return field ? (int)strtol(field, NULL, 10) & 0x7f : 0; /* as wait(2) has it: the signal in the low 7 bits */
 }
 
 bool writer_is_gone(pid_t process)
 {
 	return process > 0 && kill(process, 0) < 0 && errno == ESRCH;
+}
+
+/* What /proc says of a descriptor: may be written to, and of which file? */
+static bool writer_fd_is(pid_t tid, const char *fd, uint64_t ino)
+{
+	char file[32], text[512];
+	const char *flags, *number;
+
+	snprintf(file, sizeof(file), "fdinfo/%.16s", fd);
+	if (writer_read_proc(tid, file, text, sizeof(text)) < 0)
+		return false;
+	flags = strstr(text, "flags:");
+	number = strstr(text, "\nino:");
+	return flags && number && (strtoul(flags + 6, NULL, 8) & O_ACCMODE) != O_RDONLY &&
+	       strtoull(number + 5, NULL, 10) == ino;
+}
+
+bool writer_holds(pid_t tid, uint64_t ino)
+{
+	struct dirent *fd;
+	bool holds = false;
+	char path[64];
+	DIR *folder;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo", tid);
+	folder = opendir(path);
+	while (folder && !holds && (fd = readdir(folder)))
+		holds = fd->d_name[0] != '.' && writer_fd_is(tid, fd->d_name, ino);
+	if (folder)
+		closedir(folder);
+	return holds;
 }

@@ -5,17 +5,22 @@
 #define FS_WRITER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* writer_process - the process id of the thread @tid, as FUSE requests carry thread ids. 0 if it can't be known:
  * the thread is in a pid namespace that we don't see, or is gone. */
 pid_t writer_process(pid_t tid);
 
-/* writer_is_killed - is a signal ending the thread @tid, which is closing its files at this moment? False if that
+/* writer_killed_by - the signal that is ending the thread @tid, which is closing its files at this moment. 0 if none is, or if that
  * can't be known: it takes the rights to trace the process, and no Landlock in ours (it hides the field). */
-bool writer_is_killed(pid_t tid);
+int writer_killed_by(pid_t tid);
 
 /* writer_is_gone - has the process ended? False if that can't be known. */
 bool writer_is_gone(pid_t process);
+
+/* writer_holds - has the process of @tid a descriptor (another than the one that it is closing) by which it may write to the
+ * file @ino? False if that can't be known. Its time grows with the number of its descriptors. */
+bool writer_holds(pid_t tid, uint64_t ino);
 
 #endif

@@ -22,7 +22,8 @@
 #include <unistd.h>
 
 #define APPLICATION_ID "1752527720" /* 0x68757368, "hush" */
-#define ENGINE_BUSY_MS 500
+#define ENGINE_ATTEMPTS 20
+#define ENGINE_PAUSE_US 50000 /* at most, between two */
 #define TABLE_SQL "CREATE TABLE row(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL)"
 
 struct engine {
@@ -191,6 +192,34 @@ static int engine_check_format(struct engine *engine)
 	return r;
 }
 
+/* A connection that has the file to itself: "in use" is to be known at the start, not at the first write. Of two that start
+ * at once each can keep the other from it, so both let go and try again for a while. */
+static int engine_connect_alone(const char *path, struct engine **ret_engine)
+{
+	for (unsigned attempt = 1;; attempt++) {
+		struct engine *engine = NULL;
+		uint16_t pause = 0;
+		int r = engine_connect(path, &engine);
+
+		if (r == 0)
+			r = engine_run(engine, engine_setup, "setting up");
+		if (r == 0 && (sqlite3_exec(engine->db, "BEGIN EXCLUSIVE; COMMIT;", NULL, NULL, NULL) & 0xff) == SQLITE_BUSY &&
+		    attempt < ENGINE_ATTEMPTS) {
+			engine_close(engine);
+			sqlite3_randomness(sizeof(pause), &pause);
+			usleep(pause % ENGINE_PAUSE_US);
+			continue;
+		}
+		if (r == 0 && sqlite3_errcode(engine->db) != SQLITE_OK)
+			r = engine_error(engine, "locking");
+		if (r < 0)
+			engine_close(engine);
+		else
+			*ret_engine = engine;
+		return r;
+	}
+}
+
 int engine_open(const char *path, struct engine **ret_engine)
 {
 	struct engine *engine = NULL;
@@ -210,15 +239,11 @@ int engine_open(const char *path, struct engine **ret_engine)
 		log_error("%s: this is not a file, so not a hushfs store", path);
 		return -EMEDIUMTYPE;
 	}
-	r = engine_connect(path, &engine);
-	if (r == 0)
-		r = engine_run(engine, engine_setup, "setting up");
-	/* take the exclusive lock now: "in use" is to be known at the start, not at the first write. Of two that start
-	 * at once each can stop the other for a moment, so both try for a while. */
-	if (r == 0)
-		sqlite3_busy_timeout(engine->db, ENGINE_BUSY_MS);
-	if (r == 0)
-		r = engine_run(engine, "BEGIN EXCLUSIVE; COMMIT;", "locking");
+	if (st.st_size == 0) { /* locking would make a database of it */
+		log_error("%s: this is an empty file, not a hushfs store", path);
+		return -EMEDIUMTYPE;
+	}
+	r = engine_connect_alone(path, &engine);
 	if (r == 0)
 		r = engine_check_format(engine);
 	if (r == 0)

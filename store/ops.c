@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* A folder's mtime says when an entry came or went. */
 static int ops_touch_folder(struct batch *batch, const struct name *entry)
@@ -75,12 +76,21 @@ static int ops_prepend_current(const struct batch *batch, const struct batch_sta
 /* The bytes are what they were; only attributes may be new. */
 static int ops_put_same(struct batch *batch, struct batch_state *state, const struct store_op *op)
 {
-	if (!op->set)
+	struct record_attributes *to = &state->record.inodes[RECORD_SELF];
+	const struct record_attributes before = *to;
+
+	record_set_attributes(to, op->set, &op->attributes[0]);
+	if (record_same_attributes(to, &before))
 		return 0;
-	record_set_attributes(&state->record.inodes[RECORD_SELF], op->set, &op->attributes[0]);
-	state->record.inodes[RECORD_SELF].ctime = batch->now;
+	to->ctime = batch->now;
 	batch->manifest.generation++;
 	return batch_push(batch, state);
+}
+
+/* What is left of a mode when somebody other than root writes the file. */
+static mode_t ops_without_setid(mode_t mode)
+{
+	return mode & ~(mode_t)(S_ISUID | (mode & S_IXGRP ? S_ISGID : 0));
 }
 
 static int ops_put(struct batch *batch, struct store_op *op)
@@ -89,6 +99,7 @@ static int ops_put(struct batch *batch, struct store_op *op)
 	const struct secbuf *value = &op->value;
 	uint8_t hash[CRYPTO_HASH_BYTES];
 	struct batch_state state;
+	struct record_attributes *self = &state.record.inodes[RECORD_SELF];
 	int r;
 
 	r = batch_get(batch, &op->name, &state);
@@ -96,8 +107,10 @@ static int ops_put(struct batch *batch, struct store_op *op)
 		return r;
 	op->ret_outcome = STORE_UNCHANGED;
 	op->ret_created = op->only_created;
-	if (op->only_created && (!state.exists || state.record.created != op->only_created))
+	if (op->only_created && (!state.exists || state.record.created != op->only_created)) {
+		op->ret_outcome = STORE_GONE;
 		return 0;
+	}
 	if (op->exclusive && state.exists)
 		return -EEXIST;
 	if (op->kind == STORE_APPEND && state.exists) {
@@ -114,6 +127,8 @@ static int ops_put(struct batch *batch, struct store_op *op)
 		if (state.record.size == value->size && crypto_equal(hash, state.record.value_hash, sizeof(hash)))
 			return ops_put_same(batch, &state, op);
 		op->ret_outcome = STORE_UPDATED;
+		if (op->writer != 0) /* as on any filesystem; it runs nowhere anyway */
+			self->mode = ops_without_setid(self->mode);
 	} else {
 		r = ops_touch_folder(batch, &op->name);
 		if (r < 0)
@@ -125,7 +140,7 @@ static int ops_put(struct batch *batch, struct store_op *op)
 	r = batch_write(batch, &state, value->data, value->size, op->writer, &batch->now);
 	if (r < 0)
 		return r;
-	record_set_attributes(&state.record.inodes[RECORD_SELF], op->set, &op->attributes[0]);
+	record_set_attributes(self, op->set, &op->attributes[0]);
 	return batch_push(batch, &state);
 }
 
@@ -206,6 +221,7 @@ static int ops_rename(struct batch *batch, struct store_op *op)
 	else
 		ops_init_record(batch, &to, &op->to, from.record.inodes);
 	op->ret_created = to.record.created;
+	to.record.inodes[RECORD_SELF].atime = from.record.inodes[RECORD_SELF].atime;
 	r = batch_write(batch, &to, value.data, value.size, op->writer, &from.record.inodes[RECORD_SELF].mtime);
 	if (r == 0)
 		r = batch_push(batch, &to);

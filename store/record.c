@@ -55,6 +55,18 @@ void record_set_attributes(struct record_attributes *to, unsigned set, const str
 		to->removals++;
 }
 
+static bool record_same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool record_same_attributes(const struct record_attributes *a, const struct record_attributes *b)
+{
+	return a->uid == b->uid && a->gid == b->gid && a->mode == b->mode && a->removals == b->removals &&
+	       record_same_time(&a->mtime, &b->mtime) && record_same_time(&a->ctime, &b->ctime) &&
+	       record_same_time(&a->atime, &b->atime);
+}
+
 static void record_put_time(uint8_t *seconds, uint8_t *nanoseconds, const struct timespec *time)
 {
 	bytes_put64(seconds, (uint64_t)time->tv_sec);

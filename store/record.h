@@ -67,6 +67,9 @@ static inline bool record_is_absent(const struct record_attributes *attributes)
 /* record_set_attributes - copy the attributes that @set (RECORD_SET_…) names. */
 void record_set_attributes(struct record_attributes *to, unsigned set, const struct record_attributes *from);
 
+/* record_same_attributes - are they the same? */
+bool record_same_attributes(const struct record_attributes *a, const struct record_attributes *b);
+
 /* record_encode - the plaintext of @record. Cannot fail. */
 void record_encode(const struct record *record, uint8_t ret_plain[static RECORD_BYTES]);
 

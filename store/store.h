@@ -102,7 +102,8 @@ enum store_op_kind {
 };
 
 enum store_outcome {
-	STORE_UNCHANGED, /* the bytes were the same (or what it was meant for is gone): nothing was written */
+	STORE_UNCHANGED, /* the bytes were the same: nothing was written */
+	STORE_GONE,      /* what it was meant for (see only_created) is: nothing was written */
 	STORE_CREATED,
 	STORE_UPDATED,
 };

@@ -40,7 +40,7 @@ struct kernel *kernel_start(struct store *store, size_t max_staged)
 	fixture_must(kernel);
 	tree_init(&kernel->context.tree, store, 1000, 1001);
 	kernel->context.stage = stage_new(&kernel->context.tree, max_staged);
-	kernel->context.scratch = scratch_new(SCRATCH_BYTES_LEAST, SCRATCH_SECONDS);
+	kernel->context.scratch = scratch_new(SCRATCH_BYTES_LEAST, SCRATCH_BYTES_LEAST, SCRATCH_SECONDS);
 	fixture_must(kernel->context.stage && kernel->context.scratch);
 	fixture_must(loop_new(&kernel->context, "default_permissions", &kernel->loop) == 0);
 	fixture_must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
@@ -85,7 +85,9 @@ int kernel_call(struct kernel *kernel, uint32_t opcode, uint64_t node, const voi
 	ssize_t n;
 
 	fixture_must(writev(kernel->fd, request, 3) == (ssize_t)in.len);
-	n = readv(kernel->fd, reply, 2);
+	do
+		n = readv(kernel->fd, reply, 2);
+	while (n >= (ssize_t)sizeof(out) && out.unique == 0); /* a notification */
 	fixture_must(n >= (ssize_t)sizeof(out) && out.len == n && out.unique == in.unique);
 	kernel->answer_size = (size_t)n - sizeof(out);
 	return out.error;
@@ -172,7 +174,8 @@ int kernel_create(struct kernel *kernel, uint64_t parent, const char *name, uint
 
 int kernel_open(struct kernel *kernel, uint64_t node, uint32_t flags, uint64_t *ret_handle)
 {
-	const struct fuse_open_in in = {.flags = flags};
+	const struct fuse_open_in in = {.flags = flags & ~(uint32_t)O_TRUNC};
+	const struct fuse_setattr_in cut = {.valid = FATTR_SIZE};
 	struct fuse_open_out out;
 	int r = kernel_call(kernel, FUSE_OPEN, node, &in, sizeof(in), NULL, 0);
 
@@ -181,12 +184,15 @@ int kernel_open(struct kernel *kernel, uint64_t node, uint32_t flags, uint64_t *
 		fixture_must(out.open_flags & FOPEN_DIRECT_IO);
 		*ret_handle = out.fh;
 	}
+	if (r == 0 && (flags & O_TRUNC))
+		r = kernel_setattr(kernel, node, &cut, NULL);
 	return r;
 }
 
 int kernel_read(struct kernel *kernel, uint64_t node, uint64_t handle, uint64_t offset, uint32_t size)
 {
-	const struct fuse_read_in in = {.fh = handle, .offset = offset, .size = size};
+	const struct fuse_read_in in = {
+		.fh = handle, .offset = offset, .size = size, .read_flags = FUSE_READ_LOCKOWNER, .lock_owner = 1};
 
 	return kernel_call(kernel, FUSE_READ, node, &in, sizeof(in), NULL, 0);
 }

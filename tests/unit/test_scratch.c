@@ -15,6 +15,7 @@
 
 #define FOLDER 99
 #define BYTES 100000
+#define MAX_FILE 99900
 
 static const struct record_attributes attributes = {.uid = 1000, .gid = 1001, .mode = 0640};
 
@@ -68,7 +69,7 @@ static size_t bytes_used(struct scratch *scratch)
 
 static void test_bytes(void **state)
 {
-	struct scratch *scratch = scratch_new(BYTES, 3600);
+	struct scratch *scratch = scratch_new(BYTES, MAX_FILE, 3600);
 	uint64_t ino = made(scratch, "A", "hello");
 	struct stat st;
 
@@ -95,7 +96,7 @@ static void test_bytes(void **state)
 
 static void test_who_finds_it(void **state)
 {
-	struct scratch *scratch = scratch_new(BYTES, 3600);
+	struct scratch *scratch = scratch_new(BYTES, MAX_FILE, 3600);
 	const struct scratch_place theirs = at("A", 2000), elsewhere = {.parent = 98, .name = "A", .uid = 1000};
 	uint64_t mine = made(scratch, "A", "mine"), other, third;
 	struct tree_entry entry;
@@ -123,7 +124,7 @@ static void test_who_finds_it(void **state)
 
 static void test_attributes(void **state)
 {
-	struct scratch *scratch = scratch_new(BYTES, 3600);
+	struct scratch *scratch = scratch_new(BYTES, MAX_FILE, 3600);
 	uint64_t ino = made(scratch, "A", "x");
 	const struct record_attributes to = {.uid = 7, .gid = 8, .mode = 01755, .mtime = {77, 5}};
 	struct stat st;
@@ -142,7 +143,7 @@ static void test_attributes(void **state)
 
 static void test_bounds(void **state)
 {
-	struct scratch *scratch = scratch_new(BYTES, 3600);
+	struct scratch *scratch = scratch_new(BYTES, MAX_FILE, 3600);
 	struct scratch_place place = at("", 1000);
 	SECBUF_AUTO large = {0};
 	char name[32];
@@ -157,8 +158,9 @@ static void test_bounds(void **state)
 	assert_int_equal(scratch_put(scratch, &place, &attributes, NULL, &ino), -ENOSPC);
 	place.name = "F3"; /* one that replaces another takes no more room */
 	assert_int_equal(scratch_put(scratch, &place, &attributes, NULL, &ino), 0);
-	assert_int_equal(scratch_write(scratch, ino, "y", 1, BYTES, false), -ENOSPC);
-	assert_int_equal(scratch_resize(scratch, ino, UINT64_MAX - 5), -ENOSPC);
+	assert_int_equal(scratch_write(scratch, ino, "y", 1, MAX_FILE, false), -EFBIG);
+	assert_int_equal(scratch_resize(scratch, ino, UINT64_MAX - 5), -EFBIG);
+	assert_int_equal(scratch_write(scratch, ino, "y", 1, MAX_FILE - 1, false), -ENOSPC);
 	assert_int_equal(scratch_resize(scratch, ino, BYTES - SCRATCH_FILES + 1), 0);
 	assert_int_equal(scratch_write(scratch, find(scratch, "F4", 1000), "z", 1, 0, true), -ENOSPC);
 	assert_true(holds(scratch, find(scratch, "F4", 1000), "x"));
@@ -174,7 +176,7 @@ static void test_bounds(void **state)
 
 static void test_open_ones_live_on(void **state)
 {
-	struct scratch *scratch = scratch_new(BYTES, 3600);
+	struct scratch *scratch = scratch_new(BYTES, MAX_FILE, 3600);
 	const struct scratch_place place = at("A", 1000);
 	uint64_t ino = made(scratch, "A", "old"), replacing;
 	struct stat st;
@@ -200,7 +202,7 @@ static void test_open_ones_live_on(void **state)
 
 static void test_rename(void **state)
 {
-	struct scratch *scratch = scratch_new(BYTES, 3600);
+	struct scratch *scratch = scratch_new(BYTES, MAX_FILE, 3600);
 	const struct scratch_place a = at("A", 1000), none = at("N", 1000);
 	uint64_t ino = made(scratch, "A", "a");
 
@@ -218,7 +220,7 @@ static void test_rename(void **state)
 
 static void test_becoming_a_resource(void **state)
 {
-	struct scratch *scratch = scratch_new(BYTES, 3600);
+	struct scratch *scratch = scratch_new(BYTES, MAX_FILE, 3600);
 	uint64_t ino = made(scratch, "A", "one");
 	struct store_op op = {.name = fixture_secret("default", "web"), .ret_created = 42};
 	struct name name;
@@ -259,7 +261,7 @@ static void test_becoming_a_resource(void **state)
 
 static void test_age(void **state)
 {
-	struct scratch *scratch = scratch_new(BYTES, 2);
+	struct scratch *scratch = scratch_new(BYTES, MAX_FILE, 2);
 	uint64_t open;
 	int wait;
 

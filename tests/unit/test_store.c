@@ -408,7 +408,7 @@ static void test_only_created(void **state)
 		txn = one(append ? STORE_APPEND : STORE_PUT, name, "three");
 		txn->ops[0].only_created = created;
 		assert_int_equal(store_run(store, txn), 0);
-		assert_int_equal(txn->ops[0].ret_outcome, STORE_UNCHANGED);
+		assert_int_equal(txn->ops[0].ret_outcome, STORE_GONE);
 		store_txn_free(txn);
 		assert_false(fixture_exists(store, name));
 	}

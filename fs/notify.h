@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * notify: what the kernel keeps of a file against our will, and how it is made to let go.
+ *
+ * Reads are direct, but mmap(2), sendfile(2) and splice(2) go through the page cache, and a file has one set of pages and
+ * one size (i_size) there, whoever has which version open. So pages are dropped when a file that was read in this way is
+ * closed, and what only one process may see of a file's attributes is told to it without the kernel keeping it.
+ */
+#ifndef FS_NOTIFY_H
+#define FS_NOTIFY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fuse_session;
+struct notify;
+
+/* notify_new - starts its thread. NULL without memory or threads. */
+struct notify *notify_new(struct fuse_session *session);
+
+/* notify_free - ends the thread. False if the kernel holds it: then it goes on using the session, which must be left alone until
+ * the process ends. NULL is allowed. */
+bool notify_free(struct notify *notify);
+
+/* notify_paged - the file @ino was read through the page cache. @stale: a version that is no longer the current one, so
+ * that its pages are not for others: they are dropped as soon as may be. Does not block. */
+void notify_paged(struct notify *notify, uint64_t ino, bool stale);
+
+/* notify_closed - somebody has closed the file: its pages are dropped, if it has any. Does not block. */
+void notify_closed(struct notify *notify, uint64_t ino);
+
+/* notify_private - the attributes of @ino that are about to be answered are for who asks alone: the kernel keeps none
+ * that were asked for before this. Does not block. */
+void notify_private(struct notify *notify, uint64_t ino);
+
+#endif
