@@ -46,11 +46,12 @@ static int ops_touch_folder(struct batch *batch, const struct name *entry)
 	return batch_push(batch, &state);
 }
 
-/* Make @state that of a new resource: attributes from the op, times now, no value yet. */
+/* Make @state that of a new resource: attributes and ACLs as given, times now, no value yet. */
 static void ops_init_record(const struct batch *batch, struct batch_state *state, const struct name *name,
-			    const struct record_attributes attributes[static RECORD_INODES])
+			    const struct record_attributes attributes[static RECORD_INODES],
+			    const struct acl_list *acls)
 {
-	state->record = (struct record){.name = *name, .created = batch->manifest.generation + 1};
+	state->record = (struct record){.name = *name, .created = batch->manifest.generation + 1, .acls = *acls};
 	for (int i = 0; i < RECORD_INODES; i++) {
 		struct record_attributes *a = &state->record.inodes[i];
 
@@ -73,14 +74,24 @@ static int ops_prepend_current(const struct batch *batch, const struct batch_sta
 	return secbuf_write(ret_whole, ret_whole->size, added->data, added->size);
 }
 
+/* With STORE_PUT and STORE_APPEND, what is to be set besides the bytes. */
+static int ops_put_attributes(const struct store_op *op, struct record *to)
+{
+	record_set_attributes(&to->inodes[RECORD_SELF], op->set, &op->attributes[0]);
+	return record_set_acls(to, RECORD_SELF, op->set, &op->acls);
+}
+
 /* The bytes are what they were; only attributes may be new. */
 static int ops_put_same(struct batch *batch, struct batch_state *state, const struct store_op *op)
 {
 	struct record_attributes *to = &state->record.inodes[RECORD_SELF];
 	const struct record_attributes before = *to;
+	const struct acl_list acls = state->record.acls;
+	int r = ops_put_attributes(op, &state->record);
 
-	record_set_attributes(to, op->set, &op->attributes[0]);
-	if (record_same_attributes(to, &before))
+	if (r < 0)
+		return r;
+	if (record_same_attributes(to, &before) && memcmp(&acls, &state->record.acls, sizeof(acls)) == 0)
 		return 0;
 	to->ctime = batch->now;
 	batch->manifest.generation++;
@@ -133,15 +144,14 @@ static int ops_put(struct batch *batch, struct store_op *op)
 		r = ops_touch_folder(batch, &op->name);
 		if (r < 0)
 			return r;
-		ops_init_record(batch, &state, &op->name, op->attributes);
+		ops_init_record(batch, &state, &op->name, op->attributes, &op->acls);
 		op->ret_created = state.record.created;
 		op->ret_outcome = STORE_CREATED;
 	}
 	r = batch_write(batch, &state, value->data, value->size, op->writer, &batch->now);
-	if (r < 0)
-		return r;
-	record_set_attributes(self, op->set, &op->attributes[0]);
-	return batch_push(batch, &state);
+	if (r == 0)
+		r = ops_put_attributes(op, &state.record);
+	return r < 0 ? r : batch_push(batch, &state);
 }
 
 static int ops_set_attributes(struct batch *batch, const struct store_op *op)
@@ -157,6 +167,9 @@ static int ops_set_attributes(struct batch *batch, const struct store_op *op)
 		return -ENOENT;
 	if ((op->set & RECORD_SET_ABSENT) && batch_has_secrets(batch, &state))
 		return -ENOTEMPTY;
+	r = record_set_acls(&state.record, op->inode, op->set, &op->acls);
+	if (r < 0)
+		return r;
 	to = &state.record.inodes[op->inode];
 	record_set_attributes(to, op->set, &op->attributes[0]);
 	to->ctime = batch->now;
@@ -216,10 +229,12 @@ static int ops_rename(struct batch *batch, struct store_op *op)
 	r = batch_read(batch, &from, &value);
 	if (r < 0)
 		return r;
-	if (to.exists)
+	if (to.exists) {
 		memcpy(to.record.inodes, from.record.inodes, sizeof(to.record.inodes));
-	else
-		ops_init_record(batch, &to, &op->to, from.record.inodes);
+		to.record.acls = from.record.acls;
+	} else {
+		ops_init_record(batch, &to, &op->to, from.record.inodes, &from.record.acls);
+	}
 	op->ret_created = to.record.created;
 	to.record.inodes[RECORD_SELF].atime = from.record.inodes[RECORD_SELF].atime;
 	r = batch_write(batch, &to, value.data, value.size, op->writer, &from.record.inodes[RECORD_SELF].mtime);

@@ -22,7 +22,8 @@ enum {
 	INODE_BYTES = 56,
 	AT_MESH = AT_INODES + RECORD_INODES * INODE_BYTES,
 	AT_NAME = AT_MESH + 64,
-	AT_END = AT_NAME + 256,
+	AT_ACLS = AT_NAME + 256,
+	AT_END = AT_ACLS + ACL_LIST_BYTES,
 
 	/* within an inode's attributes */
 	INODE_UID = 0,
@@ -105,6 +106,7 @@ void record_encode(const struct record *record, uint8_t ret_plain[static RECORD_
 	}
 	memcpy(p + AT_MESH, record->name.mesh, p[AT_MESH_SIZE]);
 	memcpy(p + AT_NAME, record->name.name, p[AT_NAME_SIZE]);
+	memcpy(p + AT_ACLS, record->acls.bytes, ACL_LIST_BYTES);
 }
 
 /* Names as strings; name_set checks them once more, so that no caller meets an impossible one. */
@@ -119,6 +121,40 @@ static int record_decode_name(const uint8_t *p, struct name *ret_name)
 	memcpy(mesh, p + AT_MESH, p[AT_MESH_SIZE]);
 	memcpy(name, p + AT_NAME, p[AT_NAME_SIZE]);
 	return name_set(ret_name, p[AT_KIND], mesh, name) < 0 ? -EBADMSG : 0;
+}
+
+bool record_has_default_acl(enum name_kind kind, enum record_inode inode)
+{
+	return kind == NAME_ROOT || (kind == NAME_MESH && inode != RECORD_MESH_YAML);
+}
+
+int record_set_acls(struct record *to, enum record_inode inode, unsigned set, const struct acl_list *from)
+{
+	struct acl_list acls = to->acls;
+	struct acl acl;
+	int r = 0;
+
+	if (set & RECORD_SET_ACL) {
+		acl_get(from, inode, ACL_KIND_ACCESS, &acl);
+		r = acl_put(&acls, inode, ACL_KIND_ACCESS, &acl);
+	}
+	if (r == 0 && (set & RECORD_SET_DEFAULT_ACL)) {
+		acl_get(from, inode, ACL_KIND_DEFAULT, &acl);
+		r = record_has_default_acl(to->name.kind, inode) ? acl_put(&acls, inode, ACL_KIND_DEFAULT, &acl) : -EACCES;
+	}
+	if (r == 0)
+		to->acls = acls;
+	return r;
+}
+
+static int record_check_acls(const struct record *record)
+{
+	bool secret = record->name.kind == NAME_SECRET || record->name.kind == NAME_GLOBAL_SECRET;
+	unsigned defaults = 0;
+
+	for (unsigned i = 0; i < RECORD_INODES; i++)
+		defaults |= (unsigned)record_has_default_acl(record->name.kind, i) << i;
+	return acl_check(&record->acls, secret ? RECORD_SELF + 1 : RECORD_INODES, defaults);
 }
 
 int record_decode(const uint8_t plain[static RECORD_BYTES], struct record *ret_record)
@@ -146,6 +182,9 @@ int record_decode(const uint8_t plain[static RECORD_BYTES], struct record *ret_r
 		a->ctime = record_get_time(q + INODE_CTIME, q + INODE_CTIME_NS);
 		a->atime = record_get_time(q + INODE_ATIME, q + INODE_ATIME_NS);
 	}
+	memcpy(record.acls.bytes, p + AT_ACLS, ACL_LIST_BYTES);
+	if (record_check_acls(&record) < 0)
+		return -EBADMSG;
 	*ret_record = record;
 	return 0;
 }

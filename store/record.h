@@ -7,6 +7,7 @@
 #ifndef STORE_RECORD_H
 #define STORE_RECORD_H
 
+#include "store/acl.h"
 #include "store/crypto.h"
 #include "store/name.h"
 
@@ -46,6 +47,8 @@ enum record_set {
 	RECORD_SET_ATIME = 16,
 	RECORD_SET_ABSENT = 32,  /* a mesh's secrets/ or mesh.yaml is removed by hand, */
 	RECORD_SET_PRESENT = 64, /* and made again */
+	RECORD_SET_ACL = 128,
+	RECORD_SET_DEFAULT_ACL = 256,
 	RECORD_SET_TIMES = RECORD_SET_MTIME | RECORD_SET_ATIME,
 };
 
@@ -56,6 +59,7 @@ struct record {
 	uint32_t size;                         /* bytes of the current value */
 	uint8_t value_hash[CRYPTO_HASH_BYTES]; /* keyed hash of the current value */
 	struct record_attributes inodes[RECORD_INODES];
+	struct acl_list acls;
 };
 
 /* record_is_absent - was this entry of a mesh removed by hand? */
@@ -69,6 +73,13 @@ void record_set_attributes(struct record_attributes *to, unsigned set, const str
 
 /* record_same_attributes - are they the same? */
 bool record_same_attributes(const struct record_attributes *a, const struct record_attributes *b);
+
+/* record_set_acls - copy the ACLs of @inode that @set names, or remove those that @from doesn't have. -ENOSPC; -EACCES: a
+ * default ACL for a file. */
+int record_set_acls(struct record *to, enum record_inode inode, unsigned set, const struct acl_list *from);
+
+/* record_has_default_acl - may this inode have one? Folders may. */
+bool record_has_default_acl(enum name_kind kind, enum record_inode inode);
 
 /* record_encode - the plaintext of @record. Cannot fail. */
 void record_encode(const struct record *record, uint8_t ret_plain[static RECORD_BYTES]);

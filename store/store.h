@@ -120,6 +120,7 @@ struct store_op {
 	enum record_inode inode;                               /* STORE_SET_ATTRIBUTES */
 	unsigned set;                                          /* RECORD_SET_…: what of attributes[0] is to be set; for the first three */
 	struct record_attributes attributes[RECORD_INODES];    /* uid, gid and mode of what is created; and see @set */
+	struct acl_list acls;                                  /* of what is created; or what @set sets of @inode, none: remove it */
 	enum store_outcome ret_outcome;
 	uint64_t ret_created;   /* record.created of what was put, or renamed to */
 };
@@ -143,7 +144,8 @@ struct store_txn *store_txn_free(struct store_txn *txn);
 
 /* store_submit - hand it over; @txn->done will be called. Does not block. Transactions are carried out in
  * the order of submitting. Results: -ENOENT (no such resource, or no such mesh), -EEXIST, -ENOTEMPTY, -EXDEV,
- * -EFBIG (an append that grows too long), -ENOSPC, -EIO, -ENOMEM. */
+ * -EFBIG (an append that grows too long), -ENOSPC (also of ACLs that have no room in the record), -EACCES (a default ACL
+ * for a file), -EIO, -ENOMEM. */
 void store_submit(struct store *store, struct store_txn *txn);
 
 /* store_run - the same, waiting for the result; @txn->done is not used, and the caller still owns @txn. */

@@ -155,6 +155,84 @@ static void test_impossible_fields(void **state)
 	}
 }
 
+static struct acl example_acl(enum acl_kind kind)
+{
+	return (struct acl){.present = true,
+			    .mask = true,
+			    .group = 5,
+			    .mode = kind == ACL_KIND_DEFAULT ? 0750 : 0,
+			    .count = 1,
+			    .named = {{.permission = 4, .id = 65534}}};
+}
+
+/* ACLs come back with the record; without any there is not a byte of them. */
+static void test_acls(void **state)
+{
+	struct record record = example(), decoded;
+	struct acl access = example_acl(ACL_KIND_ACCESS);
+	uint8_t without[RECORD_BYTES], with[RECORD_BYTES];
+
+	(void)state;
+	record_encode(&record, without);
+	for (size_t i = 552; i < RECORD_BYTES; i++)
+		assert_int_equal(without[i], 0);
+	fixture_must(acl_put(&record.acls, RECORD_SELF, ACL_KIND_ACCESS, &access) == 0);
+	record_encode(&record, with);
+	assert_memory_equal(with, without, 552);
+	assert_memory_equal(with + 552, "\x01\x01\x00\x1a\x04\xfe\xff\x00\x00\x00", 10);
+	assert_int_equal(record_decode(with, &decoded), 0);
+	assert_records_equal(&record, &decoded);
+	assert_memory_equal(&record.acls, &decoded.acls, sizeof(record.acls));
+}
+
+/* A secret has one inode; mesh.yaml is no folder. */
+static void test_where_acls_may_be(void **state)
+{
+	const struct {
+		struct name name;
+		bool access[RECORD_INODES], folder[RECORD_INODES];
+	} cases[] = {
+		{fixture_secret("m", "s"), {true, false, false}, {false, false, false}},
+		{fixture_global("g"), {true, false, false}, {false, false, false}},
+		{fixture_mesh("m"), {true, true, true}, {true, true, false}},
+		{{.kind = NAME_ROOT}, {true, true, true}, {true, true, true}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (unsigned inode = 0; inode < RECORD_INODES; inode++) {
+			for (enum acl_kind kind = ACL_KIND_ACCESS; kind <= ACL_KIND_DEFAULT; kind++) {
+				bool may = kind == ACL_KIND_ACCESS ? cases[i].access[inode] : cases[i].folder[inode];
+				struct record record = {.name = cases[i].name}, decoded;
+				struct acl acl = example_acl(kind);
+				uint8_t plain[RECORD_BYTES];
+
+				fixture_must(acl_put(&record.acls, inode, kind, &acl) == 0);
+				record_encode(&record, plain);
+				assert_int_equal(record_decode(plain, &decoded), may ? 0 : -EBADMSG);
+			}
+		}
+	}
+}
+
+static void test_impossible_acls(void **state)
+{
+	struct record record = example(), decoded;
+	struct acl access = example_acl(ACL_KIND_ACCESS);
+	uint8_t plain[RECORD_BYTES];
+
+	(void)state;
+	fixture_must(acl_put(&record.acls, RECORD_SELF, ACL_KIND_ACCESS, &access) == 0);
+	record_encode(&record, plain);
+	plain[553] = 48; /* names that the list has no room for */
+	decoded.size = 12345;
+	assert_int_equal(record_decode(plain, &decoded), -EBADMSG);
+	assert_int_equal(decoded.size, 12345);
+	record_encode(&record, plain);
+	plain[552 + ACL_LIST_BYTES - 1] = 1; /* after the last one */
+	assert_int_equal(record_decode(plain, &decoded), -EBADMSG);
+}
+
 /* Whatever the bytes: an answer, no crash (the sanitizers watch), and names that are valid. */
 static void test_any_bytes(void **state)
 {
@@ -177,7 +255,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_encoding_is_complete),
 		cmocka_unit_test(test_layout),          cmocka_unit_test(test_unknown_version),
-		cmocka_unit_test(test_impossible_fields), cmocka_unit_test(test_any_bytes),
+		cmocka_unit_test(test_impossible_fields), cmocka_unit_test(test_acls),
+		cmocka_unit_test(test_where_acls_may_be), cmocka_unit_test(test_impossible_acls),
+		cmocka_unit_test(test_any_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -460,6 +460,124 @@ static void test_set_attributes(void **state)
 	store_close(store);
 }
 
+/* ACLs. */
+
+static struct acl naming(uint32_t user)
+{
+	return (struct acl){
+		.present = true, .mask = true, .group = 1, .mode = 0751, .count = 1, .named = {{.permission = 4, .id = user}}};
+}
+
+static int set_acl(struct store *store, struct name name, enum record_inode inode, enum acl_kind kind,
+		   const struct acl *acl)
+{
+	struct store_txn *txn = one(STORE_SET_ATTRIBUTES, name, NULL);
+
+	txn->ops[0].inode = inode;
+	txn->ops[0].set = kind == ACL_KIND_ACCESS ? RECORD_SET_ACL | RECORD_SET_MODE : RECORD_SET_DEFAULT_ACL;
+	txn->ops[0].attributes[0].mode = acl->mode;
+	fixture_must(acl_put(&txn->ops[0].acls, inode, kind, acl) == 0);
+	return run_and_free(store, txn);
+}
+
+/* Whom the ACL names first; 0: nobody. */
+static uint32_t named(struct store *store, struct name name, enum record_inode inode, enum acl_kind kind)
+{
+	struct store_info info = fixture_info(store, name);
+	struct acl acl;
+
+	acl_get(&info.record.acls, inode, kind, &acl);
+	return acl.named[0].id;
+}
+
+static void test_set_acl(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store *store = made(state);
+	struct name name = fixture_secret("default", "web"), mesh = fixture_mesh("default");
+	struct acl acl = naming(7), none = {.mode = 0600};
+	struct timespec before;
+
+	assert_int_equal(PUT(store, name, "one"), 0);
+	before = attributes(store, name, RECORD_SELF).ctime;
+	tick();
+	assert_int_equal(set_acl(store, name, RECORD_SELF, ACL_KIND_ACCESS, &acl), 0);
+	assert_int_equal(named(store, name, RECORD_SELF, ACL_KIND_ACCESS), 7);
+	assert_int_equal(attributes(store, name, RECORD_SELF).mode, 0751);
+	assert_false(same_time(attributes(store, name, RECORD_SELF).ctime, before));
+	for (uint32_t i = 0; i < RECORD_INODES; i++) {
+		acl = naming(10 + i);
+		assert_int_equal(set_acl(store, mesh, i, ACL_KIND_ACCESS, &acl), 0);
+	}
+	acl = naming(20);
+	assert_int_equal(set_acl(store, mesh, RECORD_MESH_SECRETS, ACL_KIND_DEFAULT, &acl), 0);
+	assert_int_equal(attributes(store, mesh, RECORD_MESH_SECRETS).mode, 0751); /* the default ACL's is apart */
+	store_close(store);
+
+	store = fixture_open(fixture, 2, CACHE);
+	assert_int_equal(named(store, name, RECORD_SELF, ACL_KIND_ACCESS), 7);
+	for (uint32_t i = 0; i < RECORD_INODES; i++)
+		assert_int_equal(named(store, mesh, i, ACL_KIND_ACCESS), 10 + i);
+	assert_int_equal(named(store, mesh, RECORD_MESH_SECRETS, ACL_KIND_DEFAULT), 20);
+	assert_int_equal(set_acl(store, name, RECORD_SELF, ACL_KIND_ACCESS, &none), 0);
+	assert_int_equal(named(store, name, RECORD_SELF, ACL_KIND_ACCESS), 0);
+	assert_int_equal(attributes(store, name, RECORD_SELF).mode, 0600);
+	HOLDS(store, name, "one");
+	store_close(store);
+}
+
+/* A refused ACL leaves everything, the mode too. */
+static void test_set_acl_errors(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store *store = made(state);
+	struct name name = fixture_secret("default", "web"), mesh = fixture_mesh("default");
+	struct acl many = naming(0), acl = naming(7);
+
+	assert_int_equal(PUT(store, name, "one"), 0);
+	assert_int_equal(set_acl(store, fixture_global("absent"), RECORD_SELF, ACL_KIND_ACCESS, &acl), -ENOENT);
+	assert_int_equal(set_acl(store, name, RECORD_SELF, ACL_KIND_DEFAULT, &acl), -EACCES);
+	assert_int_equal(set_acl(store, mesh, RECORD_MESH_YAML, ACL_KIND_DEFAULT, &acl), -EACCES);
+	for (many.count = 0; many.count < ACL_NAMED_MAX; many.count++)
+		many.named[many.count] = (struct acl_named){.permission = 4, .id = 100 + many.count};
+	assert_int_equal(set_acl(store, mesh, RECORD_MESH_SECRETS, ACL_KIND_DEFAULT, &many), 0);
+	assert_int_equal(set_acl(store, mesh, RECORD_MESH_SECRETS, ACL_KIND_ACCESS, &acl), -ENOSPC);
+	assert_int_equal(attributes(store, mesh, RECORD_MESH_SECRETS).mode, 0700);
+	assert_int_equal(named(store, mesh, RECORD_MESH_SECRETS, ACL_KIND_ACCESS), 0);
+	assert_int_equal(named(store, mesh, RECORD_MESH_SECRETS, ACL_KIND_DEFAULT), 100);
+	store_close(store);
+	store_close(fixture_open(fixture, 2, CACHE));
+}
+
+/* A new resource is made with ACLs; replacing and appending keep them, renaming takes them along, removing ends them. */
+static void test_acls_go_with_the_resource(void **state)
+{
+	struct store *store = made(state);
+	struct name a = fixture_global("a"), b = fixture_global("b"), c = fixture_global("c");
+	struct store_txn *txn = one(STORE_PUT, a, "one");
+	struct acl acl = naming(7), other = naming(8);
+
+	fixture_must(acl_put(&txn->ops[0].acls, RECORD_SELF, ACL_KIND_ACCESS, &acl) == 0);
+	assert_int_equal(run_and_free(store, txn), 0);
+	assert_int_equal(named(store, a, RECORD_SELF, ACL_KIND_ACCESS), 7);
+	txn = one(STORE_PUT, a, "two");
+	fixture_must(acl_put(&txn->ops[0].acls, RECORD_SELF, ACL_KIND_ACCESS, &other) == 0);
+	assert_int_equal(run_and_free(store, txn), 0); /* it is there: its own stays */
+	assert_int_equal(named(store, a, RECORD_SELF, ACL_KIND_ACCESS), 7);
+	assert_int_equal(fixture_do(store, STORE_APPEND, a, "more", 4, NULL), 0);
+	assert_int_equal(named(store, a, RECORD_SELF, ACL_KIND_ACCESS), 7);
+	assert_int_equal(rename_to(store, a, b, false), 0);
+	assert_int_equal(named(store, b, RECORD_SELF, ACL_KIND_ACCESS), 7);
+	assert_int_equal(PUT(store, c, "c"), 0);
+	assert_int_equal(set_acl(store, c, RECORD_SELF, ACL_KIND_ACCESS, &other), 0);
+	assert_int_equal(rename_to(store, c, b, false), 0);
+	assert_int_equal(named(store, b, RECORD_SELF, ACL_KIND_ACCESS), 8);
+	assert_int_equal(fixture_do(store, STORE_REMOVE, b, NULL, 0, NULL), 0);
+	assert_int_equal(PUT(store, b, "anew"), 0);
+	assert_int_equal(named(store, b, RECORD_SELF, ACL_KIND_ACCESS), 0);
+	store_close(store);
+}
+
 static void test_set_attributes_of_each_inode(void **state)
 {
 	struct fixture *fixture = *state;
@@ -843,6 +961,9 @@ int main(void)
 		TEST(test_put_errors),
 		TEST(test_only_created),
 		TEST(test_set_attributes),
+		TEST(test_set_acl),
+		TEST(test_set_acl_errors),
+		TEST(test_acls_go_with_the_resource),
 		TEST(test_set_attributes_of_each_inode),
 		TEST(test_what_comes_with_a_mesh),
 		TEST(test_put_sets_attributes),
