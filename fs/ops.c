@@ -78,7 +78,7 @@ void ops_reply_attributes(fuse_req_t req, uint64_t ino)
 		fuse_reply_attr(req, &st, 0);
 }
 
-struct record_attributes ops_owner(fuse_req_t req, fuse_ino_t parent, mode_t mode)
+struct record_attributes ops_owner(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct acl *ret_default)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	struct record_attributes owner = {.uid = ctx->uid, .gid = ctx->gid, .mode = mode & 07777};
@@ -87,6 +87,22 @@ struct record_attributes ops_owner(fuse_req_t req, fuse_ino_t parent, mode_t mod
 	if (tree_attributes(&ops_context(req)->tree, parent, &st) == 0 && (st.st_mode & S_ISGID)) {
 		owner.gid = st.st_gid;
 		owner.mode |= S_ISDIR(mode) ? S_ISGID : 0;
+	}
+	ops_get_acl(req, parent, ACL_KIND_DEFAULT, ret_default);
+	if (!ret_default->present)
+		owner.mode &= ~ctx->umask;
+	return owner;
+}
+
+struct record_attributes ops_new_file(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct acl_list *ret_acls)
+{
+	struct acl folder, acl;
+	struct record_attributes owner = ops_owner(req, parent, mode, &folder);
+
+	*ret_acls = (struct acl_list){0};
+	if (folder.present) {
+		owner.mode = acl_inherit(&folder, owner.mode, &acl);
+		acl_put(ret_acls, RECORD_SELF, ACL_KIND_ACCESS, &acl);
 	}
 	return owner;
 }
@@ -109,6 +125,8 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
 				  FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE);
 	/* opening with O_TRUNC would set the size that the kernel has for everybody to 0, long before anything is published */
 	conn->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
+	/* the kernel is to check ACLs as well as modes, and to leave the umask to us: a folder's default ACL replaces it */
+	conn->want |= conn->capable & (FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK);
 	conn->max_write = OPS_WRITE_BYTES;
 	conn->time_gran = 1;
 }
@@ -204,6 +222,10 @@ const struct fuse_lowlevel_ops *ops_table(void)
 		.rmdir = ops_rmdir,
 		.symlink = ops_symlink,
 		.rename = ops_rename,
+		.setxattr = ops_setxattr,
+		.getxattr = ops_getxattr,
+		.listxattr = ops_listxattr,
+		.removexattr = ops_removexattr,
 		.link = ops_link,
 		.open = ops_open,
 		.create = ops_create,

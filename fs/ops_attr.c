@@ -78,18 +78,35 @@ unsigned ops_decode_attributes(const struct stat *st, int to_set, struct record_
 	return set;
 }
 
-static void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, const struct record_attributes *attributes)
+void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, const struct record_attributes *attributes,
+			const struct acl *acl, void (*reply)(struct change *change))
 {
 	struct ops_context *context = ops_context(req);
 	struct store_info info;
 	enum record_inode inode;
+	struct acl_list acls = {0};
 	struct store_txn *txn;
-	int r;
+	int r = 0;
 
-	if (node_is_value(ino) && stage_entries(context->stage))
-		set = stage_set_attributes(context->stage, ino, ops_process(req), set, attributes);
+	if (node_kind(ino) == NODE_SCRATCH) {
+		r = set ? scratch_set_attributes(context->scratch, ino, set, attributes) : 0;
+		if (r == 0 && (set & RECORD_SET_ACL)) {
+			acl_put(&acls, RECORD_SELF, ACL_KIND_ACCESS, acl);
+			r = scratch_set_acls(context->scratch, ino, &acls);
+		}
+		set = 0;
+	} else if (node_is_value(ino) && stage_entries(context->stage)) {
+		set = stage_set_attributes(context->stage, ino, ops_process(req), set, attributes, acl);
+	}
+	if (r < 0) {
+		ops_reply_error(req, r);
+		return;
+	}
 	if (!set) {
-		ops_reply_attributes(req, ino);
+		struct change *change = change_new(req, reply, ino);
+
+		if (change)
+			change_done(change, 0);
 		return;
 	}
 	r = tree_resource(&context->tree, ino, &info, &inode);
@@ -97,12 +114,14 @@ static void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, con
 		ops_reply_error(req, r);
 		return;
 	}
-	txn = change_txn(req, STORE_SET_ATTRIBUTES, &info.record.name, change_reply_attributes, ino);
+	txn = change_txn(req, STORE_SET_ATTRIBUTES, &info.record.name, reply, ino);
 	if (!txn)
 		return;
 	txn->ops[0].inode = inode;
 	txn->ops[0].set = set;
 	txn->ops[0].attributes[0] = *attributes;
+	if (acl)
+		acl_put(&txn->ops[0].acls, inode, set & RECORD_SET_ACL ? ACL_KIND_ACCESS : ACL_KIND_DEFAULT, acl);
 	change_submit(req, txn);
 }
 
@@ -112,7 +131,7 @@ static void ops_reply_resized(fuse_req_t req, fuse_ino_t ino, unsigned set, cons
 	if (r < 0)
 		ops_reply_error(req, r);
 	else
-		ops_set_attributes(req, ino, set, attributes);
+		ops_set_attributes(req, ino, set, attributes, NULL, change_reply_attributes);
 }
 
 /* truncate(2) by path: an open, a cut and a close in one; unless it is what O_TRUNC becomes, or of a file that its maker has not
@@ -164,7 +183,7 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, st
 	if (node_kind(ino) == NODE_SCRATCH)
 		ops_scratch_setattr(req, ino, st, to_set);
 	else if (!(to_set & FUSE_SET_ATTR_SIZE))
-		ops_set_attributes(req, ino, set, &attributes);
+		ops_set_attributes(req, ino, set, &attributes, NULL, change_reply_attributes);
 	else if (!node_is_value(ino))
 		ops_reply_error(req, node_kind(ino) == NODE_STATUS ? -EACCES : -EISDIR);
 	else if (fi && (fi->fh & STAGE_HANDLE))

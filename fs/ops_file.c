@@ -93,7 +93,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 		return;
 	}
 	open.ino = tree_ino(&context->tree, &open.name);
-	open.attributes = ops_owner(req, parent, mode);
+	open.attributes = ops_new_file(req, parent, mode, &open.acls);
 	open.process = ops_process(req);
 	if (store_look(context->tree.store, node_resource(open.ino), &info) == 0 && info.exists) {
 		open.anew = ops_is_aside(req, open.ino); /* else somebody was faster */

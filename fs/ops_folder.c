@@ -83,8 +83,10 @@ static bool ops_comes_with_mesh(fuse_ino_t parent, const char *name, bool folder
 	return node_kind(parent) == NODE_MESH && strcmp(name, folder ? "secrets" : "mesh.yaml") == 0;
 }
 
-static void ops_set_presence(fuse_req_t req, fuse_ino_t parent, enum record_inode inode, enum record_set set,
-			     const struct record_attributes *attributes, void (*reply)(struct change *change))
+/* @attributes and @acls: of what is made again; NULL: it is removed. */
+static void ops_set_presence(fuse_req_t req, fuse_ino_t parent, enum record_inode inode,
+			     const struct record_attributes *attributes, const struct acl_list *acls,
+			     void (*reply)(struct change *change))
 {
 	struct ops_context *context = ops_context(req);
 	uint64_t ino = node_make(inode == RECORD_MESH_SECRETS ? NODE_SECRETS : NODE_MESH_YAML, node_resource(parent));
@@ -100,19 +102,47 @@ static void ops_set_presence(fuse_req_t req, fuse_ino_t parent, enum record_inod
 	if (!txn)
 		return;
 	change = txn->context;
-	change->gone = set == RECORD_SET_ABSENT ? ino : 0;
 	txn->ops[0].inode = inode;
-	txn->ops[0].set = set | (attributes ? RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE : 0);
-	if (attributes)
+	if (attributes) {
+		txn->ops[0].set = RECORD_SET_PRESENT | RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE |
+				  RECORD_SET_ACL | RECORD_SET_DEFAULT_ACL;
 		txn->ops[0].attributes[0] = *attributes;
+		txn->ops[0].acls = *acls;
+	} else {
+		txn->ops[0].set = RECORD_SET_ABSENT;
+		change->gone = ino;
+	}
 	change_submit(req, txn);
 }
 
-static void ops_mkdir_mesh(fuse_req_t req, const struct name *mesh, const struct record_attributes *owner)
+/* What a folder with the default ACL @folder hands down to @inode of a mesh, which is asked for with *@mode. @closed: the
+ * owning group is not to get in. */
+static int ops_hand_down(const struct acl *folder, enum record_inode inode, bool closed, mode_t *mode,
+			 struct acl_list *acls)
+{
+	struct acl acl;
+	int r;
+
+	if (!folder->present)
+		return 0;
+	*mode = acl_inherit(folder, *mode, &acl);
+	if (closed)
+		acl.group = 0;
+	r = acl_put(acls, inode, ACL_KIND_ACCESS, &acl);
+	if (r == 0 && record_has_default_acl(NAME_MESH, inode))
+		r = acl_put(acls, inode, ACL_KIND_DEFAULT, folder);
+	return r;
+}
+
+/* Nobody says with which mode secrets/ is to be made: it is closed but for its owner, and for those whom the default
+ * ACL of /meshes names. */
+static void ops_mkdir_mesh(fuse_req_t req, const struct name *mesh, const struct record_attributes *owner,
+			   const struct acl *folder)
 {
 	struct store_txn *txn = change_txn(req, STORE_PUT, mesh, change_reply_entry,
 					   tree_ino(&ops_context(req)->tree, mesh));
 	struct store_op *op;
+	int r = 0;
 
 	if (!txn)
 		return;
@@ -120,29 +150,39 @@ static void ops_mkdir_mesh(fuse_req_t req, const struct name *mesh, const struct
 	op->exclusive = true;
 	for (int i = 0; i < RECORD_INODES; i++)
 		op->attributes[i] = *owner;
-	op->attributes[RECORD_MESH_SECRETS].mode = 0700;
+	op->attributes[RECORD_MESH_SECRETS].mode = folder->mask ? 0770 : 0700;
 	op->attributes[RECORD_MESH_YAML].mode = 0644;
-	if (mesh_document(mesh->name, &op->value) < 0)
-		change_txn_done(txn, -ENOMEM);
+	for (int i = 0; i < RECORD_INODES && r == 0; i++)
+		r = ops_hand_down(folder, i, i == RECORD_MESH_SECRETS, &op->attributes[i].mode, &op->acls);
+	if (r == 0)
+		r = mesh_document(mesh->name, &op->value);
+	if (r < 0)
+		change_txn_done(txn, r);
 	else
 		change_submit(req, txn);
 }
 
 void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-	struct record_attributes owner = ops_owner(req, parent, mode);
+	struct acl folder;
+	struct record_attributes owner = ops_owner(req, parent, mode, &folder);
+	struct acl_list acls = {0};
 	struct name mesh;
 	int r;
 
 	if (ops_comes_with_mesh(parent, name, true)) {
-		ops_set_presence(req, parent, RECORD_MESH_SECRETS, RECORD_SET_PRESENT, &owner, change_reply_entry);
+		r = ops_hand_down(&folder, RECORD_MESH_SECRETS, false, &owner.mode, &acls);
+		if (r < 0)
+			ops_reply_error(req, r);
+		else
+			ops_set_presence(req, parent, RECORD_MESH_SECRETS, &owner, &acls, change_reply_entry);
 		return;
 	}
 	r = node_kind(parent) == NODE_MESHES ? tree_name(&ops_context(req)->tree, parent, name, &mesh) : -EPERM;
 	if (r < 0)
 		ops_reply_error(req, r);
 	else
-		ops_mkdir_mesh(req, &mesh, &owner);
+		ops_mkdir_mesh(req, &mesh, &owner, &folder);
 }
 
 /* The identity of something to be removed: a mesh for rmdir, a secret for unlink. */
@@ -177,7 +217,7 @@ void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		if (scratch_next(context->scratch, ino, fuse_req_ctx(req)->uid, 0, &entry) == 0)
 			ops_reply_error(req, -ENOTEMPTY); /* of others' it knows nothing */
 		else
-			ops_set_presence(req, parent, RECORD_MESH_SECRETS, RECORD_SET_ABSENT, NULL, change_reply_ok);
+			ops_set_presence(req, parent, RECORD_MESH_SECRETS, NULL, NULL, change_reply_ok);
 		return;
 	}
 	r = ops_name_to_remove(req, parent, name, true, &mesh);
@@ -209,7 +249,7 @@ void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	if (ops_comes_with_mesh(parent, name, false)) {
-		ops_set_presence(req, parent, RECORD_MESH_YAML, RECORD_SET_ABSENT, NULL, change_reply_ok);
+		ops_set_presence(req, parent, RECORD_MESH_YAML, NULL, NULL, change_reply_ok);
 		return;
 	}
 	r = ops_name_to_remove(req, parent, name, false, &secret);
@@ -270,7 +310,7 @@ void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	if (!txn)
 		return;
 	txn->ops[0].exclusive = true;
-	txn->ops[0].attributes[0] = ops_owner(req, parent, mode);
+	txn->ops[0].attributes[0] = ops_new_file(req, parent, mode, &txn->ops[0].acls);
 	change_submit(req, txn);
 }
 

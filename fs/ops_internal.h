@@ -26,8 +26,12 @@ struct fuse_entry_param ops_entry(fuse_req_t req, const struct stat *attributes)
 int ops_attributes(fuse_req_t req, uint64_t ino, struct stat *ret_attributes);
 void ops_reply_attributes(fuse_req_t req, uint64_t ino);
 
-/* ops_owner - whose a new entry of @parent is: a folder with the setgid bit hands its group down. */
-struct record_attributes ops_owner(fuse_req_t req, fuse_ino_t parent, mode_t mode);
+/* ops_owner - whose a new entry of @parent is that is asked for with @mode: a folder with the setgid bit hands its group
+ * down. @ret_default: the folder's default ACL, which takes the place of the umask; to be handed down too. */
+struct record_attributes ops_owner(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct acl *ret_default);
+
+/* ops_new_file - the same for a file: attributes and ACL. */
+struct record_attributes ops_new_file(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct acl_list *ret_acls);
 
 /* ops_is_aside - has the process behind @req renamed this secret away, to make it anew? */
 bool ops_is_aside(fuse_req_t req, uint64_t ino);
@@ -85,6 +89,20 @@ void ops_scratch_sync(fuse_req_t req, fuse_ino_t ino, bool closing);
 /* ops_attr.c */
 void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi);
+
+/* ops_set_attributes - of a file or folder, wherever it is kept. @set: RECORD_SET_…, of it one ACL at most (@acl). */
+void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, const struct record_attributes *attributes,
+			const struct acl *acl, void (*reply)(struct change *change));
+
+/* ops_xattr.c */
+
+/* ops_get_acl - of a scratch file, of a new file while it is made, or what is committed. Not present if there is none. */
+void ops_get_acl(fuse_req_t req, fuse_ino_t ino, enum acl_kind kind, struct acl *ret_acl);
+
+void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags);
+void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 
 /* ops_folder.c */
 void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);

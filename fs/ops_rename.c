@@ -75,6 +75,8 @@ static void rename_to_scratch(fuse_req_t req, const struct store_info *info, con
 	if (r == 0)
 		r = scratch_put(context->scratch, to, &info->record.inodes[RECORD_SELF], &value, &ino);
 	if (r == 0)
+		r = scratch_set_acls(context->scratch, ino, &info->record.acls);
+	if (r == 0)
 		aside_put(&context->aside, ops_process(req), tree_ino(&context->tree, &info->record.name), generation);
 	ops_reply_error(req, r);
 }

@@ -24,11 +24,14 @@ static int ops_scratch_make(fuse_req_t req, const struct scratch_place *place, m
 {
 	struct scratch *scratch = ops_context(req)->scratch;
 	struct record_attributes owner;
+	struct acl_list acls;
+	int r;
 
 	if (scratch_find(scratch, place, ret_ino) == 0)
 		return exclusive ? -EEXIST : 0;
-	owner = ops_owner(req, place->parent, mode);
-	return scratch_put(scratch, place, &owner, NULL, ret_ino);
+	owner = ops_new_file(req, place->parent, mode, &acls);
+	r = scratch_put(scratch, place, &owner, NULL, ret_ino);
+	return r < 0 ? r : scratch_set_acls(scratch, *ret_ino, &acls);
 }
 
 void ops_scratch_create(fuse_req_t req, const struct scratch_place *place, mode_t mode, struct fuse_file_info *fi)
@@ -96,12 +99,10 @@ void ops_scratch_setattr(fuse_req_t req, fuse_ino_t ino, const struct stat *st, 
 
 	if (to_set & FUSE_SET_ATTR_SIZE)
 		r = scratch_resize(scratch, ino, (uint64_t)st->st_size);
-	if (r == 0 && set)
-		r = scratch_set_attributes(scratch, ino, set, &attributes);
 	if (r < 0)
 		ops_reply_error(req, r);
 	else
-		ops_reply_attributes(req, ino);
+		ops_set_attributes(req, ino, set, &attributes, NULL, change_reply_attributes);
 }
 
 void ops_scratch_commit(fuse_req_t req, fuse_ino_t ino, const struct name *name, bool exclusive)

@@ -20,6 +20,7 @@ struct scratch_file {
 	char name[TREE_NAME_BYTES + 1]; /* "" when it has none any more */
 	uid_t maker;
 	struct record_attributes attributes;
+	struct acl_list acls;
 	unsigned set; /* RECORD_SET_…: the times that somebody set by hand */
 	struct secbuf data;
 	unsigned opens;
@@ -228,6 +229,26 @@ int scratch_set_attributes(struct scratch *scratch, uint64_t ino, unsigned set,
 	return scratch_leave(scratch, 0);
 }
 
+int scratch_acls(struct scratch *scratch, uint64_t ino, struct acl_list *ret_acls)
+{
+	struct scratch_file *file = scratch_enter(scratch, ino);
+
+	if (!file)
+		return -ENOENT;
+	*ret_acls = file->acls;
+	return scratch_leave(scratch, 0);
+}
+
+int scratch_set_acls(struct scratch *scratch, uint64_t ino, const struct acl_list *acls)
+{
+	struct scratch_file *file = scratch_enter(scratch, ino);
+
+	if (!file)
+		return -ENOENT;
+	file->acls = *acls;
+	return scratch_leave(scratch, 0);
+}
+
 int scratch_open(struct scratch *scratch, uint64_t ino)
 {
 	struct scratch_file *file = scratch_enter(scratch, ino);
@@ -376,7 +397,8 @@ int scratch_commit(struct scratch *scratch, uint64_t ino, struct store_op *op)
 		return -ENOENT;
 	r = secbuf_write(&op->value, 0, file->data.data, file->data.size);
 	op->attributes[0] = file->attributes;
-	op->set = RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | file->set;
+	op->acls = file->acls;
+	op->set = RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL | file->set;
 	op->only_created = file->resource.kind ? file->created : 0;
 	file->committed = file->changes;
 	return scratch_leave(scratch, r);

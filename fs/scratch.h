@@ -63,6 +63,10 @@ int scratch_attributes(struct scratch *scratch, uint64_t ino, struct stat *ret_a
 int scratch_set_attributes(struct scratch *scratch, uint64_t ino, unsigned set,
 			   const struct record_attributes *attributes);
 
+/* scratch_acls, scratch_set_acls - those of a file, so RECORD_SELF's access ACL; it is made without. -ENOENT. */
+int scratch_acls(struct scratch *scratch, uint64_t ino, struct acl_list *ret_acls);
+int scratch_set_acls(struct scratch *scratch, uint64_t ino, const struct acl_list *acls);
+
 /* scratch_open - one open more, which ends with scratch_release. -ENOENT. */
 int scratch_open(struct scratch *scratch, uint64_t ino);
 void scratch_release(struct scratch *scratch, uint64_t ino);

@@ -38,6 +38,7 @@ struct staged {
 	pid_t writers[STAGED_WRITERS];       /* processes that wrote to it, besides the one that opened it */
 	unsigned n_writers;                  /* may be more than are remembered */
 	struct record_attributes attributes; /* of a fresh one, or one that is made anew; and times set by hand */
+	struct acl_list acls;                /* of such a one */
 	unsigned set;                        /* RECORD_SET_MTIME, RECORD_SET_ATIME: @attributes has them */
 
 	uint64_t base_node, base; /* the pinned version, 0 if there is none */
@@ -190,6 +191,7 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 	entry->name = open->name;
 	entry->ino = open->ino;
 	entry->attributes = open->attributes;
+	entry->acls = open->acls;
 	entry->uid = open->uid;
 	entry->process = open->process;
 	entry->opening = open->thread;
@@ -483,8 +485,9 @@ static struct store_txn *staged_transaction(struct stage *stage, struct staged *
 	op->name = entry->name;
 	op->only_created = entry->fresh ? 0 : entry->created;
 	op->writer = entry->uid;
-	op->set = entry->set | (entry->anew ? RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE : 0);
+	op->set = entry->set | (entry->anew ? RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL : 0);
 	op->attributes[0] = entry->attributes;
+	op->acls = entry->acls;
 	op->value = entry->data;
 	entry->data = (struct secbuf){0}; /* transferred */
 	entry->in_flight = true;
@@ -559,7 +562,7 @@ static void staged_publish(struct stage *stage, struct staged *entry, const stru
 		publishing->done = done;
 		publishing->context = context;
 		if (!name_equal(to, &entry->name)) /* a rename takes the attributes along */
-			txn->ops[0].set |= RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE;
+			txn->ops[0].set |= RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL;
 		txn->ops[0].name = *to;
 		txn->ops[0].exclusive = exclusive;
 	}
@@ -767,8 +770,22 @@ bool stage_is_new(struct stage *stage, const struct name *name)
 	return entry;
 }
 
+int stage_acls(struct stage *stage, uint64_t ino, struct acl_list *ret_acls)
+{
+	struct staged *entry;
+
+	pthread_mutex_lock(&stage->lock);
+	LIST_FOREACH(entry, &stage->entries, link)
+		if (entry->ino == ino && entry->fresh)
+			break;
+	if (entry)
+		*ret_acls = entry->acls;
+	pthread_mutex_unlock(&stage->lock);
+	return entry ? 0 : -ENOENT;
+}
+
 unsigned stage_set_attributes(struct stage *stage, uint64_t ino, pid_t process, unsigned set,
-			      const struct record_attributes *attributes)
+			      const struct record_attributes *attributes, const struct acl *acl)
 {
 	struct staged *entry;
 	unsigned left = set;
@@ -779,6 +796,8 @@ unsigned stage_set_attributes(struct stage *stage, uint64_t ino, pid_t process, 
 			continue;
 		if (entry->fresh || (entry->anew && process && entry->process == process)) {
 			record_set_attributes(&entry->attributes, set, attributes);
+			if (set & RECORD_SET_ACL)
+				acl_put(&entry->acls, RECORD_SELF, ACL_KIND_ACCESS, acl);
 			entry->set |= set & RECORD_SET_TIMES;
 			left = 0;
 		} else if (process && entry->process == process && staged_is_pending(entry)) {

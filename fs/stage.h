@@ -40,6 +40,7 @@ struct stage_open {
 	uint64_t ino;
 	const struct store_info *info; /* as it stands, or NULL: it is new */
 	struct record_attributes attributes; /* uid, gid and mode of what is new or made anew */
+	struct acl_list acls;                /* and its ACL */
 	bool truncate;
 	bool anew; /* who opens it has set @info aside (aside.h): for it, and when it is published, it is new */
 	uid_t uid;
@@ -108,10 +109,14 @@ int stage_lookup(struct stage *stage, const struct name *name, pid_t process, ui
 /* stage_is_new - is anybody making this name? */
 bool stage_is_new(struct stage *stage, const struct name *name);
 
-/* stage_set_attributes - keep attributes for when @ino is published: all of them (@set: RECORD_SET_…) of a new file,
- * or that @process is making anew, the times of one that it is writing. Returns the ones that the store has to set now. */
+/* stage_acls - those of a new file, so RECORD_SELF's access ACL. -ENOENT if @ino is none. */
+int stage_acls(struct stage *stage, uint64_t ino, struct acl_list *ret_acls);
+
+/* stage_set_attributes - keep attributes for when @ino is published: all of them (@set: RECORD_SET_…; @acl if that has
+ * RECORD_SET_ACL) of a new file, or that @process is making anew, the times of one that it is writing. Returns the ones that the
+ * store has to set now. */
 unsigned stage_set_attributes(struct stage *stage, uint64_t ino, pid_t process, unsigned set,
-			      const struct record_attributes *attributes);
+			      const struct record_attributes *attributes, const struct acl *acl);
 
 /* stage_replaced - something was renamed over @name: what others have open of the old one is never to be published. */
 void stage_replaced(struct stage *stage, const struct name *name);

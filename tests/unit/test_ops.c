@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define STAGED (1024u * 1024)
@@ -428,6 +429,141 @@ static void test_setattr(void **state)
 	assert_int_equal(attr.mode, S_IFDIR | 0640);
 }
 
+#define ACCESS "system.posix_acl_access"
+#define DEFAULT "system.posix_acl_default"
+
+/* u::rw-, u:1000:r--, g::---, m::r--, o::--- */
+static const char envoy[44] = "\x02\0\0\0"
+			      "\x01\0\x06\0\xff\xff\xff\xff"
+			      "\x02\0\x04\0\xe8\x03\0\0"
+			      "\x04\0\0\0\xff\xff\xff\xff"
+			      "\x10\0\x04\0\xff\xff\xff\xff"
+			      "\x20\0\0\0\xff\xff\xff\xff";
+
+/* The kernel sends the short form of the request, as libfuse 3.14 wants it. */
+static int set_xattr(struct kernel *kernel, uint64_t node, const char *name, const void *value, uint32_t size,
+		     uint32_t flags)
+{
+	const struct fuse_setxattr_in in = {.size = size, .flags = flags};
+	char rest[1024];
+	size_t name_size = strlen(name) + 1;
+
+	memcpy(rest, name, name_size);
+	if (size)
+		memcpy(rest + name_size, value, size);
+	return kernel_call(kernel, FUSE_SETXATTR, node, &in, FUSE_COMPAT_SETXATTR_IN_SIZE, rest, name_size + size);
+}
+
+static int get_xattr(struct kernel *kernel, uint64_t node, const char *name, uint32_t size)
+{
+	const struct fuse_getxattr_in in = {.size = size};
+
+	return kernel_call(kernel, FUSE_GETXATTR, node, &in, sizeof(in), name, strlen(name) + 1);
+}
+
+static bool has_envoy(struct kernel *kernel, uint64_t node)
+{
+	return get_xattr(kernel, node, ACCESS, 4096) == 0 && kernel->answer_size == sizeof(envoy) &&
+	       memcmp(kernel->answer, envoy, sizeof(envoy)) == 0;
+}
+
+static void test_acl(void **state)
+{
+	struct played *f = *state;
+	const struct fuse_getxattr_in list = {.size = 4096};
+	struct fuse_getxattr_out out;
+	struct fuse_attr attr;
+	uint64_t node;
+
+	assert_true(f->kernel->init.flags & FUSE_POSIX_ACL && f->kernel->init.flags & FUSE_DONT_MASK);
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "value"), 0);
+	node = kernel_walk(f->kernel, "meshes/default/secrets/a");
+	assert_int_equal(get_xattr(f->kernel, node, ACCESS, 4096), -ENODATA);
+	assert_int_equal(set_xattr(f->kernel, node, ACCESS, envoy, sizeof(envoy), XATTR_REPLACE), -ENODATA);
+	assert_int_equal(set_xattr(f->kernel, node, ACCESS, envoy, sizeof(envoy), XATTR_CREATE), 0);
+	assert_int_equal(set_xattr(f->kernel, node, ACCESS, envoy, sizeof(envoy), XATTR_CREATE), -EEXIST);
+	assert_int_equal(set_xattr(f->kernel, node, ACCESS, envoy, sizeof(envoy), XATTR_REPLACE), 0);
+	restart(f);
+	assert_true(has_envoy(f->kernel, node));
+	assert_int_equal(kernel_getattr(f->kernel, node, 0, &attr), 0);
+	assert_int_equal(attr.mode & 07777, 0640);
+	assert_int_equal(get_xattr(f->kernel, node, ACCESS, 0), 0);
+	memcpy(&out, f->kernel->answer, sizeof(out));
+	assert_int_equal(out.size, sizeof(envoy));
+	assert_int_equal(get_xattr(f->kernel, node, ACCESS, sizeof(envoy) - 1), -ERANGE);
+	assert_int_equal(set_xattr(f->kernel, f->secrets, DEFAULT, envoy, sizeof(envoy), 0), 0);
+	assert_int_equal(kernel_call(f->kernel, FUSE_LISTXATTR, f->secrets, &list, sizeof(list), NULL, 0), 0);
+	assert_int_equal(f->kernel->answer_size, sizeof(DEFAULT));
+	assert_memory_equal(f->kernel->answer, DEFAULT, sizeof(DEFAULT));
+	assert_int_equal(kernel_name(f->kernel, FUSE_REMOVEXATTR, node, ACCESS), 0);
+	assert_int_equal(get_xattr(f->kernel, node, ACCESS, 4096), -ENODATA);
+}
+
+/* Never ENOSYS: the kernel would not ask again. */
+static void test_acl_errors(void **state)
+{
+	struct played *f = *state;
+	const uint64_t folder = node_make(NODE_HUSH, 0);
+	uint64_t node, gone;
+
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "value"), 0);
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "gone", "value"), 0);
+	node = kernel_walk(f->kernel, "meshes/default/secrets/a");
+	gone = kernel_walk(f->kernel, "meshes/default/secrets/gone");
+	assert_int_equal(kernel_name(f->kernel, FUSE_UNLINK, f->secrets, "gone"), 0);
+	assert_int_equal(set_xattr(f->kernel, node, "user.x", "x", 1, 0), -EOPNOTSUPP);
+	assert_int_equal(get_xattr(f->kernel, node, "security.capability", 0), -ENODATA);
+	assert_int_equal(kernel_name(f->kernel, FUSE_REMOVEXATTR, node, "user.x"), -ENODATA);
+	assert_int_equal(set_xattr(f->kernel, node, ACCESS, envoy, sizeof(envoy) - 8, 0), -EINVAL);
+	assert_int_equal(set_xattr(f->kernel, node, ACCESS, envoy, 0, 0), -EINVAL);
+	assert_int_equal(set_xattr(f->kernel, node, DEFAULT, envoy, sizeof(envoy), 0), -EACCES);
+	assert_int_equal(set_xattr(f->kernel, gone, ACCESS, envoy, sizeof(envoy), 0), -ESTALE);
+	assert_int_equal(get_xattr(f->kernel, gone, ACCESS, 4096), -ENODATA);
+	assert_int_equal(kernel_name(f->kernel, FUSE_REMOVEXATTR, gone, ACCESS), -ESTALE);
+	assert_int_equal(set_xattr(f->kernel, folder, ACCESS, envoy, sizeof(envoy), 0), -EPERM);
+	assert_int_equal(get_xattr(f->kernel, folder, ACCESS, 4096), -ENODATA);
+}
+
+/* Of a new file, before it is closed: it comes with it. */
+static void test_acl_of_a_new_file(void **state)
+{
+	struct played *f = *state;
+	uint64_t node, handle;
+
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "a", O_WRONLY, &node, &handle), 0);
+	assert_int_equal(get_xattr(f->kernel, node, ACCESS, 4096), -ENODATA);
+	assert_int_equal(set_xattr(f->kernel, node, DEFAULT, envoy, sizeof(envoy), 0), -EACCES);
+	assert_int_equal(set_xattr(f->kernel, node, ACCESS, envoy, sizeof(envoy), 0), 0);
+	assert_true(has_envoy(f->kernel, node));
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "a", f->secrets, "b", 0), 0);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_true(has_envoy(f->kernel, kernel_walk(f->kernel, "meshes/default/secrets/b")));
+}
+
+/* A scratch file has one as well, takes it along when it becomes a secret, and gets that of a secret that becomes one. */
+static void test_acl_of_a_scratch_file(void **state)
+{
+	struct played *f = *state;
+	uint64_t node, handle, secret;
+
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "old"), 0);
+	secret = kernel_walk(f->kernel, "meshes/default/secrets/a");
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "sedA1", O_WRONLY, &node, &handle), 0);
+	assert_int_equal(get_xattr(f->kernel, node, ACCESS, 4096), -ENODATA);
+	assert_int_equal(set_xattr(f->kernel, node, DEFAULT, envoy, sizeof(envoy), 0), -EACCES);
+	assert_int_equal(set_xattr(f->kernel, node, ACCESS, envoy, sizeof(envoy), 0), 0);
+	assert_true(has_envoy(f->kernel, node));
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "sedA1", f->secrets, "a", 0), 0);
+	assert_true(has_envoy(f->kernel, secret));
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "sedA2", O_WRONLY, &node, &handle), 0);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "a", f->secrets, "a~", 0), 0);
+	assert_true(has_envoy(f->kernel, kernel_walk(f->kernel, "meshes/default/secrets/a~")));
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "sedA2", f->secrets, "a", 0), 0);
+	assert_int_equal(get_xattr(f->kernel, secret, ACCESS, 4096), -ENODATA); /* the new file has none */
+}
+
 static void test_meshes(void **state)
 {
 	struct played *f = *state;
@@ -520,6 +656,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unlink_and_rename_while_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rename_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_setattr, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_acl, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_acl_errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_acl_of_a_new_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_acl_of_a_scratch_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_meshes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused_kinds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_another_worker, setup, teardown),

@@ -230,7 +230,7 @@ static void test_becoming_a_resource(void **state)
 	assert_int_equal(scratch_commit(scratch, ino, &op), 0);
 	assert_int_equal(op.value.size, 3);
 	assert_memory_equal(op.value.data, "one", 3);
-	assert_int_equal(op.set, RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE);
+	assert_int_equal(op.set, RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL);
 	assert_true(op.attributes[0].mode == 0640 && op.attributes[0].uid == 1000 && op.only_created == 0);
 	assert_int_equal(find(scratch, "A", 1000), ino); /* until it is on disk */
 	assert_false(scratch_is_ahead(scratch, ino, &name));
