@@ -517,9 +517,9 @@ static void test_acl_errors(void **state)
 	assert_int_equal(set_xattr(f->kernel, node, ACCESS, envoy, sizeof(envoy) - 8, 0), -EINVAL);
 	assert_int_equal(set_xattr(f->kernel, node, ACCESS, envoy, 0, 0), -EINVAL);
 	assert_int_equal(set_xattr(f->kernel, node, DEFAULT, envoy, sizeof(envoy), 0), -EACCES);
-	assert_int_equal(set_xattr(f->kernel, gone, ACCESS, envoy, sizeof(envoy), 0), -ESTALE);
+	assert_int_equal(set_xattr(f->kernel, gone, ACCESS, envoy, sizeof(envoy), 0), -ENOENT);
 	assert_int_equal(get_xattr(f->kernel, gone, ACCESS, 4096), -ENODATA);
-	assert_int_equal(kernel_name(f->kernel, FUSE_REMOVEXATTR, gone, ACCESS), -ESTALE);
+	assert_int_equal(kernel_name(f->kernel, FUSE_REMOVEXATTR, gone, ACCESS), -ENOENT);
 	assert_int_equal(set_xattr(f->kernel, folder, ACCESS, envoy, sizeof(envoy), 0), -EPERM);
 	assert_int_equal(get_xattr(f->kernel, folder, ACCESS, 4096), -ENODATA);
 }
