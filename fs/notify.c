@@ -23,7 +23,7 @@ struct notify {
 	bool stopping;
 	struct notify_inode {
 		uint64_t ino;
-		bool due; /* the kernel is to be told now */
+		bool due; /* somebody has closed it */
 	} *inodes; /* owned array, in no order */
 	size_t n, capacity;
 };
@@ -124,19 +124,11 @@ static struct notify_inode *notify_add(struct notify *notify, uint64_t ino)
 	return &notify->inodes[notify->n++];
 }
 
-void notify_paged(struct notify *notify, uint64_t ino, bool stale)
+void notify_paged(struct notify *notify, uint64_t ino)
 {
-	struct notify_inode *inode;
-
 	pthread_mutex_lock(&notify->lock);
-	inode = notify_find(notify, ino);
-	if (!inode)
-		inode = notify_add(notify, ino);
-	if (!inode)
+	if (!notify_find(notify, ino) && !notify_add(notify, ino))
 		log_warning("no memory to see to it that the kernel keeps no pages of a file");
-	else if (stale)
-		inode->due = true;
-	pthread_cond_signal(&notify->wake);
 	pthread_mutex_unlock(&notify->lock);
 }
 

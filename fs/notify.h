@@ -21,9 +21,8 @@ struct notify *notify_new(struct fuse_session *session);
  * the process ends. NULL is allowed. */
 bool notify_free(struct notify *notify);
 
-/* notify_paged - the file @ino was read through the page cache. @stale: a version that is no longer the current one, so
- * that its pages are not for others: they are dropped as soon as may be. Does not block. */
-void notify_paged(struct notify *notify, uint64_t ino, bool stale);
+/* notify_paged - the file @ino was read through the page cache. Does not block. */
+void notify_paged(struct notify *notify, uint64_t ino);
 
 /* notify_closed - somebody has closed the file: its pages are dropped, if it has any. Does not block. */
 void notify_closed(struct notify *notify, uint64_t ino);

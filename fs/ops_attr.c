@@ -31,6 +31,10 @@ void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct stat st;
 	int r;
 
+	if (tree_is_gone(&context->tree, ino, &st)) {
+		fuse_reply_attr(req, &st, 0);
+		return;
+	}
 	if (!node_is_value(ino) || (!handle && !stage_entries(context->stage))) {
 		ops_reply_attributes(req, ino);
 		return;

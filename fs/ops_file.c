@@ -134,21 +134,47 @@ static void ops_read_status(fuse_req_t req, size_t size, off_t offset)
 	fuse_reply_buf(req, text + start, size < bytes - start ? size : bytes - start);
 }
 
-/* The version that was opened, from @offset on, in the page cache (@paged) or not. */
+/* Is the version that was opened still the one that others get? Also if there is none any more. */
+static bool ops_is_current(const struct ops_context *context, fuse_ino_t ino, uint64_t generation)
+{
+	struct store_info info;
+
+	return store_look(context->tree.store, node_resource(ino), &info) < 0 || !info.exists ||
+	       info.record.generation == generation;
+}
+
+/* For the page cache, which belongs to all who have the file open: so the current version is the only one that may go there.
+ * mmap(2) leaves open whether a later change is seen. A part of it would make sendfile(2) mix two versions. */
+static int ops_read_paged(struct ops_context *context, fuse_ino_t ino, uint64_t generation, uint64_t offset,
+			  struct secbuf *ret_value)
+{
+	uint64_t current = generation;
+	int r = 0;
+
+	notify_paged(context->notify, ino);
+	if (ops_is_current(context, ino, generation))
+		return store_read(context->tree.store, node_resource(ino), generation, ret_value);
+	if (offset == 0)
+		r = store_pin(context->tree.store, node_resource(ino), &current);
+	if (offset > 0 || r < 0)
+		return -EIO;
+	r = store_read(context->tree.store, node_resource(ino), current, ret_value);
+	store_unpin(context->tree.store, node_resource(ino), current);
+	return r;
+}
+
+/* From @offset on. */
 static int ops_read_version(struct ops_context *context, fuse_ino_t ino, uint64_t generation, size_t size, uint64_t offset,
 			    bool paged, struct secbuf *ret_bytes)
 {
 	SECBUF_AUTO value = {0};
-	struct store_info info;
 	size_t start;
-	int r = store_read(context->tree.store, node_resource(ino), generation, &value);
+	int r;
 
+	r = paged ? ops_read_paged(context, ino, generation, offset, &value)
+		  : store_read(context->tree.store, node_resource(ino), generation, &value);
 	if (r < 0)
 		return r;
-	if (paged)
-		notify_paged(context->notify, ino,
-			     store_look(context->tree.store, node_resource(ino), &info) < 0 || !info.exists ||
-				     info.record.generation != generation);
 	start = offset < value.size ? (size_t)offset : value.size;
 	return secbuf_write(ret_bytes, 0, value.data + start, size < value.size - start ? size : value.size - start);
 }
@@ -163,7 +189,7 @@ static int ops_read_bytes(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off
 
 	if (node_kind(ino) == NODE_SCRATCH) {
 		if (paged)
-			notify_paged(context->notify, ino, false);
+			notify_paged(context->notify, ino);
 		return scratch_read(context->scratch, ino, (uint64_t)offset, size, ret_bytes);
 	}
 	if (!(fi->fh & STAGE_HANDLE))
@@ -217,12 +243,18 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, of
 void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t offset, struct fuse_file_info *fi, fuse_ino_t to_ino,
 			 off_t to_offset, struct fuse_file_info *to_fi, size_t size, int flags)
 {
+	struct ops_context *context = ops_context(req);
 	SECBUF_AUTO bytes = {0};
 	int r;
 
 	(void)flags;
 	if (node_kind(ino) == NODE_STATUS) {
 		ops_reply_error(req, -EXDEV); /* copy by reading */
+		return;
+	}
+	/* how much to copy was cut off at the current size: who has an older version open has to read it */
+	if (!(fi->fh & STAGE_HANDLE) && node_is_value(ino) && !ops_is_current(context, ino, fi->fh)) {
+		ops_reply_error(req, -EINVAL);
 		return;
 	}
 	r = ops_read_bytes(req, ino, size < OPS_COPY_BYTES ? size : OPS_COPY_BYTES, offset, fi, false, &bytes);

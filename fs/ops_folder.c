@@ -165,7 +165,7 @@ static void ops_mkdir_mesh(fuse_req_t req, const struct name *mesh, const struct
 void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	struct acl folder;
-	struct record_attributes owner = ops_owner(req, parent, mode, &folder);
+	struct record_attributes owner = ops_owner(req, parent, mode | S_IFDIR, &folder);
 	struct acl_list acls = {0};
 	struct name mesh;
 	int r;

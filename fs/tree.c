@@ -193,6 +193,19 @@ int tree_attributes(const struct tree *tree, uint64_t ino, struct stat *ret_attr
 	return r;
 }
 
+bool tree_is_gone(const struct tree *tree, uint64_t ino, struct stat *ret_attributes)
+{
+	static const struct record_attributes none;
+	struct store_info info;
+
+	if ((node_kind(ino) != NODE_MESH && node_kind(ino) != NODE_SECRETS) ||
+	    store_look(tree->store, node_resource(ino), &info) == 0)
+		return false;
+	tree_fill(ino, &none, 0, ret_attributes);
+	ret_attributes->st_nlink = 0;
+	return true;
+}
+
 int tree_name(const struct tree *tree, uint64_t parent, const char *name, struct name *ret_name)
 {
 	enum name_kind kind = tree_folder_kind(parent);

@@ -33,6 +33,9 @@ void tree_init(struct tree *tree, struct store *store, uid_t uid, gid_t gid);
 /* tree_attributes - as stat(2) shows them. -ENOENT; a removed secret that is still open has st_nlink 0. */
 int tree_attributes(const struct tree *tree, uint64_t ino, struct stat *ret_attributes);
 
+/* tree_is_gone - is it the folder of a mesh that was removed? Then somebody has it open: attributes without links. */
+bool tree_is_gone(const struct tree *tree, uint64_t ino, struct stat *ret_attributes);
+
 /* tree_lookup - the entry @name of the folder @parent. -ENOENT, -ENOTDIR, -ENAMETOOLONG. */
 int tree_lookup(const struct tree *tree, uint64_t parent, const char *name, struct stat *ret_attributes);
 

@@ -176,6 +176,21 @@ int batch_write(struct batch *batch, struct batch_state *state, const uint8_t *v
 	return 0;
 }
 
+int batch_set_removed(const struct batch *batch, const struct batch_state *state, enum record_inode inode, unsigned set,
+		      const struct record_attributes *attributes)
+{
+	struct record_attributes *to;
+
+	if (!state->live || state->live->exists)
+		return -ENOENT;
+	pthread_mutex_lock(&batch->store->lock);
+	to = &state->live->record.inodes[inode];
+	record_set_attributes(to, set, attributes);
+	to->ctime = batch->now;
+	pthread_mutex_unlock(&batch->store->lock);
+	return 0;
+}
+
 bool batch_has_secrets(const struct batch *batch, const struct batch_state *mesh)
 {
 	const struct index_folder *folder = mesh->live ? &mesh->live->secrets : NULL;

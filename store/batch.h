@@ -75,6 +75,10 @@ int batch_read(const struct batch *batch, const struct batch_state *state, struc
 int batch_write(struct batch *batch, struct batch_state *state, const uint8_t *value, size_t size, uid_t writer,
 		const struct timespec *mtime);
 
+/* batch_set_removed - attributes of what was removed and is still open: they are in memory only, and at once. -ENOENT if it isn't. */
+int batch_set_removed(const struct batch *batch, const struct batch_state *state, enum record_inode inode, unsigned set,
+		      const struct record_attributes *attributes);
+
 /* batch_has_secrets - does the mesh have a secret as of now? */
 bool batch_has_secrets(const struct batch *batch, const struct batch_state *mesh);
 

@@ -164,7 +164,7 @@ static int ops_set_attributes(struct batch *batch, const struct store_op *op)
 	if (r < 0)
 		return r;
 	if (!state.exists)
-		return -ENOENT;
+		return batch_set_removed(batch, &state, op->inode, op->set, &op->attributes[0]);
 	if ((op->set & RECORD_SET_ABSENT) && batch_has_secrets(batch, &state))
 		return -ENOTEMPTY;
 	r = record_set_acls(&state.record, op->inode, op->set, &op->acls);

@@ -96,7 +96,7 @@ int store_read(struct store *store, uint64_t node, uint64_t generation, struct s
 enum store_op_kind {
 	STORE_PUT,            /* create it, or replace its value */
 	STORE_APPEND,         /* create it, or add to the end of its value */
-	STORE_SET_ATTRIBUTES, /* a mesh's secrets/ and mesh.yaml can't be made absent while it has secrets: -ENOTEMPTY */
+	STORE_SET_ATTRIBUTES, /* also of what was removed and is pinned, in memory; a mesh's secrets/ and mesh.yaml can't be made absent while it has secrets: -ENOTEMPTY */
 	STORE_REMOVE,         /* with all its versions; a mesh must have no secrets: -ENOTEMPTY */
 	STORE_RENAME,         /* to a name in the same mesh, or among the globals; what was there is replaced */
 };
