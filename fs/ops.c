@@ -73,7 +73,7 @@ void ops_reply_attributes(fuse_req_t req, uint64_t ino)
 	int r = ops_attributes(req, ino, &st);
 
 	if (r < 0)
-		ops_reply_error(req, r);
+		ops_reply_error(req, ops_stale(r));
 	else
 		fuse_reply_attr(req, &st, 0);
 }

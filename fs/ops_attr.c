@@ -51,7 +51,7 @@ void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			notify_private(context->notify, ino);
 	}
 	if (r < 0)
-		ops_reply_error(req, r);
+		ops_reply_error(req, ops_stale(r));
 	else
 		fuse_reply_attr(req, &st, 0);
 }
@@ -103,7 +103,7 @@ void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, const stru
 		set = stage_set_attributes(context->stage, ino, ops_process(req), set, attributes, acl);
 	}
 	if (r < 0) {
-		ops_reply_error(req, r);
+		ops_reply_error(req, ops_stale(r));
 		return;
 	}
 	if (!set) {
@@ -115,7 +115,7 @@ void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, const stru
 	}
 	r = tree_resource(&context->tree, ino, &info, &inode);
 	if (r < 0) {
-		ops_reply_error(req, r);
+		ops_reply_error(req, ops_stale(r));
 		return;
 	}
 	txn = change_txn(req, STORE_SET_ATTRIBUTES, &info.record.name, reply, ino);
@@ -133,7 +133,7 @@ static void ops_reply_resized(fuse_req_t req, fuse_ino_t ino, unsigned set, cons
 			      int r)
 {
 	if (r < 0)
-		ops_reply_error(req, r);
+		ops_reply_error(req, ops_stale(r));
 	else
 		ops_set_attributes(req, ino, set, attributes, NULL, change_reply_attributes);
 }
@@ -165,7 +165,7 @@ static void ops_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size, unsigned
 			stage_discard(context->stage, handle);
 	}
 	if (r < 0) {
-		ops_reply_error(req, r);
+		ops_reply_error(req, ops_stale(r));
 		return;
 	}
 	change = change_new(req, change_reply_attributes, ino);

@@ -62,7 +62,7 @@ static int change_result(const struct store_op *op, int result)
 {
 	if (op->kind != STORE_SET_ATTRIBUTES)
 		return result;
-	return op->inode == RECORD_MESH_YAML && result == -ENOTEMPTY ? -EBUSY : result;
+	return op->inode == RECORD_MESH_YAML && result == -ENOTEMPTY ? -EBUSY : ops_stale(result);
 }
 
 void change_txn_done(struct store_txn *txn, int result)

@@ -63,8 +63,8 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		r = stage_share(context->stage, ino, ops_process(req), &fi->fh);
 	}
 	if (r < 0) {
-		/* removed since it was looked up: if this is open(2) with O_CREAT, ESTALE makes the kernel look again */
-		ops_reply_error(req, r == -ENOENT && ops_writes(fi) ? -ESTALE : r);
+		/* a reader takes ENOENT for an answer: the kernel would look only once more */
+		ops_reply_error(req, ops_writes(fi) ? ops_stale(r) : r);
 	} else if (fuse_reply_open(req, fi) == -ENOENT) { /* interrupted: release will not come */
 		if (fi->fh & STAGE_HANDLE)
 			stage_discard(context->stage, fi->fh);

@@ -16,6 +16,13 @@
 struct ops_context *ops_context(fuse_req_t req);
 void ops_reply_error(fuse_req_t req, int r);
 
+/* ops_stale - the error of a request for an inode: one that was removed since the kernel looked it up is ESTALE. The
+ * kernel then looks the name up once more, so that open(2) with O_CREAT makes it anew, and stat(2) says ENOENT. */
+static inline int ops_stale(int r)
+{
+	return r == -ENOENT ? -ESTALE : r;
+}
+
 /* ops_process - the process behind a request, 0 if not known. Asks /proc. */
 pid_t ops_process(fuse_req_t req);
 

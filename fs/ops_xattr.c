@@ -100,7 +100,7 @@ void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *
 		r = ops_mode_with(req, ino, &acl, &attributes.mode);
 	}
 	if (r < 0)
-		ops_reply_error(req, r);
+		ops_reply_error(req, ops_stale(r));
 	else
 		ops_set_attributes(req, ino, set, &attributes, &acl, change_reply_ok);
 }

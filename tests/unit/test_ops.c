@@ -106,11 +106,11 @@ static void test_impossible_nodes_and_handles(void **state)
 		if (node_kind(node) == NODE_MESH || node_kind(node) == NODE_SECRETS) /* for all it knows it was removed */
 			assert_true(kernel_getattr(f->kernel, node, 0, &attr) == 0 && attr.nlink == 0);
 		else
-			assert_int_equal(kernel_getattr(f->kernel, node, 0, &attr), -ENOENT);
+			assert_int_equal(kernel_getattr(f->kernel, node, 0, &attr), -ESTALE);
 		assert_int_equal(kernel_open(f->kernel, node, O_RDONLY, &handle), -ENOENT);
 		if (node_is_value(node) && node_kind(node) != NODE_MESH_YAML)
 			assert_int_equal(kernel_open(f->kernel, node, O_WRONLY, &handle), -ESTALE); /* look it up again */
-		assert_int_equal(kernel_setattr(f->kernel, node, &chmod_in, NULL), -ENOENT);
+		assert_int_equal(kernel_setattr(f->kernel, node, &chmod_in, NULL), -ESTALE);
 		assert_int_not_equal(kernel_put(f->kernel, node, "name", "x"), 0);
 	}
 	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "value"), 0);
@@ -520,9 +520,9 @@ static void test_acl_errors(void **state)
 	assert_int_equal(set_xattr(f->kernel, node, ACCESS, envoy, sizeof(envoy) - 8, 0), -EINVAL);
 	assert_int_equal(set_xattr(f->kernel, node, ACCESS, envoy, 0, 0), -EINVAL);
 	assert_int_equal(set_xattr(f->kernel, node, DEFAULT, envoy, sizeof(envoy), 0), -EACCES);
-	assert_int_equal(set_xattr(f->kernel, gone, ACCESS, envoy, sizeof(envoy), 0), -ENOENT);
+	assert_int_equal(set_xattr(f->kernel, gone, ACCESS, envoy, sizeof(envoy), 0), -ESTALE);
 	assert_int_equal(get_xattr(f->kernel, gone, ACCESS, 4096), -ENODATA);
-	assert_int_equal(kernel_name(f->kernel, FUSE_REMOVEXATTR, gone, ACCESS), -ENOENT);
+	assert_int_equal(kernel_name(f->kernel, FUSE_REMOVEXATTR, gone, ACCESS), -ESTALE);
 	assert_int_equal(set_xattr(f->kernel, folder, ACCESS, envoy, sizeof(envoy), 0), -EPERM);
 	assert_int_equal(get_xattr(f->kernel, folder, ACCESS, 4096), -ENODATA);
 }
