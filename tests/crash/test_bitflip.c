@@ -44,19 +44,27 @@ static struct name name_of(int number)
 	return number % 4 == 3 ? fixture_global(text) : fixture_secret(number % 4 ? "default" : "other", text);
 }
 
-static void note_state(struct store *store, const struct state *state)
+/* The generation that the next commit takes: when nothing is left to be pruned, no other comes between. */
+static uint64_t next_generation(struct store *store)
 {
 	struct store_status status;
 
+	fixture_settle(store);
 	store_get_status(store, &status);
+	return status.generation + 1;
+}
+
+static void note_state(uint64_t generation, const struct state *state)
+{
 	fixture_must(n_states < STATES);
 	states[n_states] = *state;
-	states[n_states++].generation = status.generation;
+	states[n_states++].generation = generation;
 }
 
 static void change(struct store *store, struct state *state, int number, uint64_t *seed)
 {
 	struct value *value = &state->values[number];
+	uint64_t generation = next_generation(store);
 	uint8_t *bytes;
 
 	if (value->exists && fixture_random(seed, 8) == 0) {
@@ -72,7 +80,7 @@ static void change(struct store *store, struct state *state, int number, uint64_
 		fixture_must(fixture_do(store, STORE_PUT, name_of(number), bytes, value->size, NULL) == 0);
 		free(bytes);
 	}
-	note_state(store, state);
+	note_state(generation, state);
 }
 
 /* A commit that only removes versions which nobody needs has a generation of its own, and changes nothing. */
@@ -256,7 +264,7 @@ int main(int argc, char **argv)
 
 	fixture_make(fixture);
 	store = fixture_open(fixture, 2, 0);
-	note_state(store, &state);
+	note_state(next_generation(store) - 1, &state);
 	fixture_must(fixture_do(store, STORE_PUT, fixture_mesh("other"), "type: Mesh\nname: other\n", 23, NULL) == 0);
 	for (int i = 0; i < SECRETS; i++)
 		change(store, &state, i, &seed);
