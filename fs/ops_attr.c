@@ -49,6 +49,8 @@ void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			r = ops_attributes(req, ino, &st);
 		else if (r == 0 && !handle)
 			notify_private(context->notify, ino);
+		if (handle) /* which the kernel keeps */
+			st.st_ino = ino;
 	}
 	if (r < 0)
 		ops_reply_error(req, ops_stale(r));

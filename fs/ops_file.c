@@ -76,7 +76,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct ops_context *context = ops_context(req);
-	struct stage_open open = {.uid = fuse_req_ctx(req)->uid};
+	struct stage_open open = {.uid = fuse_req_ctx(req)->uid, .truncate = fi->flags & O_TRUNC};
 	struct fuse_entry_param entry;
 	struct scratch_place place;
 	struct store_info info;
@@ -98,7 +98,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 	if (store_look(context->tree.store, node_resource(open.ino), &info) == 0 && info.exists) {
 		open.anew = ops_is_aside(req, open.ino); /* else somebody was faster */
 		open.info = &info;
-		open.truncate = open.anew || (fi->flags & O_TRUNC);
+		open.truncate |= open.anew;
 	}
 	if ((fi->flags & O_EXCL) && !open.anew && (open.info || stage_is_new(context->stage, &open.name)))
 		r = -EEXIST;

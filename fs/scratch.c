@@ -398,7 +398,9 @@ int scratch_commit(struct scratch *scratch, uint64_t ino, struct store_op *op)
 	r = secbuf_write(&op->value, 0, file->data.data, file->data.size);
 	op->attributes[0] = file->attributes;
 	op->acls = file->acls;
-	op->set = RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL | file->set;
+	/* later on it is the resource that has attributes */
+	if (!file->resource.kind)
+		op->set = RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL | file->set;
 	op->only_created = file->resource.kind ? file->created : 0;
 	file->committed = file->changes;
 	return scratch_leave(scratch, r);

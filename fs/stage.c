@@ -135,7 +135,7 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 		clock_gettime(CLOCK_REALTIME, &entry->attributes.mtime);
 		entry->attributes.ctime = entry->attributes.atime = entry->attributes.mtime;
 	}
-	entry->draft.whole = entry->fresh || open->truncate;
+	entry->draft.whole = open->truncate;
 	entry->truncated = open->info && open->truncate;
 
 	pthread_mutex_lock(&stage->lock);
@@ -143,7 +143,7 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 	entry->opens = 1;
 	if (!entry->draft.whole)
 		draft_rebase(&stage->drafts, &entry->draft, store_node(stage->tree->store, &entry->name));
-	if (!entry->draft.whole && !entry->draft.base) {
+	if (!entry->fresh && !entry->draft.whole && !entry->draft.base) {
 		stage_leave(stage);
 		free(entry);
 		return -ENOENT;
