@@ -65,20 +65,30 @@ static int change_result(const struct store_op *op, int result)
 	return op->inode == RECORD_MESH_YAML && result == -ENOTEMPTY ? -EBUSY : ops_stale(result);
 }
 
+/* A scratch file got the name of a resource, or what is written to one that did was committed again. */
+static void change_scratch_committed(struct ops_context *context, uint64_t ino, const struct store_op *op)
+{
+	if (!op->only_created) {
+		stage_replaced(context->stage, &op->name);
+		scratch_replaced(context->scratch, &op->name);
+	}
+	scratch_committed(context->scratch, ino, op);
+}
+
 void change_txn_done(struct store_txn *txn, int result)
 {
 	const struct store_op *op = &txn->ops[0];
 	struct change *change = txn->context;
 	struct ops_context *context = ops_context(change->req);
 
-	if (result == 0 && op->kind == STORE_RENAME)
+	if (result == 0 && op->kind == STORE_RENAME) {
 		stage_renamed(context->stage, &op->name, &op->to, op->ret_created);
+		scratch_renamed(context->scratch, &op->name, &op->to, op->ret_created);
+	}
 	if (result == 0 && change->gone)
 		scratch_drop_folder(context->scratch, change->gone);
 	if (result == 0 && change->scratch)
-		scratch_committed(context->scratch, change->scratch, op);
-	if (result == 0 && change->scratch)
-		stage_replaced(context->stage, &op->name);
+		change_scratch_committed(context, change->scratch, op);
 	change_done(change, change_result(op, result));
 	store_txn_free(txn);
 }

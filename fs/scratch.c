@@ -431,6 +431,40 @@ bool scratch_is_ahead(struct scratch *scratch, uint64_t ino, struct name *ret_na
 	return ahead;
 }
 
+/* With the lock. */
+static void scratch_unbind(struct scratch *scratch, const struct name *name)
+{
+	struct scratch_file *file;
+
+	TAILQ_FOREACH(file, &scratch->files, link)
+		if (name_equal(&file->resource, name))
+			file->resource.kind = 0;
+}
+
+void scratch_replaced(struct scratch *scratch, const struct name *name)
+{
+	pthread_mutex_lock(&scratch->lock);
+	scratch_unbind(scratch, name);
+	pthread_mutex_unlock(&scratch->lock);
+}
+
+void scratch_renamed(struct scratch *scratch, const struct name *from, const struct name *to, uint64_t created)
+{
+	struct scratch_file *file;
+
+	if (name_equal(from, to))
+		return;
+	pthread_mutex_lock(&scratch->lock);
+	scratch_unbind(scratch, to);
+	TAILQ_FOREACH(file, &scratch->files, link) {
+		if (!name_equal(&file->resource, from))
+			continue;
+		file->resource = *to;
+		file->created = created;
+	}
+	pthread_mutex_unlock(&scratch->lock);
+}
+
 void scratch_abandon(struct scratch *scratch, uint64_t ino)
 {
 	struct scratch_file *file = scratch_enter(scratch, ino);

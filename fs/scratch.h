@@ -97,6 +97,11 @@ int scratch_commit(struct scratch *scratch, uint64_t ino, struct store_op *op);
 void scratch_committed(struct scratch *scratch, uint64_t ino, const struct store_op *op);
 bool scratch_is_ahead(struct scratch *scratch, uint64_t ino, struct name *ret_name);
 
+/* scratch_replaced - something was renamed over the resource @name: files that became it write to nothing any more.
+ * scratch_renamed - it was renamed (@created: the new name's record.created), over what had the name @to: they follow. */
+void scratch_replaced(struct scratch *scratch, const struct name *name);
+void scratch_renamed(struct scratch *scratch, const struct name *from, const struct name *to, uint64_t created);
+
 /* scratch_abandon - who wrote it was killed: nothing more of it is to be committed. */
 void scratch_abandon(struct scratch *scratch, uint64_t ino);
 

@@ -4,6 +4,7 @@
  * Publishing moves the bytes into a transaction: the entry is then as freshly opened, upon the version that it made. If
  * the commit fails the bytes come back, and closing or syncing again tries again.
  */
+#include "fs/node.h"
 #include "fs/stage_internal.h"
 #include "fs/writer.h"
 #include "store/log.h"
@@ -79,7 +80,7 @@ size_t stage_entries(struct stage *stage)
 	return count;
 }
 
-static struct staged *stage_find(struct stage *stage, uint64_t handle)
+struct staged *stage_find(const struct stage *stage, uint64_t handle)
 {
 	struct staged *entry;
 
@@ -202,7 +203,10 @@ int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *
 int stage_share(struct stage *stage, uint64_t ino, pid_t process, uint64_t *ret_handle)
 {
 	struct staged *entry;
+	struct store_info info;
 
+	if (store_look(stage->tree->store, node_resource(ino), &info) == 0 && info.exists)
+		return -ENOENT; /* somebody has published one meanwhile */
 	pthread_mutex_lock(&stage->lock);
 	LIST_FOREACH(entry, &stage->entries, link)
 		if (entry->fresh && !entry->unlinked && entry->ino == ino && process && entry->process == process)
@@ -386,8 +390,10 @@ static void staged_publish(struct stage *stage, struct staged *entry, const stru
 
 		publishing->done = done;
 		publishing->context = context;
-		if (!name_equal(to, &entry->name)) /* a rename takes the attributes along */
+		if (!name_equal(to, &entry->name)) { /* a rename replaces what is there, attributes and all */
+			txn->ops[0].kind = STORE_PUT;
 			txn->ops[0].set |= RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL;
+		}
 		txn->ops[0].name = *to;
 		txn->ops[0].exclusive = exclusive;
 	}

@@ -50,6 +50,9 @@ struct stage {
 	size_t count;
 };
 
+/* stage_find - by handle; NULL if there is none. With the lock. */
+struct staged *stage_find(const struct stage *stage, uint64_t handle);
+
 /* staged_is_pending - is there something to be published? */
 static inline bool staged_is_pending(const struct staged *entry)
 {

@@ -9,8 +9,6 @@
 /* How an entry looks to who is writing it: @st is how its resource does. */
 static void staged_fill(const struct staged *entry, struct stat *st)
 {
-	if (entry->unlinked)
-		st->st_nlink = 0;
 	if (entry->draft.whole || entry->written)
 		st->st_size = (off_t)draft_size(&entry->draft);
 	st->st_blocks = (st->st_size + 511) / 512;
@@ -29,45 +27,68 @@ static bool staged_is_new(const struct stage *stage, const struct staged *entry)
 				!info.exists);
 }
 
-/* Does a name's inode show another resource by now than the one that the entry writes to? */
-static bool staged_is_elsewhere(const struct stage *stage, const struct staged *entry)
+/* Does the entry write to what has the name of its inode? Else it was removed, replaced or renamed, or @live (what
+ * has the name now, or NULL) was made after that. */
+static bool staged_has_its_name(const struct stage *stage, const struct staged *entry, const struct store_info *live)
 {
-	struct store_info info;
-
-	if (store_look(stage->tree->store, node_resource(entry->ino), &info) < 0 || !info.exists)
-		return false;
-	return entry->unlinked || !name_equal(&info.record.name, &entry->name) ||
-	       (!entry->fresh && entry->created != info.record.created);
+	return !entry->unlinked && tree_ino(stage->tree, &entry->name) == entry->ino &&
+	       (entry->fresh || (live && live->record.created == entry->created));
 }
 
-/* The entry that a question for @ino is about: by handle; or what @process writes there, or what is there for nobody else. */
-static struct staged *stage_seen(struct stage *stage, uint64_t ino, uint64_t handle, pid_t process)
+/* What has the name that @ino is of; NULL if nothing has. */
+static struct store_info *stage_live(const struct stage *stage, uint64_t ino, struct store_info *info)
+{
+	return store_look(stage->tree->store, node_resource(ino), info) == 0 && info->exists ? info : NULL;
+}
+
+/* The newest entry of @ino (@process: of that process only, or 0) that writes to its name, or (@former) did once. */
+static struct staged *stage_newest(const struct stage *stage, uint64_t ino, pid_t process, bool former,
+				   const struct store_info *live)
 {
 	struct staged *entry;
-	struct stat st;
 
-	LIST_FOREACH(entry, &stage->entries, link) {
-		if (handle ? entry->handle == handle : entry->ino == ino && !staged_is_elsewhere(stage, entry) &&
-						       ((process && entry->process == process) ||
-							tree_attributes(stage->tree, ino, &st) < 0))
+	LIST_FOREACH(entry, &stage->entries, link)
+		if (entry->ino == ino && (!process || entry->process == process) &&
+		    (former || staged_has_its_name(stage, entry, live)))
 			break;
-	}
+	return entry;
+}
+
+/* The entry that a question for @ino is about, if that is not for the tree to answer: what @process writes there; if nothing
+ * is there, what somebody is making; or else what was there. */
+static struct staged *stage_seen(const struct stage *stage, uint64_t ino, pid_t process)
+{
+	struct store_info info;
+	const struct store_info *live = stage_live(stage, ino, &info);
+	struct staged *entry = process ? stage_newest(stage, ino, process, false, live) : NULL;
+
+	if (!entry && !live)
+		entry = stage_newest(stage, ino, 0, false, NULL);
+	if (!entry && !live && process)
+		entry = stage_newest(stage, ino, process, true, NULL);
 	return entry;
 }
 
 int stage_attributes(struct stage *stage, uint64_t ino, uint64_t handle, pid_t process, struct stat *ret_attributes)
 {
 	struct staged *entry;
-	struct stat st;
+	struct stat st = {0};
+	bool known, gone;
 
 	pthread_mutex_lock(&stage->lock);
-	entry = stage_seen(stage, ino, handle, process);
+	entry = handle ? stage_find(stage, handle) : stage_seen(stage, ino, process);
 	if (entry) {
 		uint64_t shown = entry->unlinked ? ino : tree_ino(stage->tree, &entry->name);
 
-		if (entry->anew || tree_attributes(stage->tree, shown, &st) < 0 || (entry->fresh && !st.st_nlink))
+		known = tree_attributes(stage->tree, shown, &st) == 0;
+		gone = !known || st.st_nlink == 0;
+		if (!known || entry->anew || (gone && entry->fresh))
 			tree_fill(ino, &entry->attributes, 0, &st);
+		if (entry->unlinked || (gone && !entry->fresh))
+			st.st_nlink = 0;
 		staged_fill(entry, &st);
+		if (handle)
+			st.st_size = (off_t)draft_size(&entry->draft); /* of the version that it stands upon */
 		*ret_attributes = st;
 	}
 	pthread_mutex_unlock(&stage->lock);
@@ -123,20 +144,27 @@ int stage_acls(struct stage *stage, uint64_t ino, struct acl_list *ret_acls)
 unsigned stage_set_attributes(struct stage *stage, uint64_t ino, pid_t process, unsigned set,
 			      const struct record_attributes *attributes, const struct acl *acl)
 {
+	const struct store_info *live;
+	struct store_info info;
 	struct staged *entry;
 	unsigned left = set;
+	bool own;
 
 	pthread_mutex_lock(&stage->lock);
+	live = stage_live(stage, ino, &info);
+	own = process && stage_newest(stage, ino, process, false, live);
 	LIST_FOREACH(entry, &stage->entries, link) {
-		if (entry->ino != ino || entry->in_flight)
+		bool theirs = process && entry->process == process;
+
+		if (entry->ino != ino || entry->in_flight || theirs != own || !staged_has_its_name(stage, entry, live))
 			continue;
-		if (staged_is_new(stage, entry) || (entry->anew && process && entry->process == process)) {
+		if ((entry->fresh && !live) || (entry->anew && theirs)) {
 			record_set_attributes(&entry->attributes, set, attributes);
 			if (set & RECORD_SET_ACL)
 				acl_put(&entry->acls, RECORD_SELF, ACL_KIND_ACCESS, acl);
 			entry->set |= set & RECORD_SET_TIMES;
 			left = 0;
-		} else if (process && entry->process == process && staged_is_pending(entry)) {
+		} else if (theirs && staged_is_pending(entry)) {
 			record_set_attributes(&entry->attributes, set & RECORD_SET_TIMES, attributes);
 			entry->set |= set & RECORD_SET_TIMES;
 			left &= ~(unsigned)RECORD_SET_TIMES;
