@@ -54,18 +54,18 @@ static struct staged *stage_newest(const struct stage *stage, uint64_t ino, pid_
 	return entry;
 }
 
-/* The entry that a question for @ino is about, if that is not for the tree to answer: what @process writes there; if nothing
- * is there, what somebody is making; or else what was there. */
+/* The entry that a question for @ino is about, if that is not for the tree to answer: what @process writes there;
+ * if nothing is there, what it wrote there once; if nothing ever was, what somebody is making. */
 static struct staged *stage_seen(const struct stage *stage, uint64_t ino, pid_t process)
 {
 	struct store_info info;
 	const struct store_info *live = stage_live(stage, ino, &info);
 	struct staged *entry = process ? stage_newest(stage, ino, process, false, live) : NULL;
 
-	if (!entry && !live)
-		entry = stage_newest(stage, ino, 0, false, NULL);
 	if (!entry && !live && process)
 		entry = stage_newest(stage, ino, process, true, NULL);
+	if (!entry && store_look(stage->tree->store, node_resource(ino), &info) < 0)
+		entry = stage_newest(stage, ino, 0, false, NULL);
 	return entry;
 }
 
@@ -83,7 +83,7 @@ int stage_attributes(struct stage *stage, uint64_t ino, uint64_t handle, pid_t p
 		known = tree_attributes(stage->tree, shown, &st) == 0;
 		gone = !known || st.st_nlink == 0;
 		if (!known || entry->anew || (gone && entry->fresh))
-			tree_fill(ino, &entry->attributes, 0, &st);
+			tree_fill(shown, &entry->attributes, 0, &st);
 		if (entry->unlinked || (gone && !entry->fresh))
 			st.st_nlink = 0;
 		staged_fill(entry, &st);
