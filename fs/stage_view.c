@@ -55,7 +55,7 @@ static struct staged *stage_newest(const struct stage *stage, uint64_t ino, pid_
 }
 
 /* The entry that a question for @ino is about, if that is not for the tree to answer: what @process writes there;
- * if nothing is there, what it wrote there once; if nothing ever was, what somebody is making. */
+ * if nothing is there, what it wrote there once; if nothing ever was, what somebody is making or did. */
 static struct staged *stage_seen(const struct stage *stage, uint64_t ino, pid_t process)
 {
 	struct store_info info;
@@ -64,9 +64,10 @@ static struct staged *stage_seen(const struct stage *stage, uint64_t ino, pid_t 
 
 	if (!entry && !live && process)
 		entry = stage_newest(stage, ino, process, true, NULL);
-	if (!entry && store_look(stage->tree->store, node_resource(ino), &info) < 0)
-		entry = stage_newest(stage, ino, 0, false, NULL);
-	return entry;
+	if (entry || store_look(stage->tree->store, node_resource(ino), &info) == 0)
+		return entry;
+	entry = stage_newest(stage, ino, 0, false, NULL);
+	return entry ? entry : stage_newest(stage, ino, 0, true, NULL);
 }
 
 int stage_attributes(struct stage *stage, uint64_t ino, uint64_t handle, pid_t process, struct stat *ret_attributes)
