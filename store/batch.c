@@ -180,15 +180,20 @@ int batch_set_removed(const struct batch *batch, const struct batch_state *state
 		      const struct record_attributes *attributes)
 {
 	struct record_attributes *to;
+	bool pinned = false;
 
 	if (!state->live || state->live->exists)
 		return -ENOENT;
 	pthread_mutex_lock(&batch->store->lock);
-	to = &state->live->record.inodes[inode];
-	record_set_attributes(to, set, attributes);
-	to->ctime = batch->now;
+	for (const struct version *v = state->live->versions; v && !pinned; v = v->older)
+		pinned = v->pins > 0;
+	if (pinned) {
+		to = &state->live->record.inodes[inode];
+		record_set_attributes(to, set, attributes);
+		to->ctime = batch->now;
+	}
 	pthread_mutex_unlock(&batch->store->lock);
-	return 0;
+	return pinned ? 0 : -ENOENT;
 }
 
 bool batch_has_secrets(const struct batch *batch, const struct batch_state *mesh)
