@@ -51,7 +51,7 @@ static void ops_init_record(const struct batch *batch, struct batch_state *state
 			    const struct record_attributes attributes[static RECORD_INODES],
 			    const struct acl_list *acls)
 {
-	state->record = (struct record){.name = *name, .created = batch->manifest.generation + 1, .acls = *acls};
+	state->record = (struct record){.name = *name, .created = batch->manifest.generation + 1, .born = batch->now, .acls = *acls};
 	for (int i = 0; i < RECORD_INODES; i++) {
 		struct record_attributes *a = &state->record.inodes[i];
 

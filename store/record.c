@@ -23,7 +23,9 @@ enum {
 	AT_MESH = AT_INODES + RECORD_INODES * INODE_BYTES,
 	AT_NAME = AT_MESH + 64,
 	AT_ACLS = AT_NAME + 256,
-	AT_END = AT_ACLS + ACL_LIST_BYTES,
+	AT_BORN = AT_ACLS + ACL_LIST_BYTES,
+	AT_BORN_NS = AT_BORN + 8,
+	AT_END = AT_BORN_NS + 4,
 
 	/* within an inode's attributes */
 	INODE_UID = 0,
@@ -107,6 +109,7 @@ void record_encode(const struct record *record, uint8_t ret_plain[static RECORD_
 	memcpy(p + AT_MESH, record->name.mesh, p[AT_MESH_SIZE]);
 	memcpy(p + AT_NAME, record->name.name, p[AT_NAME_SIZE]);
 	memcpy(p + AT_ACLS, record->acls.bytes, ACL_LIST_BYTES);
+	record_put_time(p + AT_BORN, p + AT_BORN_NS, &record->born);
 }
 
 /* Names as strings; name_set checks them once more, so that no caller meets an impossible one. */
@@ -183,6 +186,7 @@ int record_decode(const uint8_t plain[static RECORD_BYTES], struct record *ret_r
 		a->atime = record_get_time(q + INODE_ATIME, q + INODE_ATIME_NS);
 	}
 	memcpy(record.acls.bytes, p + AT_ACLS, ACL_LIST_BYTES);
+	record.born = record_get_time(p + AT_BORN, p + AT_BORN_NS);
 	if (record_check_acls(&record) < 0)
 		return -EBADMSG;
 	*ret_record = record;

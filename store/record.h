@@ -56,6 +56,7 @@ struct record {
 	struct name name;
 	uint64_t generation;                   /* of the current value; the root's is empty */
 	uint64_t created;                      /* generation in which the resource was made */
+	struct timespec born;                  /* and when; 0 if that was not kept */
 	uint32_t size;                         /* bytes of the current value */
 	uint8_t value_hash[CRYPTO_HASH_BYTES]; /* keyed hash of the current value */
 	struct record_attributes inodes[RECORD_INODES];

@@ -15,6 +15,7 @@ static struct record example(void)
 		.name = fixture_secret("payments", "db.password"),
 		.generation = 0x1122334455667788,
 		.created = 0x99,
+		.born = {1600000000, 999999998},
 		.size = 0xfedcba98,
 	};
 
@@ -37,6 +38,7 @@ static void assert_records_equal(const struct record *a, const struct record *b)
 	assert_true(name_equal(&a->name, &b->name));
 	assert_true(a->generation == b->generation && a->created == b->created && a->size == b->size);
 	assert_memory_equal(a->value_hash, b->value_hash, sizeof(a->value_hash));
+	assert_true(a->born.tv_sec == b->born.tv_sec && a->born.tv_nsec == b->born.tv_nsec);
 	for (int i = 0; i < RECORD_INODES; i++) {
 		const struct record_attributes *p = &a->inodes[i], *q = &b->inodes[i];
 
@@ -106,6 +108,7 @@ static void test_layout(void **state)
 	assert_memory_equal(p + 16, "\x99\0\0\0\0\0\0\0", 8);
 	assert_memory_equal(p + 24, "\x98\xba\xdc\xfe", 4);
 	assert_memory_equal(p + 32, record.value_hash, 32);
+	assert_memory_equal(p + 792, "\x00\x10\x5e\x5f\0\0\0\0\xfe\xc9\x9a\x3b", 12);
 	assert_memory_equal(p + 64, "\xe8\x03\0\0", 4);
 	assert_memory_equal(p + 64 + 56, "\xe9\x03\0\0", 4);
 	assert_memory_equal(p + 64 + 3 * 56, "payments\0", 9);
@@ -174,7 +177,7 @@ static void test_acls(void **state)
 
 	(void)state;
 	record_encode(&record, without);
-	for (size_t i = 552; i < RECORD_BYTES; i++)
+	for (size_t i = 552; i < 552 + ACL_LIST_BYTES; i++)
 		assert_int_equal(without[i], 0);
 	fixture_must(acl_put(&record.acls, RECORD_SELF, ACL_KIND_ACCESS, &access) == 0);
 	record_encode(&record, with);
