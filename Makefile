@@ -35,7 +35,8 @@ BUILD := build/$(if $(SAN),san,plain)
 PKG_CONFIG ?= pkg-config
 FUSE_CFLAGS = $(eval FUSE_CFLAGS := $(shell $(PKG_CONFIG) --cflags fuse3))$(FUSE_CFLAGS)
 FUSE_LIBS = $(eval FUSE_LIBS := $(shell $(PKG_CONFIG) --libs fuse3))$(FUSE_LIBS)
-STORE_LIBS = -lsodium -lsqlite3 -lpthread
+STORE_LIBS = -lsodium -lsqlite3 -lyaml -lpthread
+TOOLS_LIBS = -lcrypto
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wvla \
 	$(if $(WERROR),-Werror)
@@ -73,7 +74,7 @@ $(BUILD)/hushfs: $(BUILD)/fs/main.o $(FS) $(STORE)
 
 $(BUILD)/hushctl: $(TOOLS) $(STORE)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS) $(TOOLS_LIBS)
 
 $(UNIT_TESTS): %: %.o $(UNIT_HELPERS) $(FS) $(STORE)
 	$(call say,LD)

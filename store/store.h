@@ -125,6 +125,8 @@ struct store_op {
 	uint64_t ret_created;   /* record.created of what was put, or renamed to */
 };
 
+#define STORE_WHY_BYTES 1024
+
 /* A transaction: one allocation, ops included. */
 struct store_txn {
 	struct store_txn *next; /* the store's queue */
@@ -132,6 +134,8 @@ struct store_txn {
 	 * It must not block for long and frees the transaction. */
 	void (*done)(struct store_txn *txn, int result);
 	void *context;
+	char ret_why[STORE_WHY_BYTES]; /* of a failure: a sentence for people, or "" if -errno says it all */
+	size_t ret_failed;             /* and the op that was refused; n_ops if none was alone to blame */
 	size_t n_ops;
 	struct store_op ops[];
 };
@@ -143,12 +147,56 @@ struct store_txn *store_txn_new(size_t n_ops);
 struct store_txn *store_txn_free(struct store_txn *txn);
 
 /* store_submit - hand it over; @txn->done will be called. Does not block. Transactions are carried out in
- * the order of submitting. Results: -ENOENT (no such resource, or no such mesh), -EEXIST, -ENOTEMPTY, -EXDEV,
+ * the order of submitting. Results: -ENOENT (no such resource, or no such mesh), -EEXIST, -ENOTEMPTY, -EXDEV, -EBUSY (a secret that its
+ * mesh's mTLS backend names), -EINVAL (a Mesh document that can't be, or names a secret that does not exist),
  * -EFBIG (an append that grows too long), -ENOSPC (also of ACLs that have no room in the record), -EACCES (a default ACL
  * for a file), -EIO, -ENOMEM. */
 void store_submit(struct store *store, struct store_txn *txn);
 
 /* store_run - the same, waiting for the result; @txn->done is not used, and the caller still owns @txn. */
 int store_run(struct store *store, struct store_txn *txn);
+
+/* Administration. These wait for the disk. */
+
+/* Called now and then during long work, with how much of it is done. */
+typedef void store_progress(void *context, uint64_t done, uint64_t total);
+
+struct store_checked {
+	uint64_t resources, values, rows;
+};
+
+/* store_check - read the whole file again: every row against the manifest, every record and value opened, every value what its record
+ * says. Changes wait meanwhile. -EBADMSG after a line in the log for what is wrong. @progress may be NULL. */
+int store_check(struct store *store, store_progress *progress, void *context, struct store_checked *ret_checked);
+
+/* store_copy - a consistent copy of the store in the new file @path (mode 0600), on disk when it returns; opened by the same keys.
+ * -EEXIST. Changes wait meanwhile. */
+int store_copy(struct store *store, const char *path);
+
+/* Keys: slots of the header, numbered from 0. Each change is one commit. */
+
+#define STORE_KEY_SLOTS 8
+
+/* store_keys - which kind of key each slot is for (enum key_kind), 0 if it is free; @ret_current: which one opened the store. */
+void store_keys(struct store *store, uint8_t ret_kinds[static STORE_KEY_SLOTS], unsigned *ret_current);
+
+/* store_key_slot - the slot that @key opens. -EKEYREJECTED if none. */
+int store_key_slot(struct store *store, const struct key *key, unsigned *ret_slot);
+
+/* store_key_add - -ENOSPC if all slots are used, -EEXIST if @key opens it already. */
+int store_key_add(struct store *store, const struct key *key, unsigned *ret_slot);
+
+/* store_key_remove - -ENOENT; -EBUSY for the last one. What was sealed stays readable to whoever kept both the key and an old copy
+ * of the header: see store_rekey. */
+int store_key_remove(struct store *store, unsigned slot);
+
+/* store_key_replace - @key takes the place of what @slot had. */
+int store_key_replace(struct store *store, unsigned slot, const struct key *key);
+
+/* store_rekey - seal everything in the store @path again, under a new root key in the next epoch, which only @new_key (may be @key) opens.
+ * The store must not be open. It is made anew beside the old one and takes its place at the end, so that a kill at any moment loses nothing; the
+ * next call goes on where that one was. -EBUSY in use. */
+int store_rekey(const char *path, const struct key *key, const struct key *new_key, store_progress *progress,
+		void *context);
 
 #endif

@@ -9,6 +9,16 @@
 
 enum { COMMAND_DONE = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2 };
 
+int command_apply(int argc, char **argv);
+int command_backup(int argc, char **argv);
+int command_check(int argc, char **argv);
+int command_delete(int argc, char **argv);
+int command_export(int argc, char **argv);
+int command_get(int argc, char **argv);
 int command_init(int argc, char **argv);
+int command_key(int argc, char **argv);
+int command_lint(int argc, char **argv);
+int command_rekey(int argc, char **argv);
+int command_status(int argc, char **argv);
 
 #endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * bundle: resource documents as people write them, and the resources that they are.
+ *
+ * Universal and Kubernetes form, also mixed, in lists and as JSON; see Kuma's documentation of Secrets. The whole text is read
+ * before anything is done with it. Errors name document, line and field, and never a value.
+ */
+#ifndef STORE_BUNDLE_H
+#define STORE_BUNDLE_H
+
+#include "store/name.h"
+#include "store/secmem.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define BUNDLE_LINE_BYTES 800
+
+struct bundle_item {
+	struct name name;
+	struct secbuf value;        /* decoded bytes; of a Mesh its document in the Universal form */
+	unsigned document;          /* from 1 */
+	unsigned line;              /* where its document, or its part of a list, begins */
+	bool kubernetes;            /* the form it came in */
+	size_t source;              /* for whoever reads several texts: which; 0 */
+	enum store_outcome outcome; /* once it is applied */
+};
+
+/* A zeroed struct is an empty bundle. */
+struct bundle {
+	struct bundle_item *items; /* owned array, in the order of the documents */
+	size_t n, capacity;
+	size_t skipped; /* Kubernetes Secrets of others */
+};
+
+struct bundle_options {
+	const char *namespace; /* of the control plane; NULL: kong-mesh-system or kuma-system. None in a document is always right */
+	bool skip_others;      /* Kubernetes Secrets of another type or namespace are skipped and counted; else an error */
+	size_t value_bytes;    /* longest value */
+};
+
+struct bundle_error {
+	unsigned document, line; /* 0: it is about the whole */
+	char text[400];          /* what is wrong, without where */
+};
+
+/* bundle_parse - append the resources of @text. -EINVAL with *@ret_error; -ENOMEM. On failure @bundle is as it was. */
+int bundle_parse(const void *text, size_t size, const struct bundle_options *options, struct bundle *bundle,
+		 struct bundle_error *ret_error);
+
+/* bundle_deinit - wipe and free. */
+void bundle_deinit(struct bundle *bundle);
+
+/* bundle_write - append a document in the Universal form, as bundle_parse reads it. -ENOMEM. */
+int bundle_write(const struct name *name, const struct secbuf *value, struct secbuf *text);
+
+/* bundle_line - what kumactl says of a resource that was applied: resource type="Secret" mesh="default" name="x" Created */
+void bundle_line(const struct name *name, enum store_outcome outcome, char ret_line[static BUNDLE_LINE_BYTES]);
+
+/* bundle_error_line - "document 3, line 14: data: cannot be empty". */
+void bundle_error_line(const struct bundle_error *error, char ret_line[static BUNDLE_LINE_BYTES]);
+
+#define BUNDLE_AUTO __attribute__((cleanup(bundle_deinit))) struct bundle
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * flags: a command's flags, as kumactl's users type them: before and after the other arguments, --name value, --name=value, -n value.
+ *
+ * A flag is never taken for the short of a longer one: whoever types --key for --key-file means a key, which is not to stand there.
+ */
+#ifndef TOOLS_FLAGS_H
+#define TOOLS_FLAGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define FLAGS_LIST_MAX 64
+
+/* A flag that may be given several times. */
+struct flags_list {
+	const char *items[FLAGS_LIST_MAX];
+	size_t n;
+};
+
+/* Where a flag's value goes; one of the three is set. The last row of a table is zeroed. */
+struct flag {
+	const char *name; /* without -- */
+	char letter;      /* 0: none */
+	bool *is_set;
+	const char **text;
+	struct flags_list *list;
+};
+
+/* flags_parse - @argv[0] is the command. What is no flag is moved to the front, @argv[1] to @argv[*ret_n]; after -- nothing is a flag.
+ * --help (-h) prints @usage to stdout: 1. -EINVAL after saying in one line what is wrong. 0. */
+int flags_parse(int argc, char **argv, const char *usage, const struct flag *flags, int *ret_n);
+
+#endif
