@@ -90,7 +90,7 @@ int store_check(struct store *store, store_progress *progress, void *context, st
 	struct check check = {.store = store, .progress = progress, .context = context};
 	struct seal_manifest manifest;
 	struct store_status before;
-	uint64_t after;
+	uint64_t after = 0;
 	int r;
 
 	store_get_status(store, &before);
@@ -108,6 +108,8 @@ int store_check(struct store *store, store_progress *progress, void *context, st
 	}
 	if (progress)
 		progress(context, check.total, check.total);
-	*ret_checked = (struct store_checked){.resources = manifest.rows - 1 - check.values, .values = check.values, .rows = manifest.rows};
+	*ret_checked = (struct store_checked){.resources = manifest.rows - 1 - check.values, /* but the header */
+					      .values = check.values,
+					      .rows = manifest.rows};
 	return 0;
 }
