@@ -149,7 +149,7 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 	if (open->info)
 		entry->created = open->info->record.created;
 	if (open->info && !open->anew) {
-		entry->attributes = open->info->record.inodes[RECORD_SELF];
+		entry->attributes = open->info->record.inodes[tree_inode(open->ino)];
 	} else {
 		clock_gettime(CLOCK_REALTIME, &entry->attributes.mtime);
 		entry->attributes.ctime = entry->attributes.atime = entry->attributes.mtime;
@@ -311,6 +311,8 @@ static struct store_txn *staged_transaction(struct stage *stage, struct staged *
 	op->only_created = entry->fresh ? 0 : entry->created;
 	op->writer = entry->uid;
 	op->set = entry->set | (entry->anew ? RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL : 0);
+	if (entry->name.kind == NAME_MESH)
+		op->set &= RECORD_SET_TIMES; /* made anew or not, mesh.yaml is as much the mesh's as its folder */
 	op->attributes[0] = entry->attributes;
 	op->acls = entry->acls;
 	op->value = draft_take(&entry->draft);
@@ -360,8 +362,11 @@ static void stage_published(struct store_txn *txn, int result)
 		draft_rebase(&stage->drafts, &entry->draft, store_node(stage->tree->store, &entry->name));
 	} else {
 		if (result != -EEXIST)
-			log_error("\"%s\": what was written could not be kept: %s; the old value stays", op->name.name,
-				  strerror(-result));
+			log_error("%s\"%s\": what was written could not be kept: %s; the old value stays",
+				  op->name.kind == NAME_MESH ? "mesh.yaml of " : "", op->name.name,
+				  txn->ret_why[0] ? txn->ret_why : strerror(-result));
+		if (result == -EINVAL)
+			entry->failed = result; /* and closing it for good is not to try again */
 		draft_give(&entry->draft, &op->value);
 	}
 	pthread_cond_broadcast(&stage->landed);
@@ -488,7 +493,7 @@ void stage_release(struct stage *stage, uint64_t handle)
 			log_error("\"%s\": no memory to commit what was written; the old value stays",
 				  entry->name.name);
 		}
-	} else if (entry->failed) {
+	} else if (entry->failed && entry->failed != -EINVAL) {
 		log_warning("\"%s\": %s, so nothing of it is kept; the old value stays", entry->name.name,
 			    entry->failed == -EINTR ? "somebody who had it open to write was killed"
 						    : "a write to it was refused (too large, or no room)");

@@ -31,7 +31,7 @@ static bool staged_is_new(const struct stage *stage, const struct staged *entry)
  * has the name now, or NULL) was made after that. */
 static bool staged_has_its_name(const struct stage *stage, const struct staged *entry, const struct store_info *live)
 {
-	return !entry->unlinked && tree_ino(stage->tree, &entry->name) == entry->ino &&
+	return !entry->unlinked && tree_value_ino(stage->tree, &entry->name) == entry->ino &&
 	       (entry->fresh || (live && live->record.created == entry->created));
 }
 
@@ -79,7 +79,7 @@ int stage_attributes(struct stage *stage, uint64_t ino, uint64_t handle, pid_t p
 	pthread_mutex_lock(&stage->lock);
 	entry = handle ? stage_find(stage, handle) : stage_seen(stage, ino, process);
 	if (entry) {
-		uint64_t shown = entry->unlinked ? ino : tree_ino(stage->tree, &entry->name);
+		uint64_t shown = entry->unlinked ? ino : tree_value_ino(stage->tree, &entry->name);
 
 		known = tree_attributes(stage->tree, shown, &st) == 0;
 		gone = !known || st.st_nlink == 0;
