@@ -16,6 +16,8 @@ static const struct {
 	const char *description;
 } commands[] = {
 	{"get", command_get, "show secrets, global secrets and meshes"},
+	{"delete", command_delete, "delete some"},
+	{"export", command_export, "write all as documents that can be applied"},
 	{"init", command_init, "make a store"},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
