@@ -19,6 +19,9 @@ static const struct {
 	{"delete", command_delete, "delete some"},
 	{"export", command_export, "write all as documents that can be applied"},
 	{"init", command_init, "make a store"},
+	{"status", command_status, "what there is, and how the daemon is doing"},
+	{"check", command_check, "verify the whole store"},
+	{"backup", command_backup, "copy the store, also while it is mounted"},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
