@@ -42,6 +42,8 @@ struct batch {
 	struct store *store;
 	struct timespec now;
 	struct seal_manifest manifest; /* as it will be */
+	const struct header *header;   /* and the header, if key slots change; else NULL. Borrowed from its transaction */
+	uint8_t header_hash[CRYPTO_HASH_BYTES];
 	struct batch_state *states;
 	size_t n_states, states_capacity;
 	struct batch_value *values;

@@ -8,6 +8,7 @@
 #ifndef STORE_ENGINE_H
 #define STORE_ENGINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,12 +26,18 @@ struct engine_change {
 typedef int engine_visit(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size);
 
 /* engine_create - make the file @path (mode 0600) with @changes as its only rows, on disk when this returns.
- * After a failure there is no file. -EEXIST if there is one already. */
+ * After a failure there is no file; a kill leaves an empty one, or all of it. -EEXIST if there is one already. */
 int engine_create(const char *path, const struct engine_change *changes, size_t n_changes);
 
 /* engine_open - open it for this process alone, until engine_close; also completes what a crash left behind.
  * -ENOENT; -EMEDIUMTYPE if it is not such a file; -EBUSY if another process has it; -EBADMSG if it is damaged. */
 int engine_open(const char *path, struct engine **ret_engine);
+
+/* engine_looks_ours - without opening it: is @path a file that engine_create made, or began to make? False if there is none. */
+bool engine_looks_ours(const char *path);
+
+/* engine_remove - remove the file @path, which nobody has open, with what belongs to it. That there is none is no error. */
+int engine_remove(const char *path);
 
 /* engine_close - NULL is allowed. Returns NULL. */
 struct engine *engine_close(struct engine *engine);
@@ -47,5 +54,13 @@ int engine_scan(struct engine *engine, engine_visit *visit, void *context);
 /* engine_commit - all changes in their order, or none; on disk when this returns 0.
  * -ENOSPC, -EIO, -EROFS, -ENOMEM. */
 int engine_commit(struct engine *engine, const struct engine_change *changes, size_t n_changes);
+
+/* engine_copy - all rows as of now into the new file @path (mode 0600), which engine_open then opens; on disk when this returns.
+ * After a failure there is no file. -EEXIST. */
+int engine_copy(struct engine *engine, const char *path);
+
+/* engine_settle - bring everything into the file itself, so that it can be replaced by another of the same name: nothing that belongs to it
+ * lies beside it any more. It stays this process's alone until engine_close; nothing may be committed to it. */
+int engine_settle(struct engine *engine);
 
 #endif

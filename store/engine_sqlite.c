@@ -8,13 +8,15 @@
  */
 #include "store/engine.h"
 
+#include "store/folder.h"
 #include "store/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sqlite3.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +24,7 @@
 #include <unistd.h>
 
 #define APPLICATION_ID "1752527720" /* 0x68757368, "hush" */
+#define APPLICATION_ID_OFFSET 68    /* in the file, big-endian */
 #define ENGINE_ATTEMPTS 20
 #define ENGINE_PAUSE_US 50000 /* at most, between two */
 #define TABLE_SQL "CREATE TABLE row(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL)"
@@ -192,6 +195,14 @@ static int engine_check_format(struct engine *engine)
 	return r;
 }
 
+/* What was opened may have been replaced (store_rekey) before it could be locked: its name is another file's now, or nobody's. */
+static bool engine_has_moved(struct engine *engine)
+{
+	int moved = 0;
+
+	return sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
+}
+
 /* A connection that has the file to itself: "in use" is to be known at the start, not at the first write. Of two that start
  * at once each can keep the other from it, so both let go and try again for a while. */
 static int engine_connect_alone(const char *path, struct engine **ret_engine)
@@ -203,8 +214,9 @@ static int engine_connect_alone(const char *path, struct engine **ret_engine)
 
 		if (r == 0)
 			r = engine_run(engine, engine_setup, "setting up");
-		if (r == 0 && (sqlite3_exec(engine->db, "BEGIN EXCLUSIVE; COMMIT;", NULL, NULL, NULL) & 0xff) == SQLITE_BUSY &&
-		    attempt < ENGINE_ATTEMPTS) {
+		if (r == 0 && attempt < ENGINE_ATTEMPTS &&
+		    ((sqlite3_exec(engine->db, "BEGIN EXCLUSIVE; COMMIT;", NULL, NULL, NULL) & 0xff) == SQLITE_BUSY ||
+		     engine_has_moved(engine))) {
 			engine_close(engine);
 			sqlite3_randomness(sizeof(pause), &pause);
 			usleep(pause % ENGINE_PAUSE_US);
@@ -256,36 +268,6 @@ int engine_open(const char *path, struct engine **ret_engine)
 	}
 	*ret_engine = engine;
 	return 0;
-}
-
-int engine_create(const char *path, const struct engine_change *changes, size_t n_changes)
-{
-	struct engine *engine = NULL;
-	int fd, r;
-
-	/* made here with its mode, which SQLite then gives its journal too */
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0) {
-		r = -errno;
-		log_error("%s: cannot make the store: %s", path, strerror(-r));
-		return r;
-	}
-	close(fd);
-	r = engine_connect(path, &engine);
-	if (r == 0)
-		r = engine_run(engine, engine_setup, "setting up");
-	if (r == 0)
-		r = engine_run(engine, "PRAGMA application_id=" APPLICATION_ID ";" TABLE_SQL ";", "making the table");
-	if (r == 0)
-		r = engine_run(engine, engine_journal, "starting the journal");
-	if (r == 0)
-		r = engine_prepare_all(engine);
-	if (r == 0)
-		r = engine_commit(engine, changes, n_changes);
-	engine_close(engine); /* moves the journal into the file */
-	if (r < 0)
-		unlink(path);
-	return r;
 }
 
 int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size)
@@ -360,6 +342,83 @@ static int engine_apply(struct engine *engine, const struct engine_change *chang
 	return r;
 }
 
+/* A new empty file with its mode, which SQLite then gives its journal too. */
+static int engine_make_file(const char *path, const char *what)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int r = fd < 0 ? -errno : 0;
+
+	if (r < 0)
+		log_error("%s: cannot make the %s: %s", path, what, strerror(-r));
+	else
+		close(fd);
+	return r;
+}
+
+int engine_create(const char *path, const struct engine_change *changes, size_t n_changes)
+{
+	struct engine *engine = NULL;
+	int r;
+
+	r = engine_make_file(path, "store");
+	if (r < 0)
+		return r;
+	r = engine_connect(path, &engine);
+	if (r == 0)
+		r = engine_run(engine, engine_setup, "setting up");
+	if (r == 0)
+		r = engine_run(engine, "BEGIN IMMEDIATE;PRAGMA application_id=" APPLICATION_ID ";" TABLE_SQL ";",
+			       "making the table");
+	if (r == 0)
+		r = engine_prepare_all(engine);
+	for (size_t i = 0; i < n_changes && r == 0; i++)
+		r = engine_apply(engine, &changes[i]);
+	if (r == 0)
+		r = engine_run(engine, "COMMIT", "committing");
+	if (r == 0)
+		r = engine_run(engine, engine_journal, "starting the journal");
+	engine_close(engine); /* moves the journal into the file */
+	if (r < 0)
+		engine_remove(path);
+	return r;
+}
+
+bool engine_looks_ours(const char *path)
+{
+	static const char magic[] = "SQLite format 3"; /* with its NUL */
+	uint8_t head[APPLICATION_ID_OFFSET + 4];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	bool ours;
+
+	if (fd < 0)
+		return false;
+	ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	       (st.st_size == 0 || (read(fd, head, sizeof(head)) == (ssize_t)sizeof(head) &&
+				    memcmp(head, magic, sizeof(magic)) == 0 &&
+				    memcmp(head + APPLICATION_ID_OFFSET, "hush", 4) == 0));
+	close(fd);
+	return ours;
+}
+
+int engine_remove(const char *path)
+{
+	static const char *const ends[] = {"-wal", "-journal", ""}; /* itself last: they are never left without it */
+	char name[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		if (snprintf(name, sizeof(name), "%s%s", path, ends[i]) >= (int)sizeof(name))
+			return -ENAMETOOLONG;
+		if (unlink(name) < 0 && errno != ENOENT) {
+			int r = -errno;
+
+			log_error("%s: cannot remove it: %s", name, strerror(-r));
+			return r;
+		}
+	}
+	return 0;
+}
+
 int engine_commit(struct engine *engine, const struct engine_change *changes, size_t n_changes)
 {
 	int r;
@@ -374,4 +433,67 @@ int engine_commit(struct engine *engine, const struct engine_change *changes, si
 		sqlite3_exec(engine->db, "ROLLBACK", NULL, NULL, NULL);
 	pthread_mutex_unlock(&engine->lock);
 	return r;
+}
+
+/* Have the bytes and the name of a file that SQLite is done with on disk. */
+static int engine_sync_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	if (r == 0)
+		r = folder_sync(path);
+	if (r < 0)
+		log_error("%s: cannot sync it: %s", path, strerror(-r));
+	return r;
+}
+
+int engine_copy(struct engine *engine, const char *path)
+{
+	sqlite3_stmt *copy = NULL;
+	char what[PATH_MAX + 32];
+	int r;
+
+	r = engine_make_file(path, "copy");
+	if (r < 0)
+		return r;
+	snprintf(what, sizeof(what), "writing the copy %s", path);
+	pthread_mutex_lock(&engine->lock);
+	r = engine_prepare(engine, "VACUUM INTO ?1", &copy);
+	if (r == 0) {
+		sqlite3_bind_text(copy, 1, path, -1, SQLITE_STATIC);
+		if (sqlite3_step(copy) != SQLITE_DONE)
+			r = engine_error(engine, what);
+	}
+	sqlite3_finalize(copy);
+	pthread_mutex_unlock(&engine->lock);
+	if (r == 0)
+		r = engine_sync_file(path);
+	if (r < 0)
+		engine_remove(path);
+	return r;
+}
+
+int engine_settle(struct engine *engine)
+{
+	char journal[PATH_MAX];
+	int r;
+
+	pthread_mutex_lock(&engine->lock);
+	/* out of WAL mode everything is in the file; as locking_mode stays, so does the lock, and with it an empty journal */
+	r = engine_run(engine, "PRAGMA journal_mode=DELETE", "moving the journal into the file");
+	pthread_mutex_unlock(&engine->lock);
+	if (r < 0)
+		return r;
+	if (snprintf(journal, sizeof(journal), "%s-journal", engine->path) >= (int)sizeof(journal))
+		return -ENAMETOOLONG;
+	unlink(journal);
+	snprintf(journal, sizeof(journal), "%s-wal", engine->path);
+	if (access(journal, F_OK) == 0) {
+		log_error("%s: it cannot be moved into the file", journal);
+		return -EIO;
+	}
+	return 0;
 }

@@ -164,7 +164,9 @@ static int header_fill_slot(struct header *header, unsigned number, const struct
 	return r;
 }
 
-int header_create(struct header *ret_header, struct header_keys **ret_keys, const struct key *key)
+/* A header with one slot, around a new random root key. */
+static int header_new(const uint8_t store_id[static HEADER_STORE_ID_BYTES], uint32_t epoch, const struct key *key,
+		      struct header *ret_header, struct header_keys **ret_keys)
 {
 	struct header_keys *keys = secmem_alloc(sizeof(*keys));
 	struct header header = {0};
@@ -178,17 +180,59 @@ int header_create(struct header *ret_header, struct header_keys **ret_keys, cons
 	header_derive_keys(keys, keys->root);
 	memcpy(header.bytes + AT_MAGIC, header_magic, sizeof(header_magic));
 	bytes_put16(header.bytes + AT_VERSION, HEADER_VERSION);
-	bytes_put32(header.bytes + AT_EPOCH, 1);
-	crypto_random(header.bytes + AT_STORE_ID, HEADER_STORE_ID_BYTES);
-	r = header_fill_slot(&header, 0, keys, key);
+	bytes_put32(header.bytes + AT_EPOCH, epoch);
+	memcpy(header.bytes + AT_STORE_ID, store_id, HEADER_STORE_ID_BYTES);
+	r = header_set_slot(&header, 0, keys, key);
 	if (r < 0) {
 		secmem_free(keys);
 		return r;
 	}
-	header_mac(&header, keys, header.bytes + AT_MAC);
 	*ret_header = header;
 	*ret_keys = keys;
 	return 0;
+}
+
+int header_create(struct header *ret_header, struct header_keys **ret_keys, const struct key *key)
+{
+	uint8_t store_id[HEADER_STORE_ID_BYTES];
+
+	crypto_random(store_id, sizeof(store_id));
+	return header_new(store_id, 1, key, ret_header, ret_keys);
+}
+
+int header_renew(const struct header *old, struct header *ret_header, struct header_keys **ret_keys,
+		 const struct key *key)
+{
+	return header_new(header_store_id(old), header_epoch(old) + 1, key, ret_header, ret_keys);
+}
+
+uint8_t header_slot_kind(const struct header *header, unsigned slot)
+{
+	return header_slot(header, slot)[SLOT_KIND];
+}
+
+int header_set_slot(struct header *header, unsigned slot, const struct header_keys *keys, const struct key *key)
+{
+	struct header changed = *header;
+	int r = 0;
+
+	if (key)
+		r = header_fill_slot(&changed, slot, keys, key);
+	else
+		memset(changed.bytes + AT_SLOTS + slot * HEADER_SLOT_BYTES, 0, HEADER_SLOT_BYTES);
+	if (r < 0)
+		return r;
+	header_mac(&changed, keys, changed.bytes + AT_MAC);
+	*header = changed;
+	return 0;
+}
+
+int header_verify(const struct header *header, const struct header_keys *keys)
+{
+	uint8_t mac[CRYPTO_HASH_BYTES];
+
+	header_mac(header, keys, mac);
+	return crypto_equal(mac, header->bytes + AT_MAC, sizeof(mac)) ? 0 : -EBADMSG;
 }
 
 int header_check(const uint8_t *bytes, size_t size, const char *path)
@@ -236,35 +280,66 @@ static int header_try_slot(const struct header *header, unsigned number, const s
 	return crypto_open(ret_root, scratch->wrap, ad, sizeof(ad), slot + SLOT_WRAPPED, SLOT_WRAPPED_BYTES);
 }
 
-int header_open(const struct header *header, const struct key *key, const char *path, struct header_keys **ret_keys)
+/* Try all slots. -EKEYREJECTED if none is for this key. */
+static int header_find_slot(const struct header *header, const struct key *key,
+			    uint8_t ret_root[static CRYPTO_KEY_BYTES], unsigned *ret_slot)
 {
 	struct slot_keys *scratch = secmem_alloc(sizeof(*scratch));
-	struct header_keys *keys = secmem_alloc(sizeof(*keys));
-	uint8_t mac[CRYPTO_HASH_BYTES];
 	int r = -EKEYREJECTED;
 
-	if (!scratch || !keys) {
+	if (!scratch) {
 		log_error("no locked memory left for the store's keys");
-		r = -ENOMEM;
+		return -ENOMEM;
 	}
-	for (unsigned i = 0; i < HEADER_SLOTS && r == -EKEYREJECTED; i++)
-		r = header_try_slot(header, i, key, scratch, keys->root);
+	for (unsigned i = 0; i < HEADER_SLOTS && r == -EKEYREJECTED; i++) {
+		r = header_try_slot(header, i, key, scratch, ret_root);
+		if (r == 0)
+			*ret_slot = i;
+	}
+	secmem_free(scratch);
+	return r;
+}
+
+int header_slot_of(const struct header *header, const struct key *key, unsigned *ret_slot)
+{
+	uint8_t *root = secmem_alloc(CRYPTO_KEY_BYTES);
+	int r;
+
+	if (!root) {
+		log_error("no locked memory left for the store's keys");
+		return -ENOMEM;
+	}
+	r = header_find_slot(header, key, root, ret_slot);
+	secmem_free(root);
+	return r;
+}
+
+int header_open(const struct header *header, const struct key *key, const char *path, struct header_keys **ret_keys,
+		unsigned *ret_slot)
+{
+	struct header_keys *keys = secmem_alloc(sizeof(*keys));
+	unsigned slot;
+	int r;
+
+	if (!keys) {
+		log_error("no locked memory left for the store's keys");
+		return -ENOMEM;
+	}
+	r = header_find_slot(header, key, keys->root, &slot);
 	if (r == -EKEYREJECTED)
 		log_error("%s: this %s does not open the store", path,
 			  key->kind == KEY_FILE ? "key file" : "passphrase");
 	if (r == 0) {
 		header_derive_keys(keys, keys->root);
-		header_mac(header, keys, mac);
-		if (!crypto_equal(mac, header->bytes + AT_MAC, sizeof(mac)))
-			r = -EBADMSG;
+		r = header_verify(header, keys);
 	}
 	if (r == -EBADMSG)
 		log_error("%s: the header was changed without the key: the store is refused", path);
-	secmem_free(scratch);
 	if (r < 0) {
 		secmem_free(keys);
 		return r;
 	}
 	*ret_keys = keys;
+	*ret_slot = slot;
 	return 0;
 }

@@ -22,8 +22,12 @@ struct store {
 	struct header_keys *keys;
 	struct seal seal;
 	struct store_options options;
+	pthread_mutex_t slots_lock; /* one change of key slots at a time; taken before the other */
 
 	pthread_mutex_t lock;
+	struct header header;
+	uint8_t header_hash[CRYPTO_HASH_BYTES]; /* what its row adds to the manifest's sum */
+	unsigned slot;                          /* which opened it; STORE_KEY_SLOTS: removed since */
 	struct index index;
 	struct cache cache;
 	struct seal_manifest manifest;
@@ -38,6 +42,23 @@ struct store {
 	bool running;
 	pthread_t thread;
 };
+
+/* store_load - as store_open, but without a commit thread: nothing is changed in the store. */
+int store_load(const char *path, const struct key *key, const struct store_options *options, struct store **ret_store);
+
+/* store_make - a new file @path with nothing but @header and a manifest of @generation; open, without a commit thread. Takes @keys
+ * over, also when it fails. */
+int store_make(const char *path, const struct header *header, struct header_keys *keys, uint64_t generation,
+	       struct store **ret_store);
+
+/* store_read_header - the header of the open file @path, if it is one. -EBADMSG, or as header_check (logged). */
+int store_read_header(struct engine *engine, const char *path, struct header *ret_header);
+
+/* store_fetch - a version from the file: its row, which must hash to @hash, and what is in it. The caller frees @ret_row->data and
+ * @ret_value. -EIO if the file does not have it or it does not open; -ENOMEM. */
+int store_fetch(struct store *store, const struct seal_id *id, uint64_t generation,
+		const uint8_t hash[static CRYPTO_HASH_BYTES], struct seal_row *ret_row, struct secbuf *ret_value,
+		struct seal_value_info *ret_info);
 
 /* commit_start - start the commit thread. commit_stop - let it finish what waits, and end it. */
 int commit_start(struct store *store);

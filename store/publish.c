@@ -200,9 +200,20 @@ static void publish_seal_value(struct batch *batch, const struct batch_value *va
 	}
 }
 
+static void publish_seal_header(struct batch *batch, struct rows *rows)
+{
+	struct seal_key key = seal_key(SEAL_HEADER, NULL, 0);
+	const struct seal_row row = {(uint8_t *)batch->header->bytes, sizeof(batch->header->bytes)};
+
+	seal_row_hash(&batch->store->seal, &key, row.data, row.size, batch->header_hash);
+	publish_count_removed(batch, batch->store->header_hash);
+	publish_count_added(batch, batch->header_hash);
+	rows_add(rows, &key, &row);
+}
+
 static int publish_seal(struct batch *batch, struct rows *rows)
 {
-	size_t most = batch->n_states + batch->n_values + 1;
+	size_t most = batch->n_states + batch->n_values + 2;
 	struct seal_key key = seal_key(SEAL_MANIFEST, NULL, 0);
 	int r = 0;
 
@@ -216,6 +227,8 @@ static int publish_seal(struct batch *batch, struct rows *rows)
 			r = publish_seal_state(batch, &batch->states[i], rows);
 	for (size_t i = 0; i < batch->n_values; i++)
 		publish_seal_value(batch, &batch->values[i], rows);
+	if (batch->header)
+		publish_seal_header(batch, rows);
 	if (r == 0)
 		r = seal_manifest(&batch->store->seal, &batch->manifest, &rows->sealed[rows->n_sealed]);
 	if (r < 0)
@@ -298,6 +311,10 @@ static void publish_all(struct batch *batch)
 	}
 	for (size_t i = 0; i < batch->n_values; i++)
 		publish_value(store, &batch->values[i]);
+	if (batch->header) {
+		store->header = *batch->header;
+		memcpy(store->header_hash, batch->header_hash, sizeof(store->header_hash));
+	}
 	store->manifest = batch->manifest;
 }
 
@@ -325,10 +342,10 @@ static int publish_commit(struct batch *batch, uint64_t *prune, size_t n_prune)
 	if (r == 0)
 		r = publish_prepare(batch);
 	pthread_mutex_unlock(&store->lock);
-	if (r == 0 && batch->n_states + batch->n_values == 0)
+	if (r == 0 && batch->n_states + batch->n_values == 0 && !batch->header)
 		return 0;
 	if (batch->manifest.generation == store->manifest.generation)
-		batch->manifest.generation++; /* only prunes: no two states of the store have the same generation */
+		batch->manifest.generation++; /* only prunes, or a header: no two states of the store have the same generation */
 	if (r == 0)
 		r = publish_seal(batch, &rows);
 	if (r == -ENOMEM)
@@ -357,6 +374,8 @@ static int publish_run(struct batch *batch, struct store_txn *txn)
 
 	if (r < 0)
 		batch_cut(batch, n_states, n_values);
+	else if (txn->header)
+		batch->header = txn->header;
 	return r;
 }
 

@@ -30,6 +30,7 @@ static struct store *store_new(const char *path, const struct store_options *opt
 		return NULL;
 	}
 	store->options = *options;
+	pthread_mutex_init(&store->slots_lock, NULL);
 	pthread_mutex_init(&store->lock, NULL);
 	pthread_cond_init(&store->wake, NULL);
 	cache_init(&store->cache, options->cache_bytes);
@@ -53,45 +54,52 @@ struct store *store_close(struct store *store)
 	store->keys = secmem_free(store->keys);
 	pthread_cond_destroy(&store->wake);
 	pthread_mutex_destroy(&store->lock);
+	pthread_mutex_destroy(&store->slots_lock);
 	free(store->prune);
 	free(store->path);
 	free(store);
 	return NULL;
 }
 
-static int store_read_header(struct store *store, struct header *ret_header)
+int store_read_header(struct engine *engine, const char *path, struct header *ret_header)
 {
 	struct seal_key key = seal_key(SEAL_HEADER, NULL, 0);
 	uint8_t *data;
 	size_t size;
 	int r;
 
-	r = engine_get(store->engine, key.bytes, key.size, &data, &size);
+	r = engine_get(engine, key.bytes, key.size, &data, &size);
 	if (r == -ENOENT) {
-		log_error("%s: the header is missing: the store was changed without the key and is refused",
-			  store->path);
+		log_error("%s: the header is missing: the store was changed without the key and is refused", path);
 		return -EBADMSG;
 	}
 	if (r < 0)
 		return r;
-	r = header_check(data, size, store->path);
+	r = header_check(data, size, path);
 	if (r == 0)
 		memcpy(ret_header->bytes, data, HEADER_BYTES);
 	free(data);
 	return r;
 }
 
-static void store_set_header(struct store *store, const struct header *header)
+/* Its keys are known as well. */
+static void store_set_header(struct store *store, const struct header *header, unsigned slot)
 {
+	struct seal_key key = seal_key(SEAL_HEADER, NULL, 0);
+
+	store->header = *header;
+	store->slot = slot;
 	store->seal.keys = store->keys;
 	store->seal.epoch = header_epoch(header);
 	memcpy(store->seal.store_id, header_store_id(header), HEADER_STORE_ID_BYTES);
+	seal_row_hash(&store->seal, &key, header->bytes, sizeof(header->bytes), store->header_hash);
 }
 
-int store_open(const char *path, const struct key *key, const struct store_options *options, struct store **ret_store)
+int store_load(const char *path, const struct key *key, const struct store_options *options, struct store **ret_store)
 {
 	struct store *store;
 	struct header header;
+	unsigned slot;
 	int r;
 
 	r = folder_check(path);
@@ -102,15 +110,65 @@ int store_open(const char *path, const struct key *key, const struct store_optio
 		return -ENOMEM;
 	r = engine_open(path, &store->engine);
 	if (r == 0)
-		r = store_read_header(store, &header);
+		r = store_read_header(store->engine, path, &header);
 	if (r == 0)
-		r = header_open(&header, key, path, &store->keys);
+		r = header_open(&header, key, path, &store->keys, &slot);
 	if (r == 0) {
-		store_set_header(store, &header);
+		store_set_header(store, &header, slot);
 		r = load_all(store);
 	}
-	if (r == 0)
+	if (r < 0) {
+		store_close(store);
+		return r;
+	}
+	*ret_store = store;
+	return 0;
+}
+
+int store_open(const char *path, const struct key *key, const struct store_options *options, struct store **ret_store)
+{
+	struct store *store;
+	int r = store_load(path, key, options, &store);
+
+	if (r == 0) {
 		r = commit_start(store);
+		if (r < 0)
+			store_close(store);
+	}
+	if (r == 0)
+		*ret_store = store;
+	return r;
+}
+
+int store_make(const char *path, const struct header *header, struct header_keys *keys, uint64_t generation,
+	       struct store **ret_store)
+{
+	const struct store_options options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT};
+	struct seal_key header_key = seal_key(SEAL_HEADER, NULL, 0);
+	struct seal_key manifest_key = seal_key(SEAL_MANIFEST, NULL, 0);
+	struct store *store = store_new(path, &options);
+	struct seal_row manifest = {0};
+	int r;
+
+	if (!store) {
+		secmem_free(keys);
+		return -ENOMEM;
+	}
+	store->keys = keys;
+	store_set_header(store, header, 0);
+	store->manifest = (struct seal_manifest){.generation = generation, .rows = 1};
+	crypto_set_add(store->manifest.sum, store->header_hash);
+	r = seal_manifest(&store->seal, &store->manifest, &manifest);
+	if (r == 0) {
+		const struct engine_change rows[] = {
+			{header_key.bytes, header_key.size, header->bytes, sizeof(header->bytes)},
+			{manifest_key.bytes, manifest_key.size, manifest.data, manifest.size}};
+
+		r = engine_create(path, rows, 2);
+	}
+	free(manifest.data);
+	if (r == 0)
+		r = engine_open(path, &store->engine);
 	if (r < 0) {
 		store_close(store);
 		return r;
@@ -150,39 +208,19 @@ static int store_populate(struct store *store, uid_t uid, gid_t gid)
 /* Make a complete store at @path, which nobody knows yet. */
 static int store_create_at(const char *path, const struct key *key, uid_t uid, gid_t gid)
 {
-	const struct store_options options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT};
-	struct seal_key header_key = seal_key(SEAL_HEADER, NULL, 0);
-	struct seal_key manifest_key = seal_key(SEAL_MANIFEST, NULL, 0);
-	struct store *store = store_new(path, &options);
-	struct seal_row manifest = {0};
-	uint8_t hash[CRYPTO_HASH_BYTES];
+	struct header_keys *keys;
+	struct store *store;
 	struct header header;
 	int r;
 
-	if (!store)
-		return -ENOMEM;
-	r = header_create(&header, &store->keys, key);
-	if (r == 0) {
-		store_set_header(store, &header);
-		seal_row_hash(&store->seal, &header_key, header.bytes, sizeof(header.bytes), hash);
-		crypto_set_add(store->manifest.sum, hash);
-		store->manifest.rows = 1;
-		r = seal_manifest(&store->seal, &store->manifest, &manifest);
-	}
-	if (r == 0) {
-		const struct engine_change rows[] = {
-			{header_key.bytes, header_key.size, header.bytes, sizeof(header.bytes)},
-			{manifest_key.bytes, manifest_key.size, manifest.data, manifest.size}};
-
-		r = engine_create(path, rows, 2);
-	}
+	r = header_create(&header, &keys, key);
 	if (r == 0)
-		r = engine_open(path, &store->engine);
-	if (r == 0)
-		r = commit_start(store);
+		r = store_make(path, &header, keys, 0, &store);
+	if (r < 0)
+		return r;
+	r = commit_start(store);
 	if (r == 0)
 		r = store_populate(store, uid, gid);
-	free(manifest.data);
 	store_close(store);
 	return r;
 }
@@ -226,6 +264,11 @@ const struct store_options *store_get_options(const struct store *store)
 uint64_t store_room(const struct store *store)
 {
 	return engine_room(store->engine);
+}
+
+int store_copy(struct store *store, const char *path)
+{
+	return engine_copy(store->engine, path);
 }
 
 const char *store_path(const struct store *store)
@@ -331,6 +374,31 @@ static int store_read_cached(struct store *store, uint64_t node, uint64_t genera
 			       ret_value, &info);
 }
 
+int store_fetch(struct store *store, const struct seal_id *id, uint64_t generation,
+		const uint8_t hash[static CRYPTO_HASH_BYTES], struct seal_row *ret_row, struct secbuf *ret_value,
+		struct seal_value_info *ret_info)
+{
+	struct seal_key key = seal_key(SEAL_VALUE, id, generation);
+	uint8_t found[CRYPTO_HASH_BYTES];
+	struct seal_row row;
+	int r;
+
+	r = engine_get(store->engine, key.bytes, key.size, &row.data, &row.size);
+	if (r < 0)
+		return r == -ENOENT || r == -EBADMSG ? -EIO : r;
+	/* a row that opens may still be one of another history with the same generation */
+	seal_row_hash(&store->seal, &key, row.data, row.size, found);
+	r = crypto_equal(found, hash, sizeof(found))
+		    ? seal_open_value(&store->seal, id, generation, row.data, row.size, ret_value, ret_info)
+		    : -EIO;
+	if (r < 0) {
+		free(row.data);
+		return r == -EBADMSG ? -EIO : r;
+	}
+	*ret_row = row;
+	return 0;
+}
+
 /* Fetch the row from the file, open it, and cache it if it opens. */
 static int store_read_row(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)
 {
@@ -338,9 +406,8 @@ static int store_read_row(struct store *store, uint64_t node, uint64_t generatio
 	struct resource *resource;
 	struct version *version;
 	struct seal_row row;
-	struct seal_key key;
 	struct seal_id id;
-	uint8_t expected[CRYPTO_HASH_BYTES], hash[CRYPTO_HASH_BYTES];
+	uint8_t expected[CRYPTO_HASH_BYTES];
 	int r;
 
 	pthread_mutex_lock(&store->lock);
@@ -353,24 +420,18 @@ static int store_read_row(struct store *store, uint64_t node, uint64_t generatio
 	pthread_mutex_unlock(&store->lock);
 	if (!version)
 		return -ENOENT;
-	key = seal_key(SEAL_VALUE, &id, generation);
-	r = engine_get(store->engine, key.bytes, key.size, &row.data, &row.size);
+	r = store_fetch(store, &id, generation, expected, &row, ret_value, &info);
 	if (r < 0)
-		return r == -ENOENT || r == -EBADMSG ? -EIO : r;
-	/* a row that opens may still be one of another history with the same generation */
-	seal_row_hash(&store->seal, &key, row.data, row.size, hash);
-	r = crypto_equal(hash, expected, sizeof(hash))
-		    ? seal_open_value(&store->seal, &id, generation, row.data, row.size, ret_value, &info)
-		    : -EBADMSG;
+		return r;
 	pthread_mutex_lock(&store->lock);
 	resource = index_find(&store->index, node);
 	version = resource ? index_version(resource, generation) : NULL;
-	if (r == 0 && version)
+	if (version)
 		cache_put(&store->cache, version, row);
 	else
 		free(row.data);
 	pthread_mutex_unlock(&store->lock);
-	return r;
+	return 0;
 }
 
 int store_read(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)

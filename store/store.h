@@ -25,6 +25,7 @@
 #define STORE_HISTORY_MAX 1000
 
 struct store;
+struct header;
 
 struct store_options {
 	size_t value_bytes; /* longest value */
@@ -134,6 +135,7 @@ struct store_txn {
 	 * It must not block for long and frees the transaction. */
 	void (*done)(struct store_txn *txn, int result);
 	void *context;
+	const struct header *header;   /* for keys.c, which changes key slots: the header as it will be, borrowed; else NULL */
 	char ret_why[STORE_WHY_BYTES]; /* of a failure: a sentence for people, or "" if -errno says it all */
 	size_t ret_failed;             /* and the op that was refused; n_ops if none was alone to blame */
 	size_t n_ops;
@@ -177,10 +179,11 @@ int store_copy(struct store *store, const char *path);
 
 #define STORE_KEY_SLOTS 8
 
-/* store_keys - which kind of key each slot is for (enum key_kind), 0 if it is free; @ret_current: which one opened the store. */
+/* store_keys - which kind of key each slot is for (enum key_kind), 0 if it is free; @ret_current: which one opened the store;
+ * STORE_KEY_SLOTS once that was removed. */
 void store_keys(struct store *store, uint8_t ret_kinds[static STORE_KEY_SLOTS], unsigned *ret_current);
 
-/* store_key_slot - the slot that @key opens. -EKEYREJECTED if none. */
+/* store_key_slot - the slot that @key opens. -EKEYREJECTED if none. For a passphrase it takes Argon2id's time and memory, as do the others. */
 int store_key_slot(struct store *store, const struct key *key, unsigned *ret_slot);
 
 /* store_key_add - -ENOSPC if all slots are used, -EEXIST if @key opens it already. */
@@ -190,12 +193,14 @@ int store_key_add(struct store *store, const struct key *key, unsigned *ret_slot
  * of the header: see store_rekey. */
 int store_key_remove(struct store *store, unsigned slot);
 
-/* store_key_replace - @key takes the place of what @slot had. */
+/* store_key_replace - @key takes the place of what @slot had. -ENOENT; -EEXIST if @key opens another slot already. */
 int store_key_replace(struct store *store, unsigned slot, const struct key *key);
 
 /* store_rekey - seal everything in the store @path again, under a new root key in the next epoch, which only @new_key (may be @key) opens.
- * The store must not be open. It is made anew beside the old one and takes its place at the end, so that a kill at any moment loses nothing; the
- * next call goes on where that one was. -EBUSY in use. */
+ * The store must not be open. It is made anew as @path.rekey and takes the old one's place at the end, so that a kill at any moment loses
+ * nothing; the next call with the same keys goes on where that one was. After a failure the store is as it was, and there is no @path.rekey.
+ * The arena must have room for three times the longest value. -EBUSY in use; -EEXIST if @path.rekey is something else; else as store_open,
+ * and -ENOSPC, -EROFS, -EIO. */
 int store_rekey(const char *path, const struct key *key, const struct key *new_key, store_progress *progress,
 		void *context);
 

@@ -167,13 +167,14 @@ static void test_header(void **state)
 	struct header_keys *opened = NULL;
 	struct key *key = fixture_key();
 	struct header header;
+	unsigned slot;
 
 	(void)state;
 	for (int i = 0; i < CRYPTO_KEY_BYTES; i++)
 		key->bytes[i] = (uint8_t)(0x80 + i);
 	assert_int_equal(unhex(VECTOR_HEADER, header.bytes), HEADER_BYTES);
 	assert_int_equal(header_check(header.bytes, HEADER_BYTES, "vector"), 0);
-	assert_int_equal(header_open(&header, key, "vector", &opened), 0);
+	assert_int_equal(header_open(&header, key, "vector", &opened, &slot), 0);
 	assert_memory_equal(opened->root, keys.root, CRYPTO_KEY_BYTES);
 	assert_memory_equal(header_store_id(&header), seal.store_id, sizeof(seal.store_id));
 	assert_int_equal(header_epoch(&header), 1);

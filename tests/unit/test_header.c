@@ -80,10 +80,11 @@ static void fill_slot(struct header *header, unsigned number, unsigned named, co
 static int open_bytes(const struct header *header, const struct key *key)
 {
 	struct header_keys *keys = NULL;
+	unsigned slot;
 	int r = header_check(header->bytes, sizeof(header->bytes), "test");
 
 	if (r == 0)
-		r = header_open(header, key, "test", &keys);
+		r = header_open(header, key, "test", &keys, &slot);
 	if (r < 0)
 		assert_null(keys);
 	secmem_free(keys);
@@ -95,11 +96,13 @@ static void test_key_file_opens(void **state)
 	struct fixture *fixture = *state;
 	struct header_keys *keys, *opened;
 	struct header header;
+	unsigned slot;
 
 	assert_int_equal(header_create(&header, &keys, fixture->key), 0);
 	assert_int_equal(header_check(header.bytes, sizeof(header.bytes), "test"), 0);
-	assert_int_equal(header_open(&header, fixture->key, "test", &opened), 0);
+	assert_int_equal(header_open(&header, fixture->key, "test", &opened, &slot), 0);
 	assert_memory_equal(keys, opened, sizeof(*keys));
+	assert_int_equal(slot, 0);
 	assert_int_equal(header_epoch(&header), 1);
 	assert_ptr_equal(header_store_id(&header), header.bytes + AT_STORE_ID);
 	secmem_free(keys);
@@ -229,12 +232,13 @@ static void test_passphrase_slot(void **state)
 	struct key *pass = passphrase("correct horse");
 	struct header_keys *keys, *opened;
 	struct header header;
+	unsigned slot;
 
 	(void)state;
 	assert_int_equal(header_create(&header, &keys, pass), 0);
 	assert_int_equal(bytes_get32(header.bytes + AT_SLOTS + SLOT_PASSES), CRYPTO_ARGON2_PASSES_DEFAULT);
 	assert_int_equal(bytes_get32(header.bytes + AT_SLOTS + SLOT_MEMORY_KIB), CRYPTO_ARGON2_KIB_DEFAULT);
-	assert_int_equal(header_open(&header, pass, "test", &opened), 0);
+	assert_int_equal(header_open(&header, pass, "test", &opened, &slot), 0);
 	assert_memory_equal(keys->root, opened->root, CRYPTO_KEY_BYTES);
 	secmem_free(keys);
 	secmem_free(opened);
@@ -383,6 +387,7 @@ static void test_full_arena(void **state)
 	struct fixture *fixture = *state;
 	struct header_keys *keys, *opened = NULL;
 	struct header header;
+	unsigned slot;
 	void *all[4096];
 	size_t n = 0;
 
@@ -390,7 +395,7 @@ static void test_full_arena(void **state)
 	for (size_t size = FIXTURE_ARENA_BYTES; size >= 64; size /= 2)
 		while (n < 4096 && (all[n] = secmem_alloc(size)))
 			n++;
-	assert_int_equal(header_open(&header, fixture->key, "test", &opened), -ENOMEM);
+	assert_int_equal(header_open(&header, fixture->key, "test", &opened, &slot), -ENOMEM);
 	assert_int_equal(header_create(&header, &opened, fixture->key), -ENOMEM);
 	assert_null(opened);
 	while (n)

@@ -467,6 +467,7 @@ static void test_another_header(void **state)
 	struct iovec part = {header.bytes, HEADER_BYTES - CRYPTO_HASH_BYTES};
 	size_t used, size;
 	sqlite3_stmt *statement;
+	unsigned slot;
 	sqlite3 *db;
 
 	make(fixture);
@@ -479,11 +480,11 @@ static void test_another_header(void **state)
 	sqlite3_finalize(statement);
 	sqlite3_close(db);
 
-	assert_int_equal(header_open(&header, fixture->key, "header", &keys), 0);
+	assert_int_equal(header_open(&header, fixture->key, "header", &keys, &slot), 0);
 	header.bytes[40 + 7 * HEADER_SLOT_BYTES + 150] ^= 1; /* in a free slot */
 	crypto_keyed_hash(header.bytes + part.iov_len, CRYPTO_HASH_BYTES, keys->header_mac, &part, 1);
 	secmem_free(keys);
-	assert_int_equal(header_open(&header, fixture->key, "header", &keys), 0); /* by itself it is good */
+	assert_int_equal(header_open(&header, fixture->key, "header", &keys, &slot), 0); /* by itself it is good */
 	secmem_free(keys);
 	used = (size_t)sprintf(text, "UPDATE row SET data=x'");
 	for (size_t i = 0; i < HEADER_BYTES; i++)
