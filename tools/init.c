@@ -5,14 +5,13 @@
 #include "store/log.h"
 #include "store/secmem.h"
 #include "store/store.h"
+#include "tools/arena.h"
 #include "tools/command.h"
 
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
-
-#define INIT_ARENA_BYTES (8u * 1024 * 1024)
 
 static const char init_usage[] =
 	"usage: hushctl init [--key-file F | --passphrase-file F] STORE\n"
@@ -90,9 +89,7 @@ int command_init(int argc, char **argv)
 
 	if (r != 0)
 		return r < 0 ? COMMAND_USAGE : COMMAND_DONE;
-	r = crypto_init();
-	if (r == 0)
-		r = secmem_init(INIT_ARENA_BYTES);
+	r = arena_init();
 	if (r >= 0)
 		r = init_make(argv[optind], &source);
 	secmem_deinit();
