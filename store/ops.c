@@ -77,17 +77,25 @@ static int ops_prepend_current(const struct batch *batch, const struct batch_sta
 	return secbuf_write(ret_whole, ret_whole->size, added->data, added->size);
 }
 
-/* With STORE_PUT and STORE_APPEND, what is to be set besides the bytes. */
+/* Which inode is the file with the value. */
+static enum record_inode ops_file(const struct name *name)
+{
+	return name->kind == NAME_MESH ? RECORD_MESH_YAML : RECORD_SELF;
+}
+
+/* With STORE_PUT and STORE_APPEND, what is to be set besides the bytes. A mesh.yaml that was removed by hand is there again. */
 static int ops_put_attributes(const struct store_op *op, struct record *to)
 {
-	record_set_attributes(&to->inodes[RECORD_SELF], op->set, &op->attributes[0]);
-	return record_set_acls(to, RECORD_SELF, op->set, &op->acls);
+	enum record_inode file = ops_file(&op->name);
+
+	record_set_attributes(&to->inodes[file], op->set | RECORD_SET_PRESENT, &op->attributes[0]);
+	return record_set_acls(to, file, op->set, &op->acls);
 }
 
 /* The bytes are what they were; only attributes may be new. */
 static int ops_put_same(struct batch *batch, struct batch_state *state, const struct store_op *op)
 {
-	struct record_attributes *to = &state->record.inodes[RECORD_SELF];
+	struct record_attributes *to = &state->record.inodes[ops_file(&op->name)];
 	const struct record_attributes before = *to;
 	const struct acl_list acls = state->record.acls;
 	int r = ops_put_attributes(op, &state->record);
@@ -141,7 +149,7 @@ static int ops_put(struct batch *batch, struct store_txn *txn, struct store_op *
 	const struct secbuf *value = &op->value;
 	uint8_t hash[CRYPTO_HASH_BYTES];
 	struct batch_state state;
-	struct record_attributes *self = &state.record.inodes[RECORD_SELF];
+	struct record_attributes *file = &state.record.inodes[ops_file(&op->name)];
 	int r;
 
 	r = batch_get(batch, &op->name, &state);
@@ -176,7 +184,7 @@ static int ops_put(struct batch *batch, struct store_txn *txn, struct store_op *
 			return ops_put_same(batch, &state, op);
 		op->ret_outcome = STORE_UPDATED;
 		if (op->writer != 0) /* as on any filesystem; it runs nowhere anyway */
-			self->mode = ops_without_setid(self->mode);
+			file->mode = ops_without_setid(file->mode);
 	} else {
 		r = ops_touch_folder(batch, &op->name);
 		if (r < 0)
