@@ -29,8 +29,11 @@ static size_t arena_allowed(void)
 
 int arena_init(void)
 {
-	int r = crypto_init();
+	int r;
 
+	if (arena_bytes)
+		return 0;
+	r = crypto_init();
 	if (r < 0)
 		return r;
 	arena_bytes = ARENA_BYTES;

@@ -5,7 +5,7 @@
 #ifndef TOOLS_ARENA_H
 #define TOOLS_ARENA_H
 
-/* arena_init - set up the primitives and the arena, as large as may be locked. -EIO, -ENOMEM, -EPERM (nothing may be
+/* arena_init - set up the primitives and the arena, as large as may be locked, unless that is done. -EIO, -ENOMEM, -EPERM (nothing may be
  * locked): said. */
 int arena_init(void);
 

@@ -4,6 +4,7 @@
 #include "tools/input.h"
 
 #include "store/log.h"
+#include "tools/arena.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -32,12 +33,6 @@ static int input_too_much(const char *path)
 	return -EFBIG;
 }
 
-static int input_no_memory(const char *path)
-{
-	log_error("%s: no locked memory left for it: raise the limit (ulimit -l), or apply it in several parts", path);
-	return -ENOMEM;
-}
-
 /* Append all that @fd has. @expected: how much that probably is. */
 static int input_read_fd(int fd, const char *path, size_t expected, size_t most, struct secbuf *text)
 {
@@ -51,7 +46,7 @@ static int input_read_fd(int fd, const char *path, size_t expected, size_t most,
 			return input_too_much(path);
 		r = secbuf_resize(text, size + room);
 		if (r < 0)
-			return input_no_memory(path);
+			return arena_full(path);
 		got = read(fd, text->data + size, room);
 		r = got < 0 ? -errno : 0;
 		secbuf_resize(text, size + (got > 0 ? (size_t)got : 0)); /* shrinking cannot fail */

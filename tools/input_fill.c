@@ -7,6 +7,7 @@
 #include "tools/input.h"
 
 #include "store/log.h"
+#include "tools/arena.h"
 
 #include <errno.h>
 #include <string.h>
@@ -91,7 +92,7 @@ static int fill_text(struct fill *fill, struct secbuf *filled)
 			r = secbuf_write(filled, filled->size, value, strlen(value));
 	}
 	if (r == -ENOMEM)
-		log_error("%s: no locked memory left for it: raise the limit (ulimit -l)", fill->path);
+		arena_full(fill->path);
 	return r;
 }
 

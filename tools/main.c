@@ -15,9 +15,11 @@ static const struct {
 	int (*run)(int argc, char **argv);
 	const char *description;
 } commands[] = {
+	{"apply", command_apply, "create or update what documents say"},
 	{"get", command_get, "show secrets, global secrets and meshes"},
 	{"delete", command_delete, "delete some"},
 	{"export", command_export, "write all as documents that can be applied"},
+	{"lint", command_lint, "find secrets that policies name and that do not exist"},
 	{"init", command_init, "make a store"},
 	{"status", command_status, "what there is, and how the daemon is doing"},
 	{"check", command_check, "verify the whole store"},
