@@ -13,6 +13,8 @@ static const struct {
 	const char *description;
 } commands[] = {
 	{"init", command_init, "make a store"},
+	{"key", command_key, "list, add, remove or rotate the keys of a store"},
+	{"rekey", command_rekey, "seal a store again under a new root key"},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
