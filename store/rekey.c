@@ -462,9 +462,10 @@ static int rekey_run(struct rekey *rekey)
 	if (r == 0)
 		r = rekey_replace(rekey);
 	if (r < 0) {
-		if (rekey->ours)
+		if (rekey->ours) { /* or it has been said what is in the way */
 			engine_remove(rekey->path_fresh);
-		log_error("%s: it was not rekeyed, and is as it was", rekey->path);
+			log_error("%s: it was not rekeyed, and is as it was", rekey->path);
+		}
 		return r;
 	}
 	r = folder_sync(rekey->path);

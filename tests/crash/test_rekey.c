@@ -14,13 +14,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAX_STEPS 2000
+enum { MAX_STEPS = 2000 };
 
 /* What a child counts, in memory that it shares with us. */
 static struct counts {
@@ -86,6 +87,22 @@ int __wrap_renameat2(int from_folder, const char *from, int to_folder, const cha
 	}
 	r = __real_renameat2(from_folder, from, to_folder, to, flags);
 	step();
+	return r;
+}
+
+static bool rekey_after_open;
+static void rekey_in_a_child(void);
+
+int __real_sqlite3_open_v2(const char *path, sqlite3 **ret_db, int flags, const char *vfs);
+int __wrap_sqlite3_open_v2(const char *path, sqlite3 **ret_db, int flags, const char *vfs);
+int __wrap_sqlite3_open_v2(const char *path, sqlite3 **ret_db, int flags, const char *vfs)
+{
+	int r = __real_sqlite3_open_v2(path, ret_db, flags, vfs);
+
+	if (rekey_after_open) {
+		rekey_after_open = false;
+		rekey_in_a_child();
+	}
 	return r;
 }
 
@@ -210,6 +227,11 @@ static int work_rotate(const char *key_file, const char *unused)
 
 	(void)unused;
 	return command_key(6, argv);
+}
+
+static void rekey_in_a_child(void)
+{
+	fixture_must(child(work_rekey, old_key, old_key, 0) == 0);
 }
 
 /* --- rekeying */
@@ -396,6 +418,28 @@ static void test_what_was_left(void)
 	      "and if it is of another history");
 }
 
+/* --- others at the same time */
+
+/* Who has opened the old file, but not locked it yet, when it is replaced must not write to what has no name any more. */
+static void test_replaced_while_opening(void)
+{
+	const struct store_options options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT};
+	struct store *store = NULL;
+	bool written = false;
+
+	restore();
+	rekey_after_open = true;
+	if (store_open(fixture->store, fixture->key, &options, &store) == 0)
+		written = fixture_do(store, STORE_PUT, fixture_global("late"), "late", 4, NULL) == 0;
+	store_close(store);
+	check(written && !rekey_after_open, "a store that is replaced while it is being opened opens");
+	store = load_with(old_key);
+	check(store && store->seal.epoch == original->seal.epoch + 1 &&
+		      fixture_holds(store, fixture_global("late"), "late", 4),
+	      "and what is written to it is kept");
+	store_close(store);
+}
+
 /* --- rotating a key file */
 
 /* Nothing that was ever in the key file but what is in it now opens the store. */
@@ -518,6 +562,7 @@ int main(int argc, char **argv)
 	rekey_killed_often(&seed);
 	test_what_was_left();
 	test_rotate();
+	test_replaced_while_opening();
 
 	store_close(original);
 	fixture_teardown(&holder);
