@@ -142,9 +142,7 @@ int target_find(struct target *target, const struct name *name, struct target_en
 
 int target_read(struct target *target, const struct name *name, struct secbuf *ret_value)
 {
-	int r = target->calls->read(target, name, ret_value);
-
-	return r == -ENOMEM ? arena_full(name->name) : r;
+	return target->calls->read(target, name, ret_value);
 }
 
 int target_apply(struct target *target, struct bundle *bundle, struct bundle_error *ret_error)

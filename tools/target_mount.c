@@ -8,6 +8,7 @@
 
 #include "store/log.h"
 #include "store/mesh.h"
+#include "tools/arena.h"
 #include "tools/mountinfo.h"
 
 #include <dirent.h>
@@ -246,7 +247,7 @@ static int target_mount_read(struct target *target, const struct name *name, str
 		*ret_value = value;
 		value = (struct secbuf){0}; /* transferred */
 	}
-	return r;
+	return r == -ENOMEM ? arena_full(path) : r;
 }
 
 /* Is it in use? Then the sentence that says so. Who may not read the Mesh is told by the daemon, with less words. */

@@ -5,7 +5,6 @@
 
 #include "store/apply.h"
 #include "store/log.h"
-#include "tools/arena.h"
 #include "tools/output.h"
 
 #include <errno.h>
@@ -107,7 +106,10 @@ static int target_store_apply(struct target *target, struct bundle *bundle, stru
 {
 	int r = apply_run(target->store, bundle, geteuid(), getegid(), ret_error);
 
-	return r == -ENOMEM && !ret_error->text[0] ? arena_full(store_path(target->store)) : r;
+	if (r == -ENOMEM)
+		snprintf(ret_error->text, sizeof(ret_error->text),
+			 "does not fit into the memory that may be locked; nothing was changed; raise the limit with ulimit -l");
+	return r;
 }
 
 static int target_store_remove(struct target *target, const struct name *names, size_t n,

@@ -317,6 +317,8 @@ static int watch_begin(struct watch *watch)
 		kind_missing(NAME_MESH, watch->get->mesh, why);
 		log_error("%s", why);
 	}
+	if (watch->get->kind == NAME_SECRET && !watch->get->form.kubernetes)
+		watch->listing.table.widths[0] = strlen(watch->get->mesh); /* of all that are to come */
 	if (r == 0)
 		r = listing_begin(&watch->listing);
 	free(entries);
