@@ -281,24 +281,30 @@ static int target_mount_unlink(struct target *target, const struct name *name, s
 	error = errno;
 	if (error == ENOENT)
 		return target_missing(name, ret_error);
-	if (error == EBUSY && target_mount_in_use(target, name, ret_error))
-		return -EBUSY;
-	return target_mount_failed(target, path, error);
+	if (error != EBUSY || !target_mount_in_use(target, name, ret_error))
+		snprintf(ret_error->text, sizeof(ret_error->text), "%.300s: %s", path, strerror(error));
+	return -error;
 }
 
+/* There is no call that removes several files: all that can be known beforehand is looked at first. */
 static int target_mount_remove(struct target *target, const struct name *names, size_t n,
 			       struct bundle_error *ret_error)
 {
-	int r = 0;
-
 	if (names[0].kind == NAME_MESH)
 		return target_control_remove(target, names, n, ret_error);
 	for (size_t i = 0; i < n; i++)
 		if (target_mount_in_use(target, &names[i], ret_error))
 			return -EBUSY;
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = target_mount_unlink(target, &names[i], ret_error);
-	return r;
+	for (size_t i = 0; i < n; i++) {
+		int r = target_mount_unlink(target, &names[i], ret_error);
+		size_t used = strlen(ret_error->text);
+
+		if (r < 0 && i > 0)
+			snprintf(ret_error->text + used, sizeof(ret_error->text) - used, "; %zu of %zu were deleted", i, n);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 const struct target_calls target_mount_calls = {

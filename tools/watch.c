@@ -264,6 +264,10 @@ static int watch_take(struct watch *watch)
 	for (char *at = bytes; at < bytes + n;) {
 		const struct inotify_event *event = (const struct inotify_event *)at;
 
+		if (event->mask & IN_UNMOUNT) {
+			log_error("%s: it was unmounted", target_path(watch->get->target));
+			return -ENODEV;
+		}
 		if (event->wd == watch->folder && event->len)
 			watch_touch(watch, event->name);
 		else
