@@ -272,8 +272,8 @@ static bool target_control_is_progress(const char *line, uint64_t *ret_done, uin
 	return sscanf(line, "%" SCNu64 " of %" SCNu64 " rows", ret_done, ret_total) == 2;
 }
 
-/* Read on to the end, showing how far it is. @ret_found: the last line, if it says what was found; else "". -errno of read, or
- * -ENOMEM, not said. */
+/* Read on to the end, showing how far it is. @ret_found: the last line, if it says what was found; else "". -errno of
+ * read, or -ENOMEM, not said. */
 static int target_control_follow(int fd, char ret_found[static BUNDLE_LINE_BYTES])
 {
 	TARGET_REPORT_AUTO report = {0};

@@ -108,7 +108,8 @@ static int target_store_apply(struct target *target, struct bundle *bundle, stru
 
 	if (r == -ENOMEM)
 		snprintf(ret_error->text, sizeof(ret_error->text),
-			 "does not fit into the memory that may be locked; nothing was changed; raise the limit with ulimit -l");
+			 "does not fit into the memory that may be locked; nothing was changed; raise the limit with "
+			 "ulimit -l");
 	return r;
 }
 

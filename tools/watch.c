@@ -6,7 +6,7 @@
  * moment before what it is about: a name is looked at again after a while. Only names and times are looked at, never a
  * value.
  */
-#include "tools/get.h"
+#include "tools/watch.h"
 
 #include "store/log.h"
 #include "tools/kind.h"
