@@ -117,6 +117,11 @@ static int engine_connect(const char *path, struct engine **ret_engine)
 		engine_close(engine);
 		return r;
 	}
+	if (sqlite3_db_readonly(engine->db, "main") == 1) { /* SQLite would go on, and fail to lock it */
+		log_error("%s: the file or its folder is read-only", path);
+		engine_close(engine);
+		return -EROFS;
+	}
 	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
 	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);

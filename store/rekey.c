@@ -23,9 +23,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define REKEY_ROWS 256                   /* of a commit, about */
-#define REKEY_BYTES (4u * 1024 * 1024)   /* the same */
-#define REKEY_SPARE 2                    /* rows that may not be parted from those before */
+#define REKEY_ROWS 256             /* of a commit, about */
+#define REKEY_BYTES (1024u * 1024) /* the same */
+#define REKEY_SPARE 2              /* rows that may not be parted from those before */
 
 struct rekey {
 	char path[PATH_MAX];      /* of the store */
@@ -303,6 +303,8 @@ static int rekey_verify(struct rekey *rekey)
 			log_error("%s: there is something in it that is not in the store", rekey->path_fresh);
 		r = -EBADMSG;
 	}
+	if (r == 0)
+		r = engine_settle(rekey->fresh->engine);
 	rekey->fresh = store_close(rekey->fresh);
 	return r;
 }
@@ -398,6 +400,8 @@ static int rekey_make(struct rekey *rekey)
 	r = rekey_begin(rekey);
 	if (r == 0)
 		r = rekey_fill(rekey);
+	if (r == 0)
+		r = engine_settle(rekey->fresh->engine); /* closing would not say that there is no room for it */
 	rekey->fresh = store_close(rekey->fresh);
 	if (r == 0)
 		r = rekey_verify(rekey);
@@ -409,15 +413,9 @@ static int rekey_make(struct rekey *rekey)
 /* Whose the old file is, and on disk. */
 static int rekey_finish_file(const struct rekey *rekey)
 {
-	char journal[PATH_MAX + 8];
 	struct stat st;
 	int fd, r;
 
-	snprintf(journal, sizeof(journal), "%s-wal", rekey->path_fresh);
-	if (access(journal, F_OK) == 0) {
-		log_error("%s: it could not be moved into the file", journal);
-		return -EIO;
-	}
 	fd = open(rekey->path_fresh, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	r = fd < 0 || stat(rekey->path, &st) < 0 || fchown(fd, st.st_uid, st.st_gid) < 0 ||
 			    fchmod(fd, st.st_mode & 07777) < 0 || fsync(fd) < 0
@@ -462,9 +460,10 @@ static int rekey_run(struct rekey *rekey)
 	if (r == 0)
 		r = rekey_replace(rekey);
 	if (r < 0) {
-		if (rekey->ours)
+		if (rekey->ours) { /* or it has been said what is in the way */
 			engine_remove(rekey->path_fresh);
-		log_error("%s: it was not rekeyed, and is as it was", rekey->path);
+			log_error("%s: it was not rekeyed, and is as it was", rekey->path);
+		}
 		return r;
 	}
 	r = folder_sync(rekey->path);

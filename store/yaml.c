@@ -295,9 +295,11 @@ static int on_event(struct builder *builder, const yaml_event_t *event)
 /* The next document, also an empty one. stream->end is 0 if there was none. */
 static int read_document(struct yaml_stream *stream)
 {
-	struct builder builder = {.stream = stream};
+	struct builder builder; /* not zeroed as a whole: an empty document takes no longer than that */
 	int r = 0;
 
+	builder.stream = stream;
+	builder.depth = 0;
 	yaml_tree_reset(&stream->tree);
 	while (r == 0) {
 		yaml_event_t event;

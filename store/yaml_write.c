@@ -13,6 +13,8 @@
 #include <strings.h>
 
 #define INDENT 2
+#define NO_CHARACTER 0xd800 /* half of one in UTF-16: nothing that could be meant */
+#define REPLACEMENT 0xfffd
 #define QUOTED_KEY_BYTES_MAX 240 /* libyaml wants a key to end within 1024 characters, unless it has "? " in front */
 
 struct writer {
@@ -46,20 +48,24 @@ static void begin_line(struct writer *writer, unsigned indent)
 	writer->in_line = false;
 }
 
-/* The length of the character at @text, and which; a byte that is no UTF-8 stands for itself. */
+/* The length of the character at @text, and which: NO_CHARACTER for a byte that is no UTF-8. */
 static size_t decode(const char *text, size_t size, uint32_t *ret_character)
 {
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000}; /* by length */
 	const uint8_t *bytes = (const uint8_t *)text;
-	size_t length = bytes[0] >= 0xf0 ? 4 : bytes[0] >= 0xe0 ? 3 : bytes[0] >= 0xc0 ? 2 : 1;
-	uint32_t character = bytes[0] & (0xff >> (length == 1 ? 0 : length + 1));
+	size_t length = bytes[0] >= 0xf0 ? 4 : bytes[0] >= 0xe0 ? 3 : 2;
+	uint32_t character = bytes[0] & (0x7f >> length);
 
+	*ret_character = bytes[0] < 0x80 ? bytes[0] : NO_CHARACTER;
+	if (bytes[0] < 0xc0 || bytes[0] >= 0xf8)
+		return 1;
 	for (size_t i = 1; i < length; i++) {
-		if (i >= size || (bytes[i] & 0xc0) != 0x80) {
-			*ret_character = bytes[0];
+		if (i >= size || (bytes[i] & 0xc0) != 0x80)
 			return 1;
-		}
 		character = character << 6 | (bytes[i] & 0x3f);
 	}
+	if (character < least[length])
+		return 1;
 	*ret_character = character;
 	return length;
 }
@@ -153,6 +159,8 @@ static void put_escaped(struct writer *writer, uint32_t character)
 {
 	char escape[12];
 
+	if ((character >= 0xd800 && character <= 0xdfff) || character > 0x10ffff)
+		character = REPLACEMENT;
 	if (character == '"' || character == '\\')
 		snprintf(escape, sizeof(escape), "\\%c", (char)character);
 	else if (character == '\n' || character == '\r' || character == '\t')

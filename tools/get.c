@@ -24,14 +24,16 @@ static const char get_usage[] =
 	"\n"
 	"  -m, --mesh MESH      whose secrets (default)\n"
 	"  -o, --output FORM    table, yaml, json, or raw: the bytes of one, and nothing else (table)\n"
-	"  --format FORMAT      universal or kubernetes (universal)\n"
-	"  --namespace NAME     in Kubernetes documents (" OUTPUT_NAMESPACE ")\n"
+	"  --format FORMAT      universal or kubernetes (universal; with -n or --field-selector kubernetes)\n"
+	"  -n, --namespace NAME in Kubernetes documents (" OUTPUT_NAMESPACE ")\n"
+	"  --field-selector type=TYPE  as kubectl has it, with system.kuma.io/secret or system.kuma.io/global-secret\n"
 	"  -w, --watch          go on, with a line for each that is added, changed or deleted\n" TARGET_USAGE "\n"
-	"Tables have no values; yaml, json and raw do.\n";
+	"Tables have no values; yaml, json and raw do. In the Kubernetes form secrets are those of all meshes and the globals,\n"
+	"unless a mesh is given.\n";
 
 struct get_flags {
 	struct target_options options;
-	const char *mesh, *output, *format, *namespace;
+	const char *mesh, *output, *format, *namespace, *selector;
 	bool watch;
 };
 
@@ -43,11 +45,29 @@ static int get_check(const char *command, const struct get *get, const struct ge
 		log_error("%s: -o raw has no --format", command);
 	else if (flags->watch && get->output != FORM_TABLE)
 		log_error("%s: --watch prints a table: leave out -o", command);
+	else if (flags->watch && !get->mesh)
+		log_error("%s: --watch is for one mesh: give -m MESH", command);
 	else if (flags->watch && flags->options.store)
 		log_error("%s: --watch needs a mount: nobody changes a store that is not mounted", command);
 	else
 		return 0;
 	return -EINVAL;
+}
+
+/* What is after --field-selector: which Secrets. */
+static int get_parse_selector(const char *command, const char *selector, enum name_kind *ret_only)
+{
+	*ret_only = 0;
+	if (!selector)
+		return 0;
+	if (strcmp(selector, "type=system.kuma.io/secret") == 0)
+		*ret_only = NAME_SECRET;
+	else if (strcmp(selector, "type=system.kuma.io/global-secret") == 0)
+		*ret_only = NAME_GLOBAL_SECRET;
+	else
+		log_error("%s: --field-selector %s: there are type=system.kuma.io/secret and type=system.kuma.io/global-secret",
+			  command, selector);
+	return *ret_only ? 0 : -EINVAL;
 }
 
 /* What the command line says: 1 if that is only to help. */
@@ -57,7 +77,8 @@ static int get_parse(int argc, char **argv, struct get_flags *ret_flags, struct 
 	const struct flag table[] = {{.name = "mesh", .letter = 'm', .text = &f->mesh},
 				     {.name = "output", .letter = 'o', .text = &f->output},
 				     {.name = "format", .text = &f->format},
-				     {.name = "namespace", .text = &f->namespace},
+				     {.name = "namespace", .letter = 'n', .text = &f->namespace},
+				     {.name = "field-selector", .text = &f->selector},
 				     {.name = "watch", .letter = 'w', .is_set = &f->watch},
 				     TARGET_FLAGS(f->options),
 				     {0}};
@@ -72,14 +93,18 @@ static int get_parse(int argc, char **argv, struct get_flags *ret_flags, struct 
 			  argv[0]);
 		return -EINVAL;
 	}
-	*ret_get = (struct get){.mesh = f->mesh ? f->mesh : "default",
-				.name = n == 2 ? argv[2] : NULL,
+	*ret_get = (struct get){.name = n == 2 ? argv[2] : NULL,
 				.form = {.times = true, .namespace = f->namespace}};
 	r = kind_parse(argv[0], argv[1], &ret_get->kind);
 	if (r == 0)
 		r = form_parse_output(argv[0], f->output, &ret_get->output);
 	if (r == 0)
 		r = form_parse_format(argv[0], f->format, &ret_get->form.kubernetes);
+	if (r == 0)
+		r = get_parse_selector(argv[0], f->selector, &ret_get->only);
+	if (!f->format)
+		ret_get->form.kubernetes = f->namespace || f->selector;
+	ret_get->mesh = f->mesh || ret_get->form.kubernetes ? f->mesh : "default";
 	ret_get->form.json = ret_get->output == FORM_JSON;
 	return r < 0 ? r : get_check(argv[0], ret_get, f);
 }
@@ -90,7 +115,7 @@ static int get_none(const struct get *get)
 	char where[KIND_SENTENCE_BYTES] = "";
 	char why[KIND_SENTENCE_BYTES];
 
-	if (get->kind == NAME_SECRET)
+	if (get->kind == NAME_SECRET && get->mesh)
 		snprintf(where, sizeof(where), " in %.300s mesh", get->mesh);
 	if (!get->name) {
 		fprintf(stderr, "No resources found%s\n", where);
@@ -147,15 +172,90 @@ static int get_table(const struct get *get, const struct target_entry *entries, 
 	return r < 0 ? r : listing_print(&listing);
 }
 
+static int get_compare(const void *a, const void *b)
+{
+	const struct target_entry *one = a, *other = b;
+
+	return strcmp(one->name.name, other->name.name);
+}
+
+/* All Secrets, as kubectl sees them: sorted by name. */
+static int get_list_everywhere(const struct get *get, struct target_entry **ret_entries, size_t *ret_n)
+{
+	struct target_entry *secrets = NULL, *globals = NULL, *all;
+	size_t n_secrets = 0, n_globals = 0;
+	int r = 0;
+
+	if (get->only != NAME_GLOBAL_SECRET)
+		r = target_list(get->target, NAME_SECRET, NULL, &secrets, &n_secrets);
+	if (r == 0 && get->only != NAME_SECRET)
+		r = target_list(get->target, NAME_GLOBAL_SECRET, NULL, &globals, &n_globals);
+	all = r == 0 ? reallocarray(secrets, n_secrets + n_globals + 1, sizeof(*all)) : NULL;
+	if (r == 0 && !all) {
+		log_error("no memory for %zu resources", n_secrets + n_globals);
+		r = -ENOMEM;
+	}
+	if (r < 0) {
+		free(secrets);
+		free(globals);
+		return r;
+	}
+	if (n_globals)
+		memcpy(all + n_secrets, globals, n_globals * sizeof(*all));
+	free(globals);
+	qsort(all, n_secrets + n_globals, sizeof(*all), get_compare);
+	*ret_entries = all;
+	*ret_n = n_secrets + n_globals;
+	return 0;
+}
+
+static int get_list(const struct get *get, struct target_entry **ret_entries, size_t *ret_n)
+{
+	if (get->kind == NAME_SECRET && !get->mesh)
+		return get_list_everywhere(get, ret_entries, ret_n);
+	return target_list(get->target, get->kind, get->mesh, ret_entries, ret_n);
+}
+
+/* One that is somewhere: on Kubernetes there can't be two of a name. */
+static int get_find_everywhere(const struct get *get, struct target_entry *ret_entry)
+{
+	struct target_entry *entries;
+	size_t n, found = 0;
+	int r = get_list_everywhere(get, &entries, &n);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(entries[i].name.name, get->name) == 0) {
+			*ret_entry = entries[i];
+			found++;
+		}
+	}
+	free(entries);
+	if (found > 1) {
+		log_error("there are %zu Secrets with name \"%s\": give -m MESH, or get global-secret", found, get->name);
+		return -EEXIST;
+	}
+	return found ? 0 : -ENOENT;
+}
+
+static int get_find(const struct get *get, struct target_entry *ret_entry)
+{
+	struct name name;
+
+	if (get->kind == NAME_SECRET && !get->mesh)
+		return get_find_everywhere(get, ret_entry);
+	if (name_set(&name, get->kind, get->kind == NAME_SECRET ? get->mesh : "", get->name) < 0)
+		return -ENOENT;
+	return target_find(get->target, &name, ret_entry);
+}
+
 static int get_one(const struct get *get)
 {
 	SECBUF_AUTO text = {0};
 	struct target_entry entry;
-	struct name name;
-	int r = name_set(&name, get->kind, get->kind == NAME_SECRET ? get->mesh : "", get->name) < 0 ? -ENOENT : 0;
+	int r = get_find(get, &entry);
 
-	if (r == 0)
-		r = target_find(get->target, &name, &entry);
 	if (r == 0 && get->output == FORM_TABLE)
 		r = get_table(get, &entry, 1);
 	else if (r == 0 && get->output == FORM_RAW)
@@ -187,7 +287,7 @@ static int get_all(const struct get *get)
 {
 	struct target_entry *entries = NULL;
 	size_t n = 0;
-	int r = target_list(get->target, get->kind, get->mesh, &entries, &n);
+	int r = get_list(get, &entries, &n);
 
 	if (r == -ENOENT)
 		r = get_no_mesh(get);

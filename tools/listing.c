@@ -13,12 +13,47 @@
 
 #define LISTING_MTLS_BYTES 600
 
-void listing_age(const struct timespec *then, const struct timespec *now, char ret_age[static LISTING_AGE_BYTES])
+/* kubectl's steps (k8s.io/apimachinery, duration.HumanDuration): below @below seconds so many of @unit, and of @rest what is left. */
+static const struct {
+	intmax_t below, unit;
+	char name;
+	intmax_t rest; /* 0: nothing of it */
+	char rest_name;
+} listing_steps[] = {
+	{2 * 60, 1, 's', 0, 0},
+	{10 * 60, 60, 'm', 1, 's'},
+	{3 * 60 * 60, 60, 'm', 0, 0},
+	{8 * 60 * 60, 60 * 60, 'h', 60, 'm'},
+	{48 * 60 * 60, 60 * 60, 'h', 0, 0},
+	{8 * 86400, 86400, 'd', 60 * 60, 'h'},
+	{2 * 365 * 86400, 86400, 'd', 0, 0},
+	{INTMAX_C(8) * 365 * 86400, 365 * 86400, 'y', 86400, 'd'},
+	{INTMAX_MAX, 365 * 86400, 'y', 0, 0},
+};
+
+static void listing_fine_age(intmax_t seconds, char ret_age[static LISTING_AGE_BYTES])
+{
+	intmax_t rest;
+	size_t i = 0;
+
+	while (seconds >= listing_steps[i].below)
+		i++;
+	rest = listing_steps[i].rest ? seconds % listing_steps[i].unit / listing_steps[i].rest : 0;
+	if (rest)
+		snprintf(ret_age, LISTING_AGE_BYTES, "%jd%c%jd%c", seconds / listing_steps[i].unit, listing_steps[i].name,
+			 rest, listing_steps[i].rest_name);
+	else
+		snprintf(ret_age, LISTING_AGE_BYTES, "%jd%c", seconds / listing_steps[i].unit, listing_steps[i].name);
+}
+
+void listing_age(const struct timespec *then, const struct timespec *now, bool fine, char ret_age[static LISTING_AGE_BYTES])
 {
 	intmax_t seconds = now->tv_sec - then->tv_sec - (now->tv_nsec < then->tv_nsec);
 
 	if (seconds < -1) /* it is dated into the future */
 		snprintf(ret_age, LISTING_AGE_BYTES, "never");
+	else if (fine)
+		listing_fine_age(seconds < 0 ? 0 : seconds, ret_age);
 	else if (seconds < 60)
 		snprintf(ret_age, LISTING_AGE_BYTES, "%jds", seconds < 0 ? 0 : seconds);
 	else if (seconds < 60 * 60)
@@ -109,7 +144,7 @@ int listing_add(struct listing *listing, const struct target_entry *entry)
 	char age[LISTING_AGE_BYTES];
 	int r = entry->name.kind == NAME_MESH ? listing_mtls(listing, &entry->name, mtls) : 0;
 
-	listing_age(&entry->modified, &listing->now, age);
+	listing_age(&entry->modified, &listing->now, listing->kubernetes, age);
 	return r < 0 ? r : listing_row(listing, &entry->name, mtls, age);
 }
 

@@ -24,6 +24,8 @@ static const struct {
 	{"status", command_status, "what there is, and how the daemon is doing"},
 	{"check", command_check, "verify the whole store"},
 	{"backup", command_backup, "copy the store, also while it is mounted"},
+	{"key", command_key, "list, add, remove or rotate the keys of a store"},
+	{"rekey", command_rekey, "seal a store again under a new root key"},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

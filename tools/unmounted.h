@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * unmounted: what the commands that change a store's keys take: a store that nobody has mounted, what opens it now, and what is to.
+ */
+#ifndef TOOLS_UNMOUNTED_H
+#define TOOLS_UNMOUNTED_H
+
+#include "store/key.h"
+#include "store/store.h"
+#include "tools/flags.h"
+
+struct unmounted {
+	const char *store;         /* --store */
+	struct key_source key;     /* --key-file, --passphrase-file */
+	struct key_source new_key; /* --new-key-file, --new-passphrase-file */
+};
+
+/* Rows of a table of flags. */
+#define UNMOUNTED_FLAGS(u)                                                                                             \
+	{.name = "store", .text = &(u).store}, {.name = "key-file", .text = &(u).key.key_file},                        \
+		{.name = "passphrase-file", .text = &(u).key.passphrase_file},                                         \
+		{.name = "new-key-file", .text = &(u).new_key.key_file},                                               \
+	{                                                                                                              \
+		.name = "new-passphrase-file", .text = &(u).new_key.passphrase_file                                    \
+	}
+
+#define UNMOUNTED_USAGE                                                                                                \
+	"  --store FILE             the store; unmount it first: a daemon that has it keeps it for itself\n"           \
+	"  --key-file F, --passphrase-file F\n"                                                                        \
+	"                           what opens it now (else a systemd credential, else it is asked for)\n"             \
+	"  --new-key-file F         the new key is the 32 bytes of F; F is made if it is absent\n"                     \
+	"  --new-passphrase-file F  the new passphrase is the first line of F\n"
+
+/* unmounted_check - has the command line what it takes? 0 or -EINVAL after saying what is wrong. */
+int unmounted_check(const char *command, const struct unmounted *options);
+
+/* unmounted_has_new - was a new key named? */
+bool unmounted_has_new(const struct unmounted *options);
+
+/* unmounted_open - read the key, open the store; it prunes no version. Crypto and arena are set up. The caller frees *@ret_key and closes *@ret_store.
+ * -errno, said. */
+int unmounted_open(const struct unmounted *options, struct key **ret_key, struct store **ret_store);
+
+#endif
