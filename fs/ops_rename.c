@@ -116,6 +116,8 @@ void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t 
 		exclusive = false; /* what it renamed away is not there for it */
 		aside_drop(&context->aside, ops_process(req), tree_value_ino(&context->tree, &to.name));
 	}
+	if (!to.scratch && to.name.kind == NAME_MESH) /* which is there, but its mesh.yaml may have been removed */
+		exclusive = exclusive && tree_lookup(&context->tree, to_parent, to_name, &st) == 0;
 	if (from.scratch) {
 		rename_scratch(req, &from, &to, exclusive);
 		return;
