@@ -406,6 +406,17 @@ bool engine_looks_ours(const char *path)
 	return ours;
 }
 
+bool engine_is_begun(const char *path)
+{
+	char journal[PATH_MAX];
+	struct stat st;
+
+	/* the first transaction has a rollback journal, later ones are in the WAL; opening it would undo that transaction, and leave a file
+	 * that no longer looks ours */
+	return (stat(path, &st) == 0 && st.st_size == 0) ||
+	       (snprintf(journal, sizeof(journal), "%s-journal", path) < (int)sizeof(journal) && access(journal, F_OK) == 0);
+}
+
 int engine_remove(const char *path)
 {
 	static const char *const ends[] = {"-wal", "-journal", ""}; /* itself last: they are never left without it */

@@ -341,10 +341,9 @@ static int rekey_fits(const struct rekey *rekey)
 static int rekey_resume(struct rekey *rekey)
 {
 	uint64_t generation = rekey->old->manifest.generation;
-	struct stat st;
 	int r;
 
-	if (stat(rekey->path_fresh, &st) < 0 || st.st_size == 0)
+	if (access(rekey->path_fresh, F_OK) < 0 || engine_is_begun(rekey->path_fresh))
 		return 0;
 	r = rekey_fits(rekey);
 	if (r != 1)
