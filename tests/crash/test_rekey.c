@@ -27,11 +27,11 @@ enum { MAX_STEPS = 2000 };
 /* What a child counts, in memory that it shares with us. */
 static struct counts {
 	unsigned kill_at; /* 0: never */
-	bool fails;       /* instead of being killed, the call there fails */
+	bool fails;	  /* instead of being killed, the call there fails */
 	unsigned steps;
 	unsigned commits;
 	bool no_exchange; /* the filesystem can't */
-} *counts;
+} * counts;
 static bool armed; /* in a child */
 
 /* Is this where it ends? True: the call is to fail. */
@@ -45,7 +45,7 @@ static bool step(void)
 	return true;
 }
 
-#define HOOK(type, name, parameters, arguments, failure)                                                                        \
+#define HOOK(type, name, parameters, arguments, failure)                                                               \
 	type __real_##name parameters;                                                                                 \
 	type __wrap_##name parameters;                                                                                 \
 	type __wrap_##name parameters                                                                                  \
@@ -489,7 +489,8 @@ static void test_what_was_left(void)
 
 /* --- others at the same time */
 
-/* Who has opened the old file, but not locked it yet, when it is replaced must not write to what has no name any more. */
+/* Who has opened the old file, but not locked it yet, when it is replaced must not write to what has no name any more.
+ */
 static void test_replaced_while_opening(void)
 {
 	const struct store_options options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT};
@@ -596,7 +597,8 @@ static void test_rotate(void)
 
 	snprintf(key_file, sizeof(key_file), "%s", fixture_path(fixture, "key"));
 	rotate_at_each_step(key_file, false,
-			    "a rotation killed at each step: the key file always opens the store, and no former key does after a rerun");
+			    "a rotation killed at each step: the key file always opens the store, and no former key "
+			    "does after a rerun");
 	rotate_at_each_step(key_file, true, "and if a call fails at each step");
 	restore();
 	fixture_copy(old_key, key_file);
@@ -633,7 +635,8 @@ int main(int argc, char **argv)
 	original = everything_load(fixture_path(fixture, "original"), fixture->key);
 	fixture_must(original);
 	store = load_with(old_key);
-	check(store && everything_same(original, store) && everything_opens(store, original) == store->manifest.rows + 1,
+	check(store && everything_same(original, store) &&
+		      everything_opens(store, original) == store->manifest.rows + 1,
 	      "before, all rows open under the old root key");
 	store_close(store);
 
