@@ -27,7 +27,7 @@ enum { MAX_STEPS = 2000 };
 /* What a child counts, in memory that it shares with us. */
 static struct counts {
 	unsigned kill_at; /* 0: never */
-	bool fails;	  /* instead of being killed, the call there fails */
+	bool fails;       /* instead of being killed, the call there fails */
 	unsigned steps;
 	unsigned commits;
 	bool no_exchange; /* the filesystem can't */
