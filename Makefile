@@ -8,6 +8,7 @@
 #
 # The others:
 #   make            build hushfs and hushctl in build/plain
+#   make fuzz       libFuzzer on every target in tests/fuzz, FUZZ_SECONDS each
 #   make deps       install the Debian packages that building and running take
 #   make install    install under DESTDIR and PREFIX;  make uninstall removes what that put there
 #   make clean      remove build/
@@ -18,17 +19,19 @@
 #   WERROR=1        warnings are errors (make test sets it)
 #   V=1             show the commands
 #   ONLY=TEXT       make test: only the programs that have TEXT in their name
+#   FUZZ_SECONDS=N  make fuzz: how long a target runs (60)
 #   PREFIX=DIR      where installing puts things (/usr/local)
 #   DESTDIR=DIR     a folder in front of PREFIX, for packagers
 #   CC CFLAGS LDFLAGS  as usual; yours come last
 
 VERSION := 0.1.0
 PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
 CC ?= gcc
 BUILD := build/$(if $(SAN),san,plain)
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-test run stop test check-arrows install uninstall clean help programs-test
+.PHONY: all deps deps-test run stop test fuzz check-arrows install uninstall clean help programs-test programs-fuzz
 
 # --- compiling -------------------------------------------------------------------------------------------------
 
@@ -59,9 +62,13 @@ TOOLS := $(call objects,$(wildcard tools/*.c))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(call objects,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 CRASH_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/crash/test_*.c))
+FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_TESTS := $(subst /fuzz_,/test_fuzz_,$(FUZZERS))
+FUZZ_HELPERS := $(call objects,tests/unit/fixture.c tests/unit/yaml_same.c)
 
 all: $(BUILD)/hushfs $(BUILD)/hushctl
-programs-test: all $(UNIT_TESTS) $(CRASH_TESTS)
+programs-test: all $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS)
+programs-fuzz: $(FUZZERS)
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -91,6 +98,15 @@ $(CRASH_TESTS): %: %.o $(BUILD)/tests/unit/fixture.o $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
 
+# the same targets twice: with a main of ours for make test, with libFuzzer's for make fuzz
+$(FUZZ_TESTS): $(BUILD)/tests/fuzz/test_%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(FUZZ_HELPERS) $(STORE)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+
+$(FUZZERS): %: %.o $(FUZZ_HELPERS) $(STORE)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # --- running and testing ---------------------------------------------------------------------------------------
@@ -112,6 +128,11 @@ test: deps-test
 	@$(MAKE) --no-print-directory WERROR=1 programs-test
 	@$(MAKE) --no-print-directory WERROR=1 SAN=1 programs-test
 	@tests/run build/plain build/san
+
+fuzz:
+	@packaging/deps build fuzz
+	@$(MAKE) --no-print-directory BUILD=build/fuzz SAN=1 CC=clang SANITIZERS=-fsanitize=fuzzer,address,undefined programs-fuzz
+	@tests/fuzz/run build/fuzz $(FUZZ_SECONDS)
 
 check-arrows:
 	@tests/check-arrows

@@ -144,11 +144,19 @@ static int daemon_mount(struct daemon *daemon)
 	daemon->context.stage = stage_new(&daemon->context.tree, daemon->options.max_staged);
 	daemon->context.scratch = scratch_new(daemon->options.max_scratch,
 					      daemon->options.store_options.value_bytes, SCRATCH_SECONDS);
-	if (!daemon->context.stage || !daemon->context.scratch)
+	daemon->context.announce = announce_new(&daemon->context.tree);
+	if (daemon->context.stage && daemon->context.scratch && daemon->context.announce)
+		daemon->context.control = control_new(&daemon->context.tree, daemon->context.stage,
+						      daemon->context.scratch, daemon->context.announce);
+	if (!daemon->context.control)
 		return -ENOMEM;
 	daemon_mount_options(&daemon->options, mount_options, sizeof(mount_options));
 	r = loop_new(&daemon->context, mount_options, &daemon->loop);
-	return r < 0 ? r : loop_mount(daemon->loop, daemon->mountpoint);
+	if (r == 0)
+		r = loop_mount(daemon->loop, daemon->mountpoint);
+	if (r == 0)
+		announce_mounted(daemon->context.announce, daemon->mountpoint);
+	return r;
 }
 
 /* The whole life of the process that serves. */
@@ -169,7 +177,11 @@ static int daemon_serve(struct daemon *daemon)
 		r = daemon_mount(daemon);
 	if (r == 0 && chdir("/") == 0)
 		r = loop_run(daemon->loop, daemon->stop_fd, daemon_ready, daemon);
+	if (!control_stop(daemon->context.control))
+		_exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS); /* its thread goes on using all of this */
 	store_stop(daemon->store); /* commits what waits; the answers still need stage and session */
+	control_free(daemon->context.control);
+	announce_free(daemon->context.announce);
 	stage_free(daemon->context.stage);
 	scratch_free(daemon->context.scratch);
 	store_close(daemon->store);

@@ -17,15 +17,20 @@ enum node_kind {
 	NODE_GLOBAL = 3,         /* /global */
 	NODE_HUSH = 4,           /* /.hush */
 	NODE_STATUS = 5,         /* /.hush/status */
+	NODE_APPLY = 6,          /* /.hush/apply, and so on */
+	NODE_DELETE = 7,
 	NODE_MESH = 8,           /* /meshes/<mesh> */
 	NODE_SECRETS = 9,        /* /meshes/<mesh>/secrets */
 	NODE_MESH_YAML = 10,     /* /meshes/<mesh>/mesh.yaml */
 	NODE_SECRET = 11,        /* /meshes/<mesh>/secrets/<name> */
 	NODE_GLOBAL_SECRET = 12, /* /global/<name> */
 	NODE_SCRATCH = 13,       /* a file with a name that no resource can have; its number is its own, see scratch.h */
+	NODE_CHECK = 14,
+	NODE_BACKUP = 15,
 };
 
-/* node_make - @resource is the store's number of it (store_node), 0 for the kinds below NODE_MESH. */
+/* node_make - @resource is the store's number of it (store_node); 0 for the folders that are always there, and for what is in /.hush the
+ * root's: small numbers are those of terminals and pipes too, and /proc tells files by their numbers alone (writer_holds). */
 static inline uint64_t node_make(enum node_kind kind, uint64_t resource)
 {
 	return resource << 4 | kind;
@@ -39,6 +44,13 @@ static inline enum node_kind node_kind(uint64_t ino)
 static inline uint64_t node_resource(uint64_t ino)
 {
 	return ino >> 4;
+}
+
+/* node_is_control - a file of /.hush that is more than a text. */
+static inline bool node_is_control(uint64_t ino)
+{
+	return node_kind(ino) == NODE_APPLY || node_kind(ino) == NODE_DELETE || node_kind(ino) == NODE_CHECK ||
+	       node_kind(ino) == NODE_BACKUP;
 }
 
 /* node_is_value - is it a file whose bytes are a resource's value? */

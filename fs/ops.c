@@ -34,23 +34,10 @@ void ops_reply_error(fuse_req_t req, int r)
 	fuse_reply_err(req, -r);
 }
 
-/* A file keeps its identity when it is removed and made again. A mesh's folders do not: the kernel marks a removed
- * folder as dead for good, so one that is made again while the old one is open has to be another. */
-static uint64_t ops_generation(const struct ops_context *context, uint64_t ino)
-{
-	struct store_info info;
-	enum record_inode inode;
-
-	if ((node_kind(ino) != NODE_MESH && node_kind(ino) != NODE_SECRETS) ||
-	    tree_resource(&context->tree, ino, &info, &inode) < 0)
-		return 1;
-	return (uint32_t)(info.record.created + info.record.inodes[inode].removals); /* the kernel keeps 32 bits of it */
-}
-
 struct fuse_entry_param ops_entry(fuse_req_t req, const struct stat *attributes)
 {
 	return (struct fuse_entry_param){.ino = attributes->st_ino,
-					 .generation = ops_generation(ops_context(req), attributes->st_ino),
+					 .generation = tree_generation(&ops_context(req)->tree, attributes->st_ino),
 					 .attr = *attributes};
 }
 
@@ -155,6 +142,8 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct stat st;
 	int r;
 
+	if (ops_announce_lookup(req, parent, name))
+		return;
 	if (stage_entries(ops_context(req)->stage))
 		stage_looked_up(ops_context(req)->stage, fuse_req_ctx(req)->pid);
 	r = tree_lookup(&ops_context(req)->tree, parent, name, &st);

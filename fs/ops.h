@@ -4,7 +4,9 @@
 #ifndef FS_OPS_H
 #define FS_OPS_H
 
+#include "fs/announce.h"
 #include "fs/aside.h"
+#include "fs/control.h"
 #include "fs/notify.h"
 #include "fs/scratch.h"
 #include "fs/stage.h"
@@ -17,6 +19,8 @@ struct ops_context {
 	struct scratch *scratch;
 	struct aside aside;
 	struct notify *notify; /* the loop's */
+	struct announce *announce;
+	struct control *control;
 };
 
 struct fuse_lowlevel_ops;

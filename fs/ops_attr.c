@@ -31,6 +31,8 @@ void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct stat st;
 	int r;
 
+	if (ops_announce_attributes(req, ino))
+		return;
 	if (tree_is_gone(&context->tree, ino, &st)) {
 		fuse_reply_attr(req, &st, 0);
 		return;
@@ -186,8 +188,12 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, st
 	unsigned set = ops_decode_attributes(st, to_set, &attributes);
 	uint64_t size = (uint64_t)st->st_size;
 
+	if (ops_announce_attributes(req, ino))
+		return;
 	if (node_kind(ino) == NODE_SCRATCH)
 		ops_scratch_setattr(req, ino, st, to_set);
+	else if (node_is_control(ino) && (to_set & FUSE_SET_ATTR_SIZE))
+		ops_control_truncate(req, ino, size, fi);
 	else if (!(to_set & FUSE_SET_ATTR_SIZE))
 		ops_set_attributes(req, ino, set, &attributes, NULL, change_reply_attributes);
 	else if (!node_is_value(ino))

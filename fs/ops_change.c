@@ -2,6 +2,7 @@
  * ops_change: requests that are answered by the commit thread, when their transaction is on disk.
  */
 #include "fs/ops_internal.h"
+#include "store/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -87,6 +88,10 @@ void change_txn_done(struct store_txn *txn, int result)
 	}
 	if (result == 0 && change->gone)
 		scratch_drop_folder(context->scratch, change->gone);
+	if (result == 0 && change->gone && op->kind == STORE_REMOVE)
+		scratch_drop_folder(context->scratch, tree_ino(&context->tree, &op->name));
+	if (result < 0 && txn->ret_why[0])
+		log_error("\"%s\": %s", op->name.name, txn->ret_why);
 	if (result == 0 && change->scratch)
 		change_scratch_committed(context, change->scratch, op);
 	change_done(change, change_result(op, result));

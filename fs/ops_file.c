@@ -21,10 +21,8 @@ int ops_stage_existing(fuse_req_t req, fuse_ino_t ino, bool truncate, uint64_t *
 	struct store_info info;
 	int r;
 
-	if (node_kind(ino) == NODE_MESH_YAML)
-		return -EACCES; /* a Mesh is changed by mkdir and rmdir only */
 	r = store_look(context->tree.store, node_resource(ino), &info);
-	if (r < 0 || !info.exists)
+	if (r < 0 || !info.exists || record_is_absent(&info.record.inodes[tree_inode(ino)]))
 		return -ENOENT;
 	open.name = info.record.name;
 	open.info = &info;
@@ -43,8 +41,14 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct ops_context *context = ops_context(req);
 	int r = 0;
 
+	if (ops_announce_open(req, fi))
+		return;
 	if (node_kind(ino) == NODE_SCRATCH) {
 		ops_scratch_open(req, ino, fi);
+		return;
+	}
+	if (node_is_control(ino)) {
+		ops_control_open(req, ino, fi);
 		return;
 	}
 	fi->direct_io = 1;
@@ -83,6 +87,8 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 	struct stat st;
 	int r;
 
+	if (ops_announce_create(req, parent, name, fi))
+		return;
 	if (ops_scratch_place(req, parent, name, &place)) {
 		ops_scratch_create(req, &place, mode, fi);
 		return;
@@ -92,11 +98,12 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 		ops_reply_error(req, r);
 		return;
 	}
-	open.ino = tree_ino(&context->tree, &open.name);
+	open.ino = tree_value_ino(&context->tree, &open.name);
 	open.attributes = ops_new_file(req, parent, mode, &open.acls);
 	open.process = ops_process(req);
 	if (store_look(context->tree.store, node_resource(open.ino), &info) == 0 && info.exists) {
-		open.anew = ops_is_aside(req, open.ino); /* else somebody was faster */
+		/* a mesh.yaml that was removed is in the store still; else somebody was faster */
+		open.anew = ops_is_aside(req, open.ino) || record_is_absent(&info.record.inodes[tree_inode(open.ino)]);
 		open.info = &info;
 		open.truncate |= open.anew;
 	}
@@ -116,7 +123,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 		return;
 	}
 	if (open.info)
-		tree_fill(open.ino, &info.record.inodes[RECORD_SELF], info.record.size, &st);
+		tree_fill(open.ino, &info.record.inodes[tree_inode(open.ino)], info.record.size, &st);
 	else
 		tree_fill(open.ino, &open.attributes, 0, &st);
 	entry = ops_entry(req, &st);
@@ -211,6 +218,10 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct 
 		ops_read_status(req, size, offset);
 		return;
 	}
+	if (node_is_control(ino)) {
+		ops_control_read(req, size, offset, fi);
+		return;
+	}
 	r = ops_read_bytes(req, ino, size, offset, fi, paged, &bytes);
 	if (r < 0)
 		ops_reply_error(req, r == -ENOENT ? -EIO : r);
@@ -226,6 +237,8 @@ static int ops_write_bytes(fuse_req_t req, fuse_ino_t ino, const void *data, siz
 
 	if (node_kind(ino) == NODE_SCRATCH)
 		return scratch_write(context->scratch, ino, data, size, (uint64_t)offset, append);
+	if (node_is_control(ino))
+		return control_write(context->control, fi->fh, fuse_req_ctx(req)->pid, data, size);
 	return stage_write(context->stage, fi->fh, fuse_req_ctx(req)->pid, data, size, (uint64_t)offset, append);
 }
 
@@ -248,7 +261,7 @@ void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t offset, struct fu
 	int r;
 
 	(void)flags;
-	if (node_kind(ino) == NODE_STATUS) {
+	if (node_kind(ino) == NODE_STATUS || node_is_control(ino)) {
 		ops_reply_error(req, -EXDEV); /* copy by reading */
 		return;
 	}
@@ -273,7 +286,7 @@ void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t
 	uint64_t size = (uint64_t)offset + (uint64_t)length;
 	int r;
 
-	if (mode != 0)
+	if (mode != 0 || node_is_control(ino))
 		r = -EOPNOTSUPP;
 	else if (node_kind(ino) == NODE_SCRATCH)
 		r = scratch_extend(context->scratch, ino, size);
@@ -288,6 +301,10 @@ void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (node_kind(ino) == NODE_SCRATCH) {
 		ops_scratch_sync(req, ino, true);
+		return;
+	}
+	if (node_is_control(ino)) {
+		ops_control_flush(req, fi);
 		return;
 	}
 	if (!(fi->fh & STAGE_HANDLE)) {
@@ -308,6 +325,10 @@ void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_in
 		ops_scratch_sync(req, ino, false);
 		return;
 	}
+	if (node_is_control(ino)) {
+		ops_control_fsync(req, fi);
+		return;
+	}
 	if (!(fi->fh & STAGE_HANDLE)) {
 		fuse_reply_err(req, 0); /* what it reads is on disk */
 		return;
@@ -323,6 +344,8 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (node_kind(ino) == NODE_SCRATCH)
 		scratch_release(context->scratch, ino);
+	else if (node_is_control(ino))
+		control_release(context->control, fi->fh);
 	else if (fi->fh & STAGE_HANDLE)
 		stage_release(context->stage, fi->fh);
 	else if (fi->fh)

@@ -3,6 +3,7 @@
  */
 #include "fs/node.h"
 #include "fs/ops_internal.h"
+#include "store/inherit.h"
 #include "store/mesh.h"
 
 #include <errno.h>
@@ -115,45 +116,19 @@ static void ops_set_presence(fuse_req_t req, fuse_ino_t parent, enum record_inod
 	change_submit(req, txn);
 }
 
-/* What a folder with the default ACL @folder hands down to @inode of a mesh, which is asked for with *@mode. @closed: the
- * owning group is not to get in. */
-static int ops_hand_down(const struct acl *folder, enum record_inode inode, bool closed, mode_t *mode,
-			 struct acl_list *acls)
-{
-	struct acl acl;
-	int r;
-
-	if (!folder->present)
-		return 0;
-	*mode = acl_inherit(folder, *mode, &acl);
-	if (closed)
-		acl.group = 0;
-	r = acl_put(acls, inode, ACL_KIND_ACCESS, &acl);
-	if (r == 0 && record_has_default_acl(NAME_MESH, inode))
-		r = acl_put(acls, inode, ACL_KIND_DEFAULT, folder);
-	return r;
-}
-
-/* Nobody says with which mode secrets/ is to be made: it is closed but for its owner, and for those whom the default
- * ACL of /meshes names. */
 static void ops_mkdir_mesh(fuse_req_t req, const struct name *mesh, const struct record_attributes *owner,
 			   const struct acl *folder)
 {
 	struct store_txn *txn = change_txn(req, STORE_PUT, mesh, change_reply_entry,
 					   tree_ino(&ops_context(req)->tree, mesh));
 	struct store_op *op;
-	int r = 0;
+	int r;
 
 	if (!txn)
 		return;
 	op = &txn->ops[0];
 	op->exclusive = true;
-	for (int i = 0; i < RECORD_INODES; i++)
-		op->attributes[i] = *owner;
-	op->attributes[RECORD_MESH_SECRETS].mode = folder->mask ? 0770 : 0700;
-	op->attributes[RECORD_MESH_YAML].mode = 0644;
-	for (int i = 0; i < RECORD_INODES && r == 0; i++)
-		r = ops_hand_down(folder, i, i == RECORD_MESH_SECRETS, &op->attributes[i].mode, &op->acls);
+	r = inherit_mesh(owner, folder, op);
 	if (r == 0)
 		r = mesh_document(mesh->name, &op->value);
 	if (r < 0)
@@ -170,8 +145,10 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	struct name mesh;
 	int r;
 
+	if (ops_announce_mkdir(req, parent, name))
+		return;
 	if (ops_comes_with_mesh(parent, name, true)) {
-		r = ops_hand_down(&folder, RECORD_MESH_SECRETS, false, &owner.mode, &acls);
+		r = inherit_entry(&folder, RECORD_MESH_SECRETS, false, &owner.mode, &acls);
 		if (r < 0)
 			ops_reply_error(req, r);
 		else
@@ -185,6 +162,14 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		ops_mkdir_mesh(req, &mesh, &owner, &folder);
 }
 
+/* Is there a scratch file of the caller's in a folder? Of others' it knows nothing. */
+static bool ops_has_scratch(fuse_req_t req, fuse_ino_t ino)
+{
+	struct tree_entry entry;
+
+	return scratch_next(ops_context(req)->scratch, ino, fuse_req_ctx(req)->uid, 0, &entry) == 0;
+}
+
 /* The identity of something to be removed: a mesh for rmdir, a secret for unlink. */
 static int ops_name_to_remove(fuse_req_t req, fuse_ino_t parent, const char *name, bool folder, struct name *ret_name)
 {
@@ -193,7 +178,7 @@ static int ops_name_to_remove(fuse_req_t req, fuse_ino_t parent, const char *nam
 	int r;
 
 	r = tree_name(&context->tree, parent, name, ret_name);
-	if (r == 0 && (ret_name->kind == NAME_MESH) != folder)
+	if (r == 0 && (node_kind(parent) == NODE_MESHES) != folder)
 		r = folder ? -ENOTDIR : -EISDIR;
 	if (r == -EINVAL)
 		r = -ENOENT;
@@ -207,20 +192,21 @@ void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct ops_context *context = ops_context(req);
 	struct store_txn *txn;
 	struct change *change;
-	struct tree_entry entry;
 	struct name mesh;
-	uint64_t ino;
 	int r;
 
+	if (ops_announce_remove(req, parent, name))
+		return;
 	if (ops_comes_with_mesh(parent, name, true)) {
-		ino = node_make(NODE_SECRETS, node_resource(parent));
-		if (scratch_next(context->scratch, ino, fuse_req_ctx(req)->uid, 0, &entry) == 0)
-			ops_reply_error(req, -ENOTEMPTY); /* of others' it knows nothing */
+		if (ops_has_scratch(req, node_make(NODE_SECRETS, node_resource(parent))))
+			ops_reply_error(req, -ENOTEMPTY);
 		else
 			ops_set_presence(req, parent, RECORD_MESH_SECRETS, NULL, NULL, change_reply_ok);
 		return;
 	}
 	r = ops_name_to_remove(req, parent, name, true, &mesh);
+	if (r == 0 && ops_has_scratch(req, tree_ino(&context->tree, &mesh)))
+		r = -ENOTEMPTY;
 	if (r < 0) {
 		ops_reply_error(req, r);
 		return;
@@ -244,6 +230,8 @@ void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct stat st;
 	int r;
 
+	if (ops_announce_remove(req, parent, name))
+		return;
 	if (ops_scratch_place(req, parent, name, &place)) {
 		ops_reply_error(req, scratch_unlink(context->scratch, &place));
 		return;

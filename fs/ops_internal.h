@@ -91,6 +91,23 @@ void ops_scratch_commit(fuse_req_t req, fuse_ino_t ino, const struct name *name,
 /* ops_scratch_sync - fsync, or (@closing) flush: one that has become a resource is committed again if it was changed. */
 void ops_scratch_sync(fuse_req_t req, fuse_ino_t ino, bool closing);
 
+/* ops_announce.c: requests that announce_run has the kernel make. Each says whether it was one, and then has replied. */
+
+bool ops_announce_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool ops_announce_attributes(fuse_req_t req, fuse_ino_t ino);
+bool ops_announce_open(fuse_req_t req, struct fuse_file_info *fi);
+bool ops_announce_create(fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_file_info *fi);
+bool ops_announce_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+bool ops_announce_remove(fuse_req_t req, fuse_ino_t parent, const char *name);
+
+/* ops_control.c: the control files of /.hush. */
+
+void ops_control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_control_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size, const struct fuse_file_info *fi);
+void ops_control_read(fuse_req_t req, size_t size, off_t offset, const struct fuse_file_info *fi);
+void ops_control_flush(fuse_req_t req, const struct fuse_file_info *fi);
+void ops_control_fsync(fuse_req_t req, const struct fuse_file_info *fi);
+
 /* The operations */
 
 /* ops_attr.c */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * ops_rename: rename(2), between names of resources and scratch names.
  */
+#include "fs/node.h"
 #include "fs/ops_internal.h"
 
 #include <errno.h>
@@ -32,7 +33,7 @@ static int rename_ends(fuse_req_t req, fuse_ino_t parent, const char *name, fuse
 		return r;
 	if (to < 0)
 		return to;
-	if (parent != to_parent || (!ret_from->scratch && ret_from->name.kind == NAME_MESH))
+	if (parent != to_parent || node_kind(parent) == NODE_MESHES)
 		return -EXDEV;
 	return 0;
 }
@@ -61,6 +62,7 @@ static void rename_to_scratch(fuse_req_t req, const struct store_info *info, con
 			      bool exclusive)
 {
 	struct ops_context *context = ops_context(req);
+	uint64_t from = tree_value_ino(&context->tree, &info->record.name);
 	SECBUF_AUTO value = {0};
 	uint64_t generation, ino;
 	int r;
@@ -73,11 +75,11 @@ static void rename_to_scratch(fuse_req_t req, const struct store_info *info, con
 		store_unpin(context->tree.store, info->node, generation);
 	}
 	if (r == 0)
-		r = scratch_put(context->scratch, to, &info->record.inodes[RECORD_SELF], &value, &ino);
-	if (r == 0)
+		r = scratch_put(context->scratch, to, &info->record.inodes[tree_inode(from)], &value, &ino);
+	if (r == 0 && info->record.name.kind != NAME_MESH) /* a mesh has those of its folders there */
 		r = scratch_set_acls(context->scratch, ino, &info->record.acls);
 	if (r == 0)
-		aside_put(&context->aside, ops_process(req), tree_ino(&context->tree, &info->record.name), generation);
+		aside_put(&context->aside, ops_process(req), from, generation);
 	ops_reply_error(req, r);
 }
 
@@ -110,9 +112,9 @@ void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t 
 		ops_reply_error(req, r);
 		return;
 	}
-	if (!to.scratch && ops_is_aside(req, tree_ino(&context->tree, &to.name))) {
+	if (!to.scratch && ops_is_aside(req, tree_value_ino(&context->tree, &to.name))) {
 		exclusive = false; /* what it renamed away is not there for it */
-		aside_drop(&context->aside, ops_process(req), tree_ino(&context->tree, &to.name));
+		aside_drop(&context->aside, ops_process(req), tree_value_ino(&context->tree, &to.name));
 	}
 	if (from.scratch) {
 		rename_scratch(req, &from, &to, exclusive);

@@ -12,7 +12,7 @@ bool ops_scratch_place(fuse_req_t req, fuse_ino_t parent, const char *name, stru
 {
 	struct name identity;
 
-	if (node_kind(parent) != NODE_SECRETS && node_kind(parent) != NODE_GLOBAL)
+	if (node_kind(parent) != NODE_SECRETS && node_kind(parent) != NODE_GLOBAL && node_kind(parent) != NODE_MESH)
 		return false;
 	*ret_place = (struct scratch_place){.parent = parent, .name = name, .uid = fuse_req_ctx(req)->uid};
 	return tree_name(&ops_context(req)->tree, parent, name, &identity) == -EINVAL;

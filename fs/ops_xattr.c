@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * ops_xattr: POSIX ACLs, which come as two extended attributes; there are no others.
+ * ops_xattr: POSIX ACLs, which come as two extended attributes. Besides, when a resource was made can be asked for as one; it isn't
+ * listed, as copying a file must not copy it. There are no others.
  *
  * The kernel decides with them who may do what. Ours is to keep them and the mode in step: setting an access ACL sets
  * owner's, mask's and others' bits of the mode. An answer of ENOSYS would make the kernel never ask again.
@@ -8,9 +9,11 @@
 #include "fs/ops_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/xattr.h>
 
+#define OPS_CREATED "user.hushfs.created"
 #define OPS_GROUPS 256 /* of a process; it is not looked for among more */
 
 static const char *const ops_acl_names[] = {[ACL_KIND_ACCESS] = "system.posix_acl_access",
@@ -116,12 +119,33 @@ static void ops_reply_xattr(fuse_req_t req, const void *bytes, size_t used, size
 		fuse_reply_buf(req, bytes, used);
 }
 
+/* When the resource was made: seconds since 1970, a dot and nine digits. */
+static void ops_get_created(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	struct store_info info;
+	enum record_inode inode;
+	char text[48];
+	int n;
+
+	if ((!node_is_value(ino) && node_kind(ino) != NODE_MESH) ||
+	    tree_resource(&ops_context(req)->tree, ino, &info, &inode) < 0 || !info.exists || !info.record.born.tv_sec) {
+		ops_reply_error(req, -ENODATA);
+		return;
+	}
+	n = snprintf(text, sizeof(text), "%jd.%09ld", (intmax_t)info.record.born.tv_sec, info.record.born.tv_nsec);
+	ops_reply_xattr(req, text, (size_t)n, size);
+}
+
 void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	uint8_t bytes[ACL_XATTR_BYTES_MAX];
 	struct acl acl = {0};
 	enum acl_kind kind;
 
+	if (strcmp(name, OPS_CREATED) == 0) {
+		ops_get_created(req, ino, size);
+		return;
+	}
 	if (ops_acl_kind(name, &kind))
 		ops_get_acl(req, ino, kind, &acl);
 	if (acl.present)

@@ -401,6 +401,8 @@ int scratch_commit(struct scratch *scratch, uint64_t ino, struct store_op *op)
 	/* later on it is the resource that has attributes */
 	if (!file->resource.kind)
 		op->set = RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL | file->set;
+	if (op->name.kind == NAME_MESH)
+		op->set &= RECORD_SET_TIMES; /* whoever writes it, mesh.yaml is as much the mesh's as its folder */
 	op->only_created = file->resource.kind ? file->created : 0;
 	file->committed = file->changes;
 	return scratch_leave(scratch, r);

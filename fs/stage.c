@@ -10,7 +10,6 @@
 #include "store/log.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +79,25 @@ size_t stage_entries(struct stage *stage)
 	return count;
 }
 
+int stage_reserve(struct stage *stage, size_t bytes)
+{
+	int r;
+
+	pthread_mutex_lock(&stage->lock);
+	r = bytes > stage->drafts.max_bytes - stage->drafts.bytes ? -ENOSPC : 0;
+	if (r == 0)
+		stage->drafts.bytes += bytes;
+	pthread_mutex_unlock(&stage->lock);
+	return r;
+}
+
+void stage_unreserve(struct stage *stage, size_t bytes)
+{
+	pthread_mutex_lock(&stage->lock);
+	stage->drafts.bytes -= bytes;
+	pthread_mutex_unlock(&stage->lock);
+}
+
 struct staged *stage_find(const struct stage *stage, uint64_t handle)
 {
 	struct staged *entry;
@@ -124,14 +142,14 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 	entry->attributes = open->attributes;
 	entry->acls = open->acls;
 	entry->uid = open->uid;
-	entry->process = open->process;
+	entry->writers.opener = open->process;
 	entry->opening = open->thread;
 	entry->fresh = !open->info;
 	entry->anew = open->anew;
 	if (open->info)
 		entry->created = open->info->record.created;
 	if (open->info && !open->anew) {
-		entry->attributes = open->info->record.inodes[RECORD_SELF];
+		entry->attributes = open->info->record.inodes[tree_inode(open->ino)];
 	} else {
 		clock_gettime(CLOCK_REALTIME, &entry->attributes.mtime);
 		entry->attributes.ctime = entry->attributes.atime = entry->attributes.mtime;
@@ -156,31 +174,6 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 	return 0;
 }
 
-static bool staged_was_written_by(const struct staged *entry, pid_t process)
-{
-	if (entry->n_writers > STAGED_WRITERS)
-		return true; /* who knows */
-	for (unsigned i = 0; i < entry->n_writers; i++)
-		if (entry->writers[i] == process)
-			return true;
-	return false;
-}
-
-static void staged_remember_writer(struct staged *entry, pid_t thread)
-{
-	pid_t process;
-
-	if (thread == entry->last_writer)
-		return;
-	entry->last_writer = thread;
-	process = writer_process(thread);
-	if (process == entry->process || staged_was_written_by(entry, process))
-		return;
-	if (entry->n_writers < STAGED_WRITERS)
-		entry->writers[entry->n_writers] = process;
-	entry->n_writers++;
-}
-
 int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *data, size_t size, uint64_t offset,
 		bool append)
 {
@@ -192,7 +185,7 @@ int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *
 	r = draft_write(&stage->drafts, &entry->draft, data, size, offset, append);
 	if (r == 0 && size) {
 		entry->written = true;
-		staged_remember_writer(entry, thread);
+		writers_wrote(&entry->writers, thread);
 	}
 	if (r < 0)
 		entry->failed = r;
@@ -209,7 +202,7 @@ int stage_share(struct stage *stage, uint64_t ino, pid_t process, uint64_t *ret_
 		return -ENOENT; /* somebody has published one meanwhile */
 	pthread_mutex_lock(&stage->lock);
 	LIST_FOREACH(entry, &stage->entries, link)
-		if (entry->fresh && !entry->unlinked && entry->ino == ino && process && entry->process == process)
+		if (entry->fresh && !entry->unlinked && entry->ino == ino && process && entry->writers.opener == process)
 			break;
 	if (entry) {
 		entry->opens++;
@@ -318,6 +311,8 @@ static struct store_txn *staged_transaction(struct stage *stage, struct staged *
 	op->only_created = entry->fresh ? 0 : entry->created;
 	op->writer = entry->uid;
 	op->set = entry->set | (entry->anew ? RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL : 0);
+	if (entry->name.kind == NAME_MESH)
+		op->set &= RECORD_SET_TIMES; /* made anew or not, mesh.yaml is as much the mesh's as its folder */
 	op->attributes[0] = entry->attributes;
 	op->acls = entry->acls;
 	op->value = draft_take(&entry->draft);
@@ -367,8 +362,11 @@ static void stage_published(struct store_txn *txn, int result)
 		draft_rebase(&stage->drafts, &entry->draft, store_node(stage->tree->store, &entry->name));
 	} else {
 		if (result != -EEXIST)
-			log_error("\"%s\": what was written could not be kept: %s; the old value stays", op->name.name,
-				  strerror(-result));
+			log_error("%s\"%s\": what was written could not be kept: %s; the old value stays",
+				  op->name.kind == NAME_MESH ? "mesh.yaml of " : "", op->name.name,
+				  txn->ret_why[0] ? txn->ret_why : strerror(-result));
+		if (result == -EINVAL)
+			entry->failed = result; /* and closing it for good is not to try again */
 		draft_give(&entry->draft, &op->value);
 	}
 	pthread_cond_broadcast(&stage->landed);
@@ -412,34 +410,25 @@ static int staged_failure(const struct staged *entry)
 	return entry->failed == -EINTR ? -EIO : entry->failed;
 }
 
-/* Does the end of a process by a signal mean that what is here is not whole? Of any that has it open, as it may have been going to
- * write; but a reader of a pipe that has enough ends those before it every day. */
-static bool staged_is_broken_by(const struct staged *entry, pid_t process, bool opener, int killed_by)
-{
-	return killed_by && (killed_by != SIGPIPE || opener || staged_was_written_by(entry, process));
-}
-
 void stage_flush(struct stage *stage, uint64_t handle, pid_t thread, stage_done *done, void *context)
 {
-	pid_t process = writer_process(thread);
-	int killed_by = writer_killed_by(thread);
 	struct staged *entry = stage_enter(stage, handle);
-	bool opener;
+	struct writers_close close;
 	int failed;
 
 	if (!entry) {
 		done(context, -EIO);
 		return;
 	}
-	opener = !process || !entry->process || process == entry->process || writer_is_gone(entry->process);
+	close = writers_closes(&entry->writers, thread);
 	entry->flushed = true;
-	if (staged_is_broken_by(entry, process, opener, killed_by))
+	if (close.broken)
 		entry->failed = -EINTR;
-	if (opener && entry->written && staged_is_pending(entry) && !writer_holds(thread, entry->ino)) {
+	if (close.opener && entry->written && staged_is_pending(entry) && !writer_holds(thread, entry->ino)) {
 		staged_publish(stage, entry, &entry->name, false, done, context);
 		return;
 	}
-	failed = opener ? staged_failure(entry) : 0;
+	failed = close.opener ? staged_failure(entry) : 0;
 	stage_leave(stage);
 	done(context, failed);
 }
@@ -504,7 +493,7 @@ void stage_release(struct stage *stage, uint64_t handle)
 			log_error("\"%s\": no memory to commit what was written; the old value stays",
 				  entry->name.name);
 		}
-	} else if (entry->failed) {
+	} else if (entry->failed && entry->failed != -EINVAL) {
 		log_warning("\"%s\": %s, so nothing of it is kept; the old value stays", entry->name.name,
 			    entry->failed == -EINTR ? "somebody who had it open to write was killed"
 						    : "a write to it was refused (too large, or no room)");

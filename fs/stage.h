@@ -58,6 +58,10 @@ struct stage *stage_free(struct stage *stage);
 size_t stage_bytes(struct stage *stage);
 size_t stage_entries(struct stage *stage);
 
+/* stage_reserve - @bytes that are written elsewhere (control.h) count among what is staged, until stage_unreserve. -ENOSPC. */
+int stage_reserve(struct stage *stage, size_t bytes);
+void stage_unreserve(struct stage *stage, size_t bytes);
+
 /* stage_open - a new entry. -ENOENT if the resource is gone, -ENOMEM. */
 int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret_handle);
 

@@ -6,11 +6,10 @@
 
 #include "fs/draft.h"
 #include "fs/stage.h"
+#include "fs/writers.h"
 
 #include <pthread.h>
 #include <sys/queue.h>
-
-#define STAGED_WRITERS 8 /* processes remembered as having written to an entry */
 
 struct staged {
 	LIST_ENTRY(staged) link;
@@ -23,11 +22,8 @@ struct staged {
 	bool anew;        /* it does, but its maker is making another in its place */
 	bool unlinked;    /* it is never to be published */
 	uid_t uid;
-	pid_t process;                       /* who opened it */
-	pid_t opening;                       /* the thread that did, as long as O_TRUNC may come after it */
-	pid_t last_writer;                   /* a thread */
-	pid_t writers[STAGED_WRITERS];       /* processes that wrote to it, besides the one that opened it */
-	unsigned n_writers;                  /* may be more than are remembered */
+	struct writers writers;
+	pid_t opening;                       /* the thread that opened it, as long as O_TRUNC may come after it */
 	struct record_attributes attributes; /* of a fresh one, or one that is made anew; and times set by hand */
 	struct acl_list acls;                /* of such a one */
 	unsigned set;                        /* RECORD_SET_MTIME, RECORD_SET_ATIME: @attributes has them */

@@ -31,7 +31,7 @@ static bool staged_is_new(const struct stage *stage, const struct staged *entry)
  * has the name now, or NULL) was made after that. */
 static bool staged_has_its_name(const struct stage *stage, const struct staged *entry, const struct store_info *live)
 {
-	return !entry->unlinked && tree_ino(stage->tree, &entry->name) == entry->ino &&
+	return !entry->unlinked && tree_value_ino(stage->tree, &entry->name) == entry->ino &&
 	       (entry->fresh || (live && live->record.created == entry->created));
 }
 
@@ -48,7 +48,7 @@ static struct staged *stage_newest(const struct stage *stage, uint64_t ino, pid_
 	struct staged *entry;
 
 	LIST_FOREACH(entry, &stage->entries, link)
-		if (entry->ino == ino && (!process || entry->process == process) &&
+		if (entry->ino == ino && (!process || entry->writers.opener == process) &&
 		    (former || staged_has_its_name(stage, entry, live)))
 			break;
 	return entry;
@@ -79,7 +79,7 @@ int stage_attributes(struct stage *stage, uint64_t ino, uint64_t handle, pid_t p
 	pthread_mutex_lock(&stage->lock);
 	entry = handle ? stage_find(stage, handle) : stage_seen(stage, ino, process);
 	if (entry) {
-		uint64_t shown = entry->unlinked ? ino : tree_ino(stage->tree, &entry->name);
+		uint64_t shown = entry->unlinked ? ino : tree_value_ino(stage->tree, &entry->name);
 
 		known = tree_attributes(stage->tree, shown, &st) == 0;
 		gone = !known || st.st_nlink == 0;
@@ -104,7 +104,7 @@ int stage_lookup(struct stage *stage, const struct name *name, pid_t process, ui
 
 	pthread_mutex_lock(&stage->lock);
 	LIST_FOREACH(entry, &stage->entries, link) {
-		if (!entry->fresh || entry->unlinked || entry->process != process || !process ||
+		if (!entry->fresh || entry->unlinked || entry->writers.opener != process || !process ||
 		    !name_equal(&entry->name, name))
 			continue;
 		tree_fill(entry->ino, &entry->attributes, entry->draft.data.size, ret_attributes);
@@ -155,7 +155,7 @@ unsigned stage_set_attributes(struct stage *stage, uint64_t ino, pid_t process, 
 	live = stage_live(stage, ino, &info);
 	own = process && stage_newest(stage, ino, process, false, live);
 	LIST_FOREACH(entry, &stage->entries, link) {
-		bool theirs = process && entry->process == process;
+		bool theirs = process && entry->writers.opener == process;
 
 		if (entry->ino != ino || entry->in_flight || theirs != own || !staged_has_its_name(stage, entry, live))
 			continue;

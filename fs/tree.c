@@ -25,6 +25,10 @@ static const struct fixed tree_fixed[] = {
 	{NODE_ROOT, "global", NODE_GLOBAL, false},
 	{NODE_ROOT, ".hush", NODE_HUSH, true},
 	{NODE_HUSH, "status", NODE_STATUS, false},
+	{NODE_HUSH, "apply", NODE_APPLY, false},
+	{NODE_HUSH, "delete", NODE_DELETE, false},
+	{NODE_HUSH, "check", NODE_CHECK, false},
+	{NODE_HUSH, "backup", NODE_BACKUP, false},
 	{NODE_MESH, "secrets", NODE_SECRETS, false},
 	{NODE_MESH, "mesh.yaml", NODE_MESH_YAML, false},
 };
@@ -67,6 +71,18 @@ uint64_t tree_ino(const struct tree *tree, const struct name *name)
 	return tree_ino_of(name->kind, store_node(tree->store, name));
 }
 
+static bool tree_is_hush(uint64_t ino)
+{
+	return node_kind(ino) == NODE_HUSH || node_kind(ino) == NODE_STATUS || node_is_control(ino);
+}
+
+uint64_t tree_value_ino(const struct tree *tree, const struct name *name)
+{
+	uint64_t resource = store_node(tree->store, name);
+
+	return name->kind == NAME_MESH ? node_make(NODE_MESH_YAML, resource) : tree_ino_of(name->kind, resource);
+}
+
 static bool tree_is_folder(uint64_t ino)
 {
 	switch (node_kind(ino)) {
@@ -82,36 +98,47 @@ static bool tree_is_folder(uint64_t ino)
 	}
 }
 
+enum record_inode tree_inode(uint64_t ino)
+{
+	switch (node_kind(ino)) {
+	case NODE_MESHES:
+		return RECORD_MESHES;
+	case NODE_GLOBAL:
+		return RECORD_GLOBAL;
+	case NODE_SECRETS:
+		return RECORD_MESH_SECRETS;
+	case NODE_MESH_YAML:
+		return RECORD_MESH_YAML;
+	default:
+		return RECORD_SELF;
+	}
+}
+
 int tree_resource(const struct tree *tree, uint64_t ino, struct store_info *ret_info, enum record_inode *ret_inode)
 {
-	uint64_t resource = node_resource(ino);
+	enum node_kind kind = node_kind(ino);
+	bool root = kind == NODE_ROOT || kind == NODE_MESHES || kind == NODE_GLOBAL;
 
-	switch (node_kind(ino)) {
-	case NODE_ROOT:
-		*ret_inode = RECORD_SELF;
-		resource = tree->root;
-		break;
-	case NODE_MESHES:
-		*ret_inode = RECORD_MESHES;
-		resource = tree->root;
-		break;
-	case NODE_GLOBAL:
-		*ret_inode = RECORD_GLOBAL;
-		resource = tree->root;
-		break;
-	case NODE_HUSH:
-	case NODE_STATUS:
+	if (tree_is_hush(ino))
 		return -EPERM;
-	case NODE_SECRETS:
-		*ret_inode = RECORD_MESH_SECRETS;
-		break;
-	case NODE_MESH_YAML:
-		*ret_inode = RECORD_MESH_YAML;
-		break;
-	default:
-		*ret_inode = RECORD_SELF;
-	}
-	return store_look(tree->store, resource, ret_info);
+	*ret_inode = tree_inode(ino);
+	return store_look(tree->store, root ? tree->root : node_resource(ino), ret_info);
+}
+
+uint32_t tree_generation_of(const struct record *mesh, enum record_inode inode)
+{
+	return (uint32_t)(mesh->created + mesh->inodes[inode].removals); /* the kernel keeps 32 bits of it */
+}
+
+uint32_t tree_generation(const struct tree *tree, uint64_t ino)
+{
+	struct store_info info;
+	enum record_inode inode;
+
+	if ((node_kind(ino) != NODE_MESH && node_kind(ino) != NODE_SECRETS) ||
+	    tree_resource(tree, ino, &info, &inode) < 0)
+		return 1;
+	return tree_generation_of(&info.record, inode);
 }
 
 void tree_fill(uint64_t ino, const struct record_attributes *from, uint64_t size, struct stat *ret_attributes)
@@ -136,10 +163,12 @@ void tree_fill(uint64_t ino, const struct record_attributes *from, uint64_t size
 /* /.hush and what is in it: nobody's but the owner's. */
 static void tree_fill_hush(const struct tree *tree, uint64_t ino, struct stat *ret_attributes)
 {
+	static const mode_t modes[16] = {[NODE_HUSH] = 0700,  [NODE_STATUS] = 0400, [NODE_APPLY] = 0600,
+					 [NODE_DELETE] = 0600, [NODE_CHECK] = 0400,  [NODE_BACKUP] = 0400};
 	const struct record_attributes hush = {
 		.uid = tree->uid,
 		.gid = tree->gid,
-		.mode = node_kind(ino) == NODE_HUSH ? 0700 : 0400,
+		.mode = modes[node_kind(ino)],
 		.mtime = tree->started,
 		.ctime = tree->started,
 		.atime = tree->started,
@@ -173,8 +202,6 @@ static void tree_fill_info(const struct tree *tree, uint64_t ino, const struct s
 	ret_attributes->st_nlink += tree_subfolders(tree, ino, &info->record);
 	if (!info->exists || record_is_absent(&info->record.inodes[inode]))
 		ret_attributes->st_nlink = 0;
-	if (node_kind(ino) == NODE_MESH_YAML)
-		ret_attributes->st_mode &= (mode_t)~0222;
 }
 
 int tree_attributes(const struct tree *tree, uint64_t ino, struct stat *ret_attributes)
@@ -183,7 +210,7 @@ int tree_attributes(const struct tree *tree, uint64_t ino, struct stat *ret_attr
 	enum record_inode inode;
 	int r;
 
-	if (node_kind(ino) == NODE_HUSH || node_kind(ino) == NODE_STATUS) {
+	if (tree_is_hush(ino)) {
 		tree_fill_hush(tree, ino, ret_attributes);
 		return 0;
 	}
@@ -206,6 +233,19 @@ bool tree_is_gone(const struct tree *tree, uint64_t ino, struct stat *ret_attrib
 	return true;
 }
 
+/* A mesh's folder has two entries; the names of others are not valid. */
+static int tree_name_in_mesh(const struct tree *tree, uint64_t parent, const char *name, struct name *ret_name)
+{
+	struct store_info mesh;
+
+	if (store_look(tree->store, node_resource(parent), &mesh) < 0 || !mesh.exists)
+		return -ENOENT;
+	if (strcmp(name, "mesh.yaml") != 0)
+		return strcmp(name, "secrets") == 0 ? -EPERM : -EINVAL;
+	*ret_name = mesh.record.name;
+	return 0;
+}
+
 int tree_name(const struct tree *tree, uint64_t parent, const char *name, struct name *ret_name)
 {
 	enum name_kind kind = tree_folder_kind(parent);
@@ -213,6 +253,8 @@ int tree_name(const struct tree *tree, uint64_t parent, const char *name, struct
 
 	if (strlen(name) > TREE_NAME_BYTES)
 		return -ENAMETOOLONG;
+	if (node_kind(parent) == NODE_MESH)
+		return tree_name_in_mesh(tree, parent, name, ret_name);
 	if (!kind)
 		return -EPERM;
 	if (kind == NAME_SECRET && (store_look(tree->store, node_resource(parent), &mesh) < 0 || !mesh.exists))
@@ -224,7 +266,8 @@ int tree_name(const struct tree *tree, uint64_t parent, const char *name, struct
 static int tree_fixed_attributes(const struct tree *tree, const struct fixed *fixed, uint64_t parent,
 				 struct stat *ret_attributes)
 {
-	int r = tree_attributes(tree, node_make(fixed->kind, node_resource(parent)), ret_attributes);
+	uint64_t resource = fixed->parent == NODE_HUSH ? tree->root : node_resource(parent);
+	int r = tree_attributes(tree, node_make(fixed->kind, resource), ret_attributes);
 
 	return r == 0 && ret_attributes->st_nlink == 0 ? -ENOENT : r;
 }

@@ -42,15 +42,25 @@ int tree_lookup(const struct tree *tree, uint64_t parent, const char *name, stru
 /* tree_next - the entry of the folder @ino after @offset (0: the first). -ENOENT at the end, -ENOTDIR. */
 int tree_next(const struct tree *tree, uint64_t ino, uint64_t offset, struct tree_entry *ret_entry);
 
-/* tree_name - the identity that @name would have as a file in @parent (a secret) or a folder (a mesh), whether it is there or not.
- * -EPERM if nothing can be made there, -EINVAL if it is not a valid name, -ENAMETOOLONG, -ENOENT (no such mesh). */
+/* tree_name - the identity that @name would have as a file in @parent (a secret; as mesh.yaml a mesh) or a folder (a mesh), whether it is
+ * there or not. -EPERM if nothing can be made there, -EINVAL if it is not a valid name, -ENAMETOOLONG, -ENOENT (no such mesh). */
 int tree_name(const struct tree *tree, uint64_t parent, const char *name, struct name *ret_name);
 
 /* tree_resource - whose attributes @ino shows: the resource and which of its inodes. -ENOENT; -EPERM for /.hush. */
 int tree_resource(const struct tree *tree, uint64_t ino, struct store_info *ret_info, enum record_inode *ret_inode);
 
-/* tree_ino - the inode of a secret, a global secret or a mesh. */
+/* tree_ino - the inode of a secret, a global secret or a mesh. tree_value_ino - of the file that has its value. */
 uint64_t tree_ino(const struct tree *tree, const struct name *name);
+uint64_t tree_value_ino(const struct tree *tree, const struct name *name);
+
+/* tree_inode - which inode of its resource @ino is. */
+enum record_inode tree_inode(uint64_t ino);
+
+/* tree_generation - the kernel tells an inode from one that had its number before by this. A file keeps its identity when it is removed and
+ * made again. A mesh's folders do not: the kernel marks a removed folder as dead for good, so one that is made again while the
+ * old one is open has to be another. tree_generation_of - of a mesh's inode, other than mesh.yaml. */
+uint32_t tree_generation(const struct tree *tree, uint64_t ino);
+uint32_t tree_generation_of(const struct record *mesh, enum record_inode inode);
 
 /* tree_fill - attributes of a file or folder as stat(2) has them. */
 void tree_fill(uint64_t ino, const struct record_attributes *from, uint64_t size, struct stat *ret_attributes);

@@ -30,17 +30,18 @@ struct bundle_item {
 struct bundle {
 	struct bundle_item *items; /* owned array, in the order of the documents */
 	size_t n, capacity;
-	size_t skipped; /* Kubernetes Secrets of others */
+	size_t skipped; /* resources of others */
 };
 
 struct bundle_options {
 	const char *namespace; /* of the control plane; NULL: kong-mesh-system or kuma-system. None in a document is always right */
-	bool skip_others;      /* Kubernetes Secrets of another type or namespace are skipped and counted; else an error */
+	bool skip_others;      /* resources of other types, and Kubernetes Secrets in other namespaces, are skipped and counted; else an error */
 	size_t value_bytes;    /* longest value */
 };
 
 struct bundle_error {
 	unsigned document, line; /* 0: it is about the whole */
+	size_t source;           /* of the item that it is about */
 	char text[400];          /* what is wrong, without where */
 };
 
@@ -51,8 +52,8 @@ int bundle_parse(const void *text, size_t size, const struct bundle_options *opt
 /* bundle_deinit - wipe and free. */
 void bundle_deinit(struct bundle *bundle);
 
-/* bundle_write - append a document in the Universal form, as bundle_parse reads it. -ENOMEM. */
-int bundle_write(const struct name *name, const struct secbuf *value, struct secbuf *text);
+/* bundle_write - append the document of @item, in the form that it came in, as bundle_parse reads it. -ENOMEM. */
+int bundle_write(const struct bundle_item *item, struct secbuf *text);
 
 /* bundle_line - what kumactl says of a resource that was applied: resource type="Secret" mesh="default" name="x" Created */
 void bundle_line(const struct name *name, enum store_outcome outcome, char ret_line[static BUNDLE_LINE_BYTES]);

@@ -5,9 +5,12 @@
  */
 #include "store/batch.h"
 
+#include "store/bundle.h"
 #include "store/log.h"
+#include "store/mesh.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -74,17 +77,25 @@ static int ops_prepend_current(const struct batch *batch, const struct batch_sta
 	return secbuf_write(ret_whole, ret_whole->size, added->data, added->size);
 }
 
-/* With STORE_PUT and STORE_APPEND, what is to be set besides the bytes. */
+/* Which inode is the file with the value. */
+static enum record_inode ops_file(const struct name *name)
+{
+	return name->kind == NAME_MESH ? RECORD_MESH_YAML : RECORD_SELF;
+}
+
+/* With STORE_PUT and STORE_APPEND, what is to be set besides the bytes. A mesh.yaml that was removed by hand is there again. */
 static int ops_put_attributes(const struct store_op *op, struct record *to)
 {
-	record_set_attributes(&to->inodes[RECORD_SELF], op->set, &op->attributes[0]);
-	return record_set_acls(to, RECORD_SELF, op->set, &op->acls);
+	enum record_inode file = ops_file(&op->name);
+
+	record_set_attributes(&to->inodes[file], op->set | RECORD_SET_PRESENT, &op->attributes[0]);
+	return record_set_acls(to, file, op->set, &op->acls);
 }
 
 /* The bytes are what they were; only attributes may be new. */
 static int ops_put_same(struct batch *batch, struct batch_state *state, const struct store_op *op)
 {
-	struct record_attributes *to = &state->record.inodes[RECORD_SELF];
+	struct record_attributes *to = &state->record.inodes[ops_file(&op->name)];
 	const struct record_attributes before = *to;
 	const struct acl_list acls = state->record.acls;
 	int r = ops_put_attributes(op, &state->record);
@@ -104,13 +115,41 @@ static mode_t ops_without_setid(mode_t mode)
 	return mode & ~(mode_t)(S_ISUID | (mode & S_IXGRP ? S_ISGID : 0));
 }
 
-static int ops_put(struct batch *batch, struct store_op *op)
+/* The text of a Mesh's mesh.yaml: one document, that of this Mesh. It is kept as it was written, comments and all; in the Kubernetes
+ * form as the Universal one that it means (*@ret_text is then not empty). */
+static int ops_mesh_text(const struct batch *batch, struct store_txn *txn, const struct name *name,
+			 const struct secbuf *given, struct secbuf *ret_text)
+{
+	const struct bundle_options options = {.value_bytes = batch->store->options.value_bytes};
+	struct bundle_error error = {0};
+	BUNDLE_AUTO bundle = {0};
+	int r;
+
+	r = bundle_parse(given->data, given->size, &options, &bundle, &error);
+	if (r == -EINVAL)
+		snprintf(txn->ret_why, sizeof(txn->ret_why), "line %u: %s", error.line, error.text);
+	if (r < 0)
+		return r;
+	if (bundle.n != 1 || !name_equal(&bundle.items[0].name, name)) {
+		snprintf(txn->ret_why, sizeof(txn->ret_why),
+			 "it has to be one document, with type: Mesh and name: %s", name->name);
+		return -EINVAL;
+	}
+	if (bundle.items[0].kubernetes) {
+		*ret_text = bundle.items[0].value;
+		bundle.items[0].value = (struct secbuf){0}; /* transferred */
+	}
+	return 0;
+}
+
+static int ops_put(struct batch *batch, struct store_txn *txn, struct store_op *op)
 {
 	SECBUF_AUTO whole = {0};
+	SECBUF_AUTO document = {0};
 	const struct secbuf *value = &op->value;
 	uint8_t hash[CRYPTO_HASH_BYTES];
 	struct batch_state state;
-	struct record_attributes *self = &state.record.inodes[RECORD_SELF];
+	struct record_attributes *file = &state.record.inodes[ops_file(&op->name)];
 	int r;
 
 	r = batch_get(batch, &op->name, &state);
@@ -132,6 +171,12 @@ static int ops_put(struct batch *batch, struct store_op *op)
 	}
 	if (value->size > batch->store->options.value_bytes)
 		return -EFBIG;
+	if (op->name.kind == NAME_MESH) {
+		r = ops_mesh_text(batch, txn, &op->name, value, &document);
+		if (r < 0)
+			return r;
+		value = document.size ? &document : value;
+	}
 	if (state.exists) {
 		op->ret_created = state.record.created;
 		seal_value_hash(&batch->store->seal, value->data, value->size, hash);
@@ -139,7 +184,7 @@ static int ops_put(struct batch *batch, struct store_op *op)
 			return ops_put_same(batch, &state, op);
 		op->ret_outcome = STORE_UPDATED;
 		if (op->writer != 0) /* as on any filesystem; it runs nowhere anyway */
-			self->mode = ops_without_setid(self->mode);
+			file->mode = ops_without_setid(file->mode);
 	} else {
 		r = ops_touch_folder(batch, &op->name);
 		if (r < 0)
@@ -152,6 +197,15 @@ static int ops_put(struct batch *batch, struct store_op *op)
 	if (r == 0)
 		r = ops_put_attributes(op, &state.record);
 	return r < 0 ? r : batch_push(batch, &state);
+}
+
+/* A mesh.yaml that is removed by hand takes with it what it said: what comes back later is that of a new mesh. */
+static int ops_reset_mesh(struct batch *batch, struct batch_state *state, uid_t writer)
+{
+	SECBUF_AUTO document = {0};
+	int r = mesh_document(state->record.name.name, &document);
+
+	return r < 0 ? r : batch_write(batch, state, document.data, document.size, writer, &batch->now);
 }
 
 static int ops_set_attributes(struct batch *batch, const struct store_op *op)
@@ -167,6 +221,11 @@ static int ops_set_attributes(struct batch *batch, const struct store_op *op)
 		return batch_set_removed(batch, &state, op->inode, op->set, &op->attributes[0]);
 	if ((op->set & RECORD_SET_ABSENT) && batch_has_secrets(batch, &state))
 		return -ENOTEMPTY;
+	if ((op->set & RECORD_SET_ABSENT) && op->inode == RECORD_MESH_YAML) {
+		r = ops_reset_mesh(batch, &state, op->writer);
+		if (r < 0)
+			return r;
+	}
 	r = record_set_acls(&state.record, op->inode, op->set, &op->acls);
 	if (r < 0)
 		return r;
@@ -243,28 +302,132 @@ static int ops_rename(struct batch *batch, struct store_op *op)
 	return r < 0 ? r : ops_remove_state(batch, &from); /* touches the folder for both */
 }
 
+/* The mTLS backend of a mesh as of now; none if there is no such mesh. */
+static int ops_backend(const struct batch *batch, const char *mesh, struct mesh_backend *ret_backend)
+{
+	SECBUF_AUTO document = {0};
+	struct batch_state state;
+	struct name name;
+	int r;
+
+	*ret_backend = (struct mesh_backend){0};
+	name_set(&name, NAME_MESH, "", mesh);
+	r = batch_get(batch, &name, &state);
+	if (r < 0 || !state.exists)
+		return r;
+	r = batch_read(batch, &state, &document);
+	if (r == 0)
+		r = mesh_read(&document, mesh, ret_backend);
+	return r;
+}
+
+/* @name was removed or renamed away: is it gone, and does its mesh go on using it? */
+static int ops_check_unused(const struct batch *batch, struct store_txn *txn, const struct name *name)
+{
+	char in_use[MESH_IN_USE_BYTES];
+	struct mesh_backend backend;
+	struct batch_state state;
+	int r;
+
+	if (name->kind != NAME_SECRET)
+		return 0;
+	r = batch_get(batch, name, &state);
+	if (r < 0 || state.exists)
+		return r;
+	r = ops_backend(batch, name->mesh, &backend);
+	if (r < 0 || !mesh_uses(&backend, name->name))
+		return r;
+	mesh_in_use(name->mesh, &backend, name->name, in_use);
+	snprintf(txn->ret_why, sizeof(txn->ret_why), "%.*s", (int)sizeof(txn->ret_why) - 1, in_use);
+	return -EBUSY;
+}
+
+/* A secret that a provided CA names exists; a GlobalSecret of that name does not count. */
+static int ops_check_source(const struct batch *batch, struct store_txn *txn, const char *mesh, const char *field,
+			    const struct mesh_data_source *source)
+{
+	struct batch_state state = {0};
+	struct name name;
+	int r;
+
+	if (source->kind != MESH_SOURCE_SECRET)
+		return 0;
+	r = name_set(&name, NAME_SECRET, mesh, source->secret);
+	if (r == 0)
+		r = batch_get(batch, &name, &state);
+	if (r == 0 && state.exists)
+		return 0;
+	if (r == 0 && name_set(&name, NAME_GLOBAL_SECRET, "", source->secret) == 0)
+		r = batch_get(batch, &name, &state);
+	if (r < 0 && r != -EINVAL)
+		return r;
+	snprintf(txn->ret_why, sizeof(txn->ret_why),
+		 "mtls.backends[0].conf.%s: could not load data: Resource not found: type=\"Secret\" name=\"%s\" "
+		 "mesh=\"%s\"%s", field, source->secret, mesh,
+		 state.exists ? "; there is a GlobalSecret of that name, but a Mesh uses the Secrets of its own" : "");
+	return -EINVAL;
+}
+
+static int ops_check_sources(const struct batch *batch, struct store_txn *txn, const struct name *mesh)
+{
+	struct mesh_backend backend;
+	int r;
+
+	if (mesh->kind != NAME_MESH)
+		return 0;
+	r = ops_backend(batch, mesh->name, &backend);
+	if (r < 0 || !backend.provided || backend.skip_validation)
+		return r;
+	r = ops_check_source(batch, txn, mesh->name, "cert", &backend.cert);
+	return r < 0 ? r : ops_check_source(batch, txn, mesh->name, "key", &backend.key);
+}
+
+/* What has to hold when all is done, in whatever order it was asked for. */
+static int ops_check(const struct batch *batch, struct store_txn *txn, const struct store_op *op)
+{
+	switch (op->kind) {
+	case STORE_PUT:
+	case STORE_APPEND:
+		return ops_check_sources(batch, txn, &op->name);
+	case STORE_REMOVE:
+	case STORE_RENAME:
+		return ops_check_unused(batch, txn, &op->name);
+	case STORE_SET_ATTRIBUTES:
+		break;
+	}
+	return 0;
+}
+
+static int ops_do(struct batch *batch, struct store_txn *txn, struct store_op *op)
+{
+	switch (op->kind) {
+	case STORE_PUT:
+	case STORE_APPEND:
+		return ops_put(batch, txn, op);
+	case STORE_SET_ATTRIBUTES:
+		return ops_set_attributes(batch, op);
+	case STORE_REMOVE:
+		return ops_remove(batch, op);
+	case STORE_RENAME:
+		return ops_rename(batch, op);
+	}
+	return -EINVAL;
+}
+
 int ops_run(struct batch *batch, struct store_txn *txn)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < txn->n_ops && r == 0; i++) {
-		struct store_op *op = &txn->ops[i];
-
-		switch (op->kind) {
-		case STORE_PUT:
-		case STORE_APPEND:
-			r = ops_put(batch, op);
-			break;
-		case STORE_SET_ATTRIBUTES:
-			r = ops_set_attributes(batch, op);
-			break;
-		case STORE_REMOVE:
-			r = ops_remove(batch, op);
-			break;
-		case STORE_RENAME:
-			r = ops_rename(batch, op);
-			break;
-		}
+	txn->ret_why[0] = 0;
+	for (txn->ret_failed = 0; txn->ret_failed < txn->n_ops; txn->ret_failed++) {
+		r = ops_do(batch, txn, &txn->ops[txn->ret_failed]);
+		if (r < 0)
+			return r;
 	}
-	return r;
+	for (txn->ret_failed = 0; txn->ret_failed < txn->n_ops; txn->ret_failed++) {
+		r = ops_check(batch, txn, &txn->ops[txn->ret_failed]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }

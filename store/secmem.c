@@ -151,6 +151,11 @@ void *secmem_free(void *memory)
 	return NULL;
 }
 
+size_t secmem_bytes(const void *memory)
+{
+	return ((const struct block *)memory - 1)->bytes;
+}
+
 size_t secmem_in_use(void)
 {
 	size_t bytes;

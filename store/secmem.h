@@ -24,6 +24,9 @@ void *secmem_alloc(size_t bytes);
 /* secmem_free - wipe and release. NULL is allowed. Returns NULL. Any thread. */
 void *secmem_free(void *memory);
 
+/* secmem_bytes - how many bytes @memory, which secmem_alloc gave, has room for. */
+size_t secmem_bytes(const void *memory);
+
 /* secmem_in_use - bytes handed out at the moment, block headers included. */
 size_t secmem_in_use(void);
 

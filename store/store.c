@@ -450,6 +450,7 @@ int store_read(struct store *store, uint64_t node, uint64_t generation, struct s
 			  " was changed or removed in the store file without the key: it is not served",
 			  store->path, generation, node);
 	if (r == -ENOMEM)
-		log_error("%s: no locked memory left to open a value: raise -o max_staged", store->path);
+		log_error("%s: no locked memory left to open a value: raise the limit with ulimit -l, or of a mount -o max_staged",
+			  store->path);
 	return r;
 }

@@ -4,6 +4,7 @@
 #include "tools/flags.h"
 
 #include "store/log.h"
+#include "store/nearest.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,6 +28,29 @@ static const struct flag *flags_find(const struct flag *flags, const char *argum
 		}
 	}
 	return NULL;
+}
+
+#define FLAGS_NAME_BYTES 64
+#define FLAGS_MAX 32
+
+/* Say that there is no such flag. Only what stands before = is shown: behind it may be what should not be seen. */
+static void flags_unknown(const char *command, const struct flag *flags, const char *argument)
+{
+	const char *names[FLAGS_MAX + 1] = {NULL};
+	const char *meant = NULL;
+	char name[FLAGS_NAME_BYTES];
+	size_t n = 0;
+
+	for (const struct flag *f = flags; (f->name || f->letter) && n < FLAGS_MAX; f++)
+		if (f->name)
+			names[n++] = f->name;
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(argument, "="), argument);
+	if (argument[1] == '-')
+		meant = nearest(name + 2, names);
+	if (meant)
+		log_error("%s: there is no flag %s; did you mean --%s?", command, name, meant);
+	else
+		log_error("%s: there is no flag %s; see hushctl %s --help", command, name, command);
 }
 
 static int flags_set(const char *command, const struct flag *flag, const char *argument, const char *value)
@@ -76,8 +100,7 @@ int flags_parse(int argc, char **argv, const char *usage, const struct flag *fla
 		}
 		flag = flags_find(flags, argument, &value);
 		if (!flag) {
-			log_error("%s: there is no flag %.*s; see hushctl %s --help", argv[0],
-				  (int)strcspn(argument, "="), argument, argv[0]);
+			flags_unknown(argv[0], flags, argument);
 			return -EINVAL;
 		}
 		if (!value && !flag->is_set && i + 1 < argc)

@@ -5,14 +5,14 @@
 #include "store/log.h"
 #include "store/secmem.h"
 #include "store/store.h"
+#include "tools/arena.h"
 #include "tools/command.h"
+#include "tools/flags.h"
 
-#include <getopt.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
-
-#define INIT_ARENA_BYTES (8u * 1024 * 1024)
 
 static const char init_usage[] =
 	"usage: hushctl init [--key-file F | --passphrase-file F] STORE\n"
@@ -25,42 +25,21 @@ static const char init_usage[] =
 
 static int init_parse(int argc, char **argv, struct key_source *ret_source)
 {
-	/* getopt takes "--key" for short of "--key-file": whoever types that means a key, which is not to stand here */
-	static const struct option longs[] = {{"key", no_argument, NULL, '?'},
-					      {"passphrase", no_argument, NULL, '?'},
-					      {"key-file", required_argument, NULL, 'k'},
-					      {"passphrase-file", required_argument, NULL, 'p'},
-					      {"help", no_argument, NULL, 'h'},
-					      {0}};
-	int flag;
+	const struct flag flags[] = {{.name = "key-file", .text = &ret_source->key_file},
+				     {.name = "passphrase-file", .text = &ret_source->passphrase_file},
+				     {0}};
+	int n;
+	int r = flags_parse(argc, argv, init_usage, flags, &n);
 
-	opterr = 0;
-	while ((flag = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-		switch (flag) {
-		case 'k':
-			ret_source->key_file = optarg;
-			break;
-		case 'p':
-			ret_source->passphrase_file = optarg;
-			break;
-		case 'h':
-			fputs(init_usage, stdout);
-			return 1;
-		default:
-			log_error("init: %s: there is no such flag, or it lacks its value; see hushctl init --help",
-				  argv[optind - 1]);
-			return -1;
-		}
-	}
-	if (argc - optind != 1) {
+	if (r != 0)
+		return r;
+	if (n != 1)
 		log_error("init: give one STORE; see hushctl init --help");
-		return -1;
-	}
-	if (ret_source->key_file && ret_source->passphrase_file) {
+	else if (ret_source->key_file && ret_source->passphrase_file)
 		log_error("init: give --key-file or --passphrase-file, not both");
-		return -1;
-	}
-	return 0;
+	else
+		return 0;
+	return -EINVAL;
 }
 
 /* A key that was made for a store that then could not be made is of no use to anybody. */
@@ -90,11 +69,9 @@ int command_init(int argc, char **argv)
 
 	if (r != 0)
 		return r < 0 ? COMMAND_USAGE : COMMAND_DONE;
-	r = crypto_init();
-	if (r == 0)
-		r = secmem_init(INIT_ARENA_BYTES);
+	r = arena_init();
 	if (r >= 0)
-		r = init_make(argv[optind], &source);
+		r = init_make(argv[1], &source);
 	secmem_deinit();
 	return r < 0 ? COMMAND_FAILED : COMMAND_DONE;
 }

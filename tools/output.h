@@ -9,6 +9,11 @@
 #include "store/secmem.h"
 #include "tools/target.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
 #define OUTPUT_NAMESPACE "kong-mesh-system"
 
 struct output_form {
@@ -18,8 +23,8 @@ struct output_form {
 	const char *namespace; /* Kubernetes; NULL: OUTPUT_NAMESPACE */
 };
 
-/* output_document - append one resource. @value: its bytes, or NULL to write "***" in their place. -ENOMEM, -EINVAL for a Mesh whose
- * document can't be read. */
+/* output_document - append one resource. @value: its bytes, or NULL to write "***" in their place (of a Mesh: nothing but its name).
+ * -ENOMEM, which it does not say; -EINVAL for a Mesh whose document can't be read. */
 int output_document(const struct output_form *form, const struct target_entry *entry, const struct secbuf *value,
 		    struct secbuf *text);
 
@@ -32,6 +37,9 @@ int output_list_end(const struct output_form *form, size_t total, struct secbuf 
 
 /* output_write - the text to @out; all of it is on its way when this returns. -errno, said. */
 int output_write(const struct secbuf *text, FILE *out);
+
+/* output_failed - say that standard output has this @error; of EPIPE nothing, as whoever reads has had enough. Returns -error. */
+int output_failed(int error);
 
 /* output_progress - "what: done of total", rewritten in place; nothing unless stderr is a terminal. output_progress_end - clear it. */
 void output_progress(const char *what, uint64_t done, uint64_t total);

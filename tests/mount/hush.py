@@ -65,6 +65,14 @@ def shell(command, **environment):
     return result.returncode, result.stdout.decode(errors="replace"), result.stderr.decode(errors="replace")
 
 
+def ctl(*arguments, input=None):
+    """hushctl: (exit status, stdout, stderr)."""
+    data = input.encode() if isinstance(input, str) else input
+    where = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
+    result = subprocess.run([HUSHCTL, *arguments], capture_output=True, start_new_session=True, **where)
+    return result.returncode, result.stdout.decode(errors="replace"), result.stderr.decode(errors="replace")
+
+
 def is_mounted(path):
     path = os.path.realpath(os.path.dirname(path)) + "/" + os.path.basename(path)
     with open("/proc/self/mountinfo") as mounts:

@@ -70,6 +70,9 @@ struct name fixture_secret(const char *mesh, const char *name);
 struct name fixture_global(const char *name);
 struct name fixture_mesh(const char *name);
 
+/* A Mesh's document, told from others by its note; both literals. */
+#define FIXTURE_MESH(name, note) "type: Mesh\nname: " name "\nnote: " note "\n"
+
 /* fixture_op - fill in @op: a kind and a name, the value being @size bytes (STORE_PUT, STORE_APPEND), mode 0600. */
 void fixture_op(struct store_op *op, enum store_op_kind kind, struct name name, const void *value, size_t size);
 

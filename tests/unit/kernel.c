@@ -41,6 +41,9 @@ struct kernel *kernel_start(struct store *store, size_t max_staged)
 	tree_init(&kernel->context.tree, store, 1000, 1001);
 	kernel->context.stage = stage_new(&kernel->context.tree, max_staged);
 	kernel->context.scratch = scratch_new(SCRATCH_BYTES_LEAST, SCRATCH_BYTES_LEAST, SCRATCH_SECONDS);
+	kernel->context.announce = announce_new(&kernel->context.tree);
+	kernel->context.control = control_new(&kernel->context.tree, kernel->context.stage, kernel->context.scratch,
+					      kernel->context.announce);
 	fixture_must(kernel->context.stage && kernel->context.scratch);
 	fixture_must(loop_new(&kernel->context, "default_permissions", &kernel->loop) == 0);
 	fixture_must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
@@ -61,7 +64,10 @@ void kernel_stop(struct kernel *kernel)
 
 	close(kernel->fd);
 	pthread_join(kernel->thread, NULL);
+	control_stop(kernel->context.control);
 	store_stop(store);
+	control_free(kernel->context.control);
+	announce_free(kernel->context.announce);
 	stage_free(kernel->context.stage);
 	scratch_free(kernel->context.scratch);
 	store_close(store);

@@ -322,7 +322,7 @@ static void test_folder_times(void **state)
 	assert_int_equal(PUT(store, fixture_global("a"), "x"), 0);
 	assert_false(same_time(before, attributes(store, root, RECORD_GLOBAL).mtime));
 	assert_true(same_time(after, attributes(store, root, RECORD_MESHES).mtime));
-	assert_int_equal(PUT(store, fixture_mesh("m"), "x"), 0);
+	assert_int_equal(PUT(store, fixture_mesh("m"), FIXTURE_MESH("m", "x")), 0);
 	assert_false(same_time(after, attributes(store, root, RECORD_MESHES).mtime));
 	store_close(store);
 }
@@ -678,7 +678,7 @@ static void test_remove(void **state)
 	assert_int_equal(fixture_rows(store), rows); /* with all its versions */
 	assert_int_equal(fixture_do(store, STORE_REMOVE, name, NULL, 0, NULL), -ENOENT);
 
-	assert_int_equal(PUT(store, mesh, "y"), 0);
+	assert_int_equal(PUT(store, mesh, FIXTURE_MESH("m", "y")), 0);
 	assert_int_equal(PUT(store, fixture_secret("m", "x"), "1"), 0);
 	assert_int_equal(fixture_do(store, STORE_REMOVE, mesh, NULL, 0, NULL), -ENOTEMPTY);
 	assert_int_equal(fixture_do(store, STORE_REMOVE, fixture_secret("m", "x"), NULL, 0, NULL), 0);
@@ -698,7 +698,7 @@ static void test_mesh_within_a_transaction(void **state)
 	uint64_t rows = fixture_rows(store);
 
 	/* a mesh and its secret at once */
-	fixture_op(&txn->ops[0], STORE_PUT, mesh, "y", 1);
+	fixture_op(&txn->ops[0], STORE_PUT, mesh, FIXTURE_MESH("m", "y"), sizeof(FIXTURE_MESH("m", "y")) - 1);
 	fixture_op(&txn->ops[1], STORE_PUT, in_it, "1", 1);
 	assert_int_equal(run_and_free(store, txn), 0);
 	HOLDS(store, in_it, "1");
@@ -713,7 +713,7 @@ static void test_mesh_within_a_transaction(void **state)
 	assert_int_equal(run_and_free(store, txn), 0);
 	assert_int_equal(fixture_rows(store), rows);
 	/* a secret that this transaction made keeps its mesh */
-	assert_int_equal(PUT(store, mesh, "y"), 0);
+	assert_int_equal(PUT(store, mesh, FIXTURE_MESH("m", "y")), 0);
 	txn = store_txn_new(2);
 	fixture_op(&txn->ops[0], STORE_PUT, in_it, "1", 1);
 	fixture_op(&txn->ops[1], STORE_REMOVE, mesh, NULL, 0);
@@ -722,10 +722,10 @@ static void test_mesh_within_a_transaction(void **state)
 	/* a mesh removed and made again, with a secret in it */
 	txn = store_txn_new(3);
 	fixture_op(&txn->ops[0], STORE_REMOVE, mesh, NULL, 0);
-	fixture_op(&txn->ops[1], STORE_PUT, mesh, "z", 1);
+	fixture_op(&txn->ops[1], STORE_PUT, mesh, FIXTURE_MESH("m", "z"), sizeof(FIXTURE_MESH("m", "z")) - 1);
 	fixture_op(&txn->ops[2], STORE_PUT, in_it, "2", 1);
 	assert_int_equal(run_and_free(store, txn), 0);
-	HOLDS(store, mesh, "z");
+	HOLDS(store, mesh, FIXTURE_MESH("m", "z"));
 	HOLDS(store, in_it, "2");
 	assert_int_equal(fixture_rows(store), rows + 4);
 	store_close(store);
@@ -784,7 +784,7 @@ static void test_rename_across(void **state)
 	struct store *store = made(state);
 	struct name secret = fixture_secret("default", "a"), global = fixture_global("a");
 
-	assert_int_equal(PUT(store, fixture_mesh("m"), "y"), 0);
+	assert_int_equal(PUT(store, fixture_mesh("m"), FIXTURE_MESH("m", "y")), 0);
 	assert_int_equal(PUT(store, secret, "one"), 0);
 	assert_int_equal(PUT(store, global, "two"), 0);
 	assert_int_equal(rename_to(store, secret, fixture_secret("m", "a"), false), -EXDEV);
@@ -817,7 +817,7 @@ static void test_failing_transaction_leaves_nothing(void **state)
 	fixture_op(&txn->ops[0], STORE_PUT, kept, "other", 5);
 	fixture_op(&txn->ops[1], STORE_PUT, fixture_global("new"), "n", 1);
 	fixture_op(&txn->ops[2], STORE_REMOVE, gone, NULL, 0);
-	fixture_op(&txn->ops[3], STORE_PUT, fixture_mesh("m"), "y", 1);
+	fixture_op(&txn->ops[3], STORE_PUT, fixture_mesh("m"), FIXTURE_MESH("m", "y"), sizeof(FIXTURE_MESH("m", "y")) - 1);
 	fixture_op(&txn->ops[4], STORE_PUT, fixture_secret("m", "x"), "y", 1);
 	fixture_op(&txn->ops[5], STORE_SET_ATTRIBUTES, kept, NULL, 0);
 	txn->ops[5].set = RECORD_SET_MODE;

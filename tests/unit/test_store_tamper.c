@@ -81,7 +81,7 @@ static void make(struct fixture *fixture)
 			fixture_do(store, STORE_PUT, fixture_secret("default", "a"), text, strlen(text), NULL), 0);
 	}
 	assert_int_equal(fixture_do(store, STORE_PUT, fixture_secret("default", "b"), "bbb", 3, NULL), 0);
-	assert_int_equal(fixture_do(store, STORE_PUT, fixture_mesh("m"), "y", 1, NULL), 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_mesh("m"), FIXTURE_MESH("m", "y"), sizeof(FIXTURE_MESH("m", "y")) - 1, NULL), 0);
 	assert_int_equal(fixture_do(store, STORE_PUT, fixture_secret("m", "c"), "", 0, NULL), 0);
 	assert_int_equal(fixture_do(store, STORE_PUT, fixture_global("g"), "ggg", 3, NULL), 0);
 	fixture_settle(store);
@@ -417,7 +417,7 @@ static void random_text(char ret_text[static 17])
 static void test_nothing_in_clear(void **state)
 {
 	struct fixture *fixture = *state;
-	char markers[8][17], wal[310];
+	char markers[8][17], wal[310], document[100];
 	struct store *store;
 	struct store_txn *txn = store_txn_new(1);
 
@@ -427,7 +427,8 @@ static void test_nothing_in_clear(void **state)
 	snprintf(wal, sizeof(wal), "%s-wal", fixture->store);
 	fixture_make(fixture);
 	store = fixture_open(fixture, 2, CACHE);
-	assert_int_equal(fixture_do(store, STORE_PUT, fixture_mesh(markers[0]), markers[1], 16, NULL), 0);
+	snprintf(document, sizeof(document), FIXTURE_MESH("%s", "%s"), markers[0], markers[1]);
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_mesh(markers[0]), document, strlen(document), NULL), 0);
 	assert_int_equal(fixture_do(store, STORE_PUT, fixture_secret(markers[0], markers[2]), markers[3], 16, NULL), 0);
 	assert_int_equal(
 		fixture_do(store, STORE_APPEND, fixture_secret(markers[0], markers[2]), markers[4], 16, NULL), 0);

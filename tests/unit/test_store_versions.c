@@ -206,15 +206,15 @@ static void test_pinned_mesh(void **state)
 
 	fixture_make(*state);
 	store = fixture_open(*state, 0, CACHE);
-	PUT(store, mesh, "old");
+	PUT(store, mesh, FIXTURE_MESH("m", "old"));
 	PUT(store, in_it, "1");
 	REMOVE(store, in_it);
 	generation = pin(store, mesh);
 	REMOVE(store, mesh);
 	assert_int_equal(fixture_do(store, STORE_PUT, in_it, "2", 1, NULL), -ENOENT);
-	PUT(store, mesh, "new");
+	PUT(store, mesh, FIXTURE_MESH("m", "new"));
 	PUT(store, in_it, "3");
-	READS(store, store_node(store, &mesh), generation, "old");
+	READS(store, store_node(store, &mesh), generation, FIXTURE_MESH("m", "old"));
 	assert_true(fixture_holds(store, in_it, "3", 1));
 	store_unpin(store, store_node(store, &mesh), generation);
 	assert_int_equal(fixture_rows(store), EMPTY_ROWS + 4);

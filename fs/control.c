@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * control: open files, what they gather and report, and who waits for it.
+ *
+ * A file is freed when it was released and nothing of it is being carried out. Who waits is answered under the lock, by
+ * whichever thread has the answer; none waits after the end, or without something being carried out.
+ */
+#include "fs/control_internal.h"
+#include "fs/writer.h"
+#include "store/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CONTROL_END_SECONDS 5
+#define CONTROL_READ_BYTES (256u * 1024) /* at most at a time */
+
+struct control *control_new(struct tree *tree, struct stage *stage, struct scratch *scratch, struct announce *announce)
+{
+	struct control *control = calloc(1, sizeof(*control));
+
+	if (!control)
+		return NULL;
+	control->tree = tree;
+	control->stage = stage;
+	control->scratch = scratch;
+	control->announce = announce;
+	pthread_mutex_init(&control->turn, NULL);
+	pthread_mutex_init(&control->lock, NULL);
+	pthread_cond_init(&control->ended, NULL);
+	LIST_INIT(&control->files);
+	control_job_tidy(tree->store);
+	return control;
+}
+
+bool control_stop(struct control *control)
+{
+	struct timespec until;
+	bool ended = true;
+
+	if (!control)
+		return true;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += CONTROL_END_SECONDS;
+	pthread_mutex_lock(&control->lock);
+	control->stopping = true;
+	while (control->running && ended)
+		ended = pthread_cond_timedwait(&control->ended, &control->lock, &until) == 0;
+	ended = control->running == 0;
+	pthread_mutex_unlock(&control->lock);
+	if (!ended)
+		log_warning("what was asked for in /.hush takes too long: it is given up");
+	return ended;
+}
+
+/* Drop the request's text. With the lock, as all functions here that take a file. */
+static void control_drop_text(struct control_file *file)
+{
+	stage_unreserve(file->control->stage, file->text.size);
+	secbuf_deinit(&file->text);
+}
+
+static void control_drop_report(struct control_file *file)
+{
+	free(file->report);
+	file->report = NULL;
+	file->report_size = file->report_capacity = file->report_read = 0;
+}
+
+static void control_file_free(struct control_file *file)
+{
+	control_drop_text(file);
+	control_drop_report(file);
+	if (file->copy_fd >= 0)
+		close(file->copy_fd);
+	LIST_REMOVE(file, link);
+	free(file);
+}
+
+struct control *control_free(struct control *control)
+{
+	if (control) {
+		while (!LIST_EMPTY(&control->files))
+			control_file_free(LIST_FIRST(&control->files));
+		pthread_cond_destroy(&control->ended);
+		pthread_mutex_destroy(&control->lock);
+		pthread_mutex_destroy(&control->turn);
+		free(control);
+	}
+	return NULL;
+}
+
+/* Lock, and find a file. Unlocks and returns NULL if there is none. */
+static struct control_file *control_enter(struct control *control, uint64_t handle)
+{
+	struct control_file *file;
+
+	pthread_mutex_lock(&control->lock);
+	LIST_FOREACH(file, &control->files, link)
+		if (file->handle == handle)
+			return file;
+	pthread_mutex_unlock(&control->lock);
+	return NULL;
+}
+
+static void control_leave(struct control *control)
+{
+	pthread_mutex_unlock(&control->lock);
+}
+
+static void control_reply(const struct control_waiter *waiter, int result)
+{
+	waiter->done(waiter->context, result, NULL, 0);
+}
+
+/* Answer a read from the copy. */
+static void control_reply_copy(const struct control_file *file, const struct control_wait *wait)
+{
+	size_t size = wait->size < CONTROL_READ_BYTES ? wait->size : CONTROL_READ_BYTES;
+	uint8_t *bytes = malloc(size ? size : 1);
+	ssize_t n = bytes ? pread(file->copy_fd, bytes, size, (off_t)wait->offset) : -1;
+	int r = bytes ? -errno : -ENOMEM;
+
+	wait->waiter.done(wait->waiter.context, n < 0 ? r : 0, bytes, n < 0 ? 0 : (size_t)n);
+	free(bytes);
+}
+
+/* What a reader gets when nothing is left of the report: the reason once, then the end. */
+static int control_tell(struct control_file *file)
+{
+	int result = file->told ? 0 : file->result;
+
+	file->told = true;
+	return result;
+}
+
+/* Can it be answered now? Then it is. */
+static bool control_answer(struct control_file *file, const struct control_wait *wait)
+{
+	size_t left = file->report_size - file->report_read;
+	size_t size = left < wait->size ? left : wait->size;
+
+	if (file->state == CONTROL_RUNNING && (!wait->reads || !left || file->open.kind == CONTROL_BACKUP))
+		return false;
+	if (!wait->reads) {
+		control_reply(&wait->waiter, file->told ? 0 : file->result);
+	} else if (file->copy_fd >= 0) {
+		control_reply_copy(file, wait);
+	} else if (left) {
+		wait->waiter.done(wait->waiter.context, 0, file->report + file->report_read, size);
+		file->report_read += size;
+	} else {
+		control_reply(&wait->waiter, control_tell(file));
+	}
+	return true;
+}
+
+static void control_answer_all(struct control_file *file)
+{
+	struct control_wait *wait, *next;
+
+	for (wait = TAILQ_FIRST(&file->waits); wait; wait = next) {
+		next = TAILQ_NEXT(wait, link);
+		if (!control_answer(file, wait))
+			continue;
+		TAILQ_REMOVE(&file->waits, wait, link);
+		free(wait);
+	}
+}
+
+/* Answer it, now or when that can be. */
+static void control_wait_for(struct control_file *file, const struct control_wait *wait)
+{
+	struct control_wait *kept;
+
+	if (control_answer(file, wait))
+		return;
+	kept = malloc(sizeof(*kept));
+	if (!kept) {
+		control_reply(&wait->waiter, -ENOMEM);
+		return;
+	}
+	*kept = *wait;
+	TAILQ_INSERT_TAIL(&file->waits, kept, link);
+}
+
+void control_say(struct control_file *file, const char *line)
+{
+	size_t size = strlen(line) + 1;
+
+	pthread_mutex_lock(&file->control->lock);
+	if (file->report_size + size > file->report_capacity) {
+		size_t capacity = 2 * (file->report_size + size);
+		char *report = realloc(file->report, capacity);
+
+		if (report) {
+			file->report = report;
+			file->report_capacity = capacity;
+		}
+	}
+	if (file->report_size + size <= file->report_capacity) { /* else the line is lost, the result is not */
+		memcpy(file->report + file->report_size, line, size - 1);
+		file->report[file->report_size + size - 1] = '\n';
+		file->report_size += size;
+		control_answer_all(file);
+	}
+	pthread_mutex_unlock(&file->control->lock);
+}
+
+static void *control_thread(void *context)
+{
+	struct control_file *file = context;
+	struct control *control = file->control;
+	struct secbuf text;
+	size_t bytes;
+	int result;
+
+	pthread_mutex_lock(&control->lock);
+	text = file->text;
+	bytes = text.size;
+	file->text = (struct secbuf){0}; /* transferred */
+	pthread_mutex_unlock(&control->lock);
+	result = control_job_run(file, &text);
+	stage_unreserve(control->stage, bytes);
+	pthread_mutex_lock(&control->lock);
+	file->state = CONTROL_DONE;
+	file->result = result;
+	control_answer_all(file);
+	if (file->released)
+		control_file_free(file);
+	control->running--;
+	pthread_cond_signal(&control->ended);
+	pthread_mutex_unlock(&control->lock);
+	return NULL;
+}
+
+/* Carry out the request. -EAGAIN if there can't be a thread for it. */
+static int control_start(struct control_file *file)
+{
+	struct control *control = file->control;
+	pthread_t thread;
+	int r = control->stopping ? ESHUTDOWN : 0;
+
+	control_drop_report(file);
+	file->told = false;
+	file->state = CONTROL_RUNNING;
+	if (r == 0)
+		r = pthread_create(&thread, NULL, control_thread, file);
+	if (r == 0) {
+		pthread_detach(thread);
+		control->running++;
+		return 0;
+	}
+	log_error("/.hush: what is asked for can't be carried out: %s", strerror(r));
+	control_drop_text(file);
+	file->state = CONTROL_DONE;
+	file->result = -r;
+	return -r;
+}
+
+int control_open(struct control *control, const struct control_open *open, uint64_t *ret_handle)
+{
+	struct control_file *file = calloc(1, sizeof(*file));
+	int r = 0;
+
+	if (!file)
+		return -ENOMEM;
+	file->control = control;
+	file->open = *open;
+	file->writers.opener = open->process;
+	file->copy_fd = -1;
+	TAILQ_INIT(&file->waits);
+	pthread_mutex_lock(&control->lock);
+	file->handle = ++control->last_handle;
+	LIST_INSERT_HEAD(&control->files, file, link);
+	if (open->kind == CONTROL_BACKUP)
+		r = control_start(file);
+	if (r == 0)
+		*ret_handle = file->handle;
+	else
+		control_file_free(file);
+	control_leave(control);
+	return r;
+}
+
+static bool control_is_pending(const struct control_file *file)
+{
+	return file->state == CONTROL_IDLE && file->text.size && !file->failed;
+}
+
+/* A new request begins. */
+static void control_begin(struct control_file *file)
+{
+	if (file->state == CONTROL_DONE) {
+		control_drop_report(file);
+		file->result = 0;
+		file->told = false;
+	}
+	file->state = CONTROL_IDLE;
+}
+
+int control_write(struct control *control, uint64_t handle, pid_t thread, const void *data, size_t size)
+{
+	struct control_file *file = control_enter(control, handle);
+	int r;
+
+	if (!file)
+		return -EIO;
+	if (file->state == CONTROL_RUNNING) {
+		control_leave(control);
+		return -EBUSY;
+	}
+	control_begin(file);
+	r = file->failed ? file->failed : stage_reserve(control->stage, size);
+	if (r == 0 && secbuf_write(&file->text, file->text.size, data, size) < 0) {
+		stage_unreserve(control->stage, size);
+		r = -ENOSPC; /* the arena being full is the same to a writer as the bound being reached */
+	}
+	if (r == 0)
+		writers_wrote(&file->writers, thread);
+	else
+		file->failed = r;
+	control_leave(control);
+	return r;
+}
+
+int control_truncate(struct control *control, uint64_t handle, uint64_t size)
+{
+	struct control_file *file = control_enter(control, handle);
+	int r = size ? -EINVAL : 0;
+
+	if (!file)
+		return -EIO;
+	if (r == 0 && file->state == CONTROL_RUNNING)
+		r = -EBUSY;
+	if (r == 0) {
+		control_begin(file);
+		control_drop_text(file);
+		if (file->failed != -EINTR)
+			file->failed = 0;
+	}
+	control_leave(control);
+	return r;
+}
+
+/* Why nothing was carried out. */
+static int control_failure(const struct control_file *file)
+{
+	return file->failed == -EINTR ? -EIO : file->failed;
+}
+
+/* A request that can't be carried out has ended; the next one may begin. */
+static bool control_give_up(struct control_file *file)
+{
+	if (!file->failed || file->state != CONTROL_IDLE)
+		return false;
+	log_warning("/.hush: nothing was done: %s", file->failed == -EINTR ? "somebody who had it open to write was killed"
+									    : strerror(-file->failed));
+	control_drop_text(file);
+	file->state = CONTROL_DONE;
+	file->result = control_failure(file);
+	file->told = false;
+	file->failed = 0;
+	return true;
+}
+
+void control_read(struct control *control, uint64_t handle, size_t size, uint64_t offset,
+		  const struct control_waiter *waiter)
+{
+	const struct control_wait wait = {.waiter = *waiter, .reads = true, .size = size, .offset = offset};
+	struct control_file *file = control_enter(control, handle);
+
+	if (!file) {
+		control_reply(waiter, -EIO);
+		return;
+	}
+	if (!control_give_up(file) &&
+	    (control_is_pending(file) || (file->open.kind == CONTROL_CHECK && file->state == CONTROL_IDLE)))
+		control_start(file);
+	control_wait_for(file, &wait);
+	control_leave(control);
+}
+
+void control_sync(struct control *control, uint64_t handle, const struct control_waiter *waiter)
+{
+	const struct control_wait wait = {.waiter = *waiter};
+	struct control_file *file = control_enter(control, handle);
+
+	if (!file) {
+		control_reply(waiter, -EIO);
+		return;
+	}
+	if (!control_give_up(file) && control_is_pending(file))
+		control_start(file);
+	control_wait_for(file, &wait);
+	control_leave(control);
+}
+
+void control_flush(struct control *control, uint64_t handle, pid_t thread, const struct control_waiter *waiter)
+{
+	struct control_file *file = control_enter(control, handle);
+	struct writers_close close;
+
+	if (!file) {
+		control_reply(waiter, -EIO);
+		return;
+	}
+	close = writers_closes(&file->writers, thread);
+	if (close.broken && file->state == CONTROL_IDLE && file->text.size)
+		file->failed = -EINTR;
+	if (!close.opener || (control_is_pending(file) && writer_holds(thread, file->open.ino))) {
+		control_leave(control);
+		control_reply(waiter, 0);
+		return;
+	}
+	control_leave(control);
+	control_sync(control, handle, waiter);
+}
+
+void control_release(struct control *control, uint64_t handle)
+{
+	struct control_file *file = control_enter(control, handle);
+
+	if (!file)
+		return;
+	file->released = true;
+	if (!control_give_up(file) && control_is_pending(file))
+		control_start(file);
+	if (file->state != CONTROL_RUNNING)
+		control_file_free(file);
+	control_leave(control);
+}
+
+void control_interrupt(struct control *control, const void *context)
+{
+	struct control_file *file;
+	struct control_wait *wait;
+
+	pthread_mutex_lock(&control->lock);
+	LIST_FOREACH(file, &control->files, link) {
+		TAILQ_FOREACH(wait, &file->waits, link)
+			if (wait->reads && wait->waiter.context == context)
+				break;
+		if (!wait)
+			continue;
+		TAILQ_REMOVE(&file->waits, wait, link);
+		control_reply(&wait->waiter, -EINTR);
+		free(wait);
+		break;
+	}
+	pthread_mutex_unlock(&control->lock);
+}

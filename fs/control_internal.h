@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * control_internal: what control.c and control_job.c share. Nobody else includes it.
+ */
+#ifndef FS_CONTROL_INTERNAL_H
+#define FS_CONTROL_INTERNAL_H
+
+#include "fs/control.h"
+#include "fs/writers.h"
+
+#include <pthread.h>
+#include <sys/queue.h>
+
+enum control_state {
+	CONTROL_IDLE, /* nothing was carried out since the last write */
+	CONTROL_RUNNING,
+	CONTROL_DONE,
+};
+
+struct control_wait {
+	TAILQ_ENTRY(control_wait) link;
+	struct control_waiter waiter;
+	bool reads; /* else it waits for the end */
+	size_t size;
+	uint64_t offset;
+};
+
+/* An open file. */
+struct control_file {
+	LIST_ENTRY(control_file) link;
+	struct control *control;
+	uint64_t handle;
+	struct control_open open;
+	struct writers writers;
+	bool released; /* nobody has it open: it ends with what is being carried out */
+
+	struct secbuf text; /* the request; counted among what is staged */
+	int failed;         /* a write that was refused, or a writer that was killed: the text is not to be carried out */
+
+	enum control_state state;
+	int result;   /* once it is done */
+	bool told;    /* and a reader was told that it failed */
+	char *report; /* owned */
+	size_t report_size, report_capacity, report_read;
+	int copy_fd; /* of a backup that is done, or -1 */
+	TAILQ_HEAD(, control_wait) waits;
+};
+
+struct control {
+	struct tree *tree;
+	struct stage *stage;
+	struct scratch *scratch;
+	struct announce *announce;
+	pthread_mutex_t turn; /* whoever changes something has it; never taken by the serving thread */
+	pthread_mutex_t lock; /* guards all that follows, and the files */
+	pthread_cond_t ended;
+	LIST_HEAD(, control_file) files;
+	uint64_t last_handle;
+	unsigned running;
+	bool stopping;
+};
+
+/* control_job_run - carry out the request of @file, whose text is in @text (freed here): the thread's whole work. Waits for the disk. */
+int control_job_run(struct control_file *file, struct secbuf *text);
+
+/* control_say - add a line to the report; readers that wait get it. */
+void control_say(struct control_file *file, const char *line);
+
+/* control_job_tidy - remove what an earlier daemon left of its copies. */
+void control_job_tidy(const struct store *store);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ops_announce: the requests of the thread that tells watchers (announce.h). The kernel gets the answers that a change would get, and
+ * nothing is changed.
+ */
+#include "fs/ops_internal.h"
+
+static bool ops_is_announcing(fuse_req_t req)
+{
+	return announce_is(ops_context(req)->announce, fuse_req_ctx(req)->pid);
+}
+
+bool ops_announce_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fuse_entry_param entry;
+	uint32_t generation;
+	struct stat st;
+	int r;
+
+	if (!ops_is_announcing(req))
+		return false;
+	r = announce_lookup(ops_context(req)->announce, parent, name, &st, &generation);
+	if (r < 0) {
+		ops_reply_error(req, r);
+		return true;
+	}
+	entry = ops_entry(req, &st);
+	entry.generation = generation;
+	fuse_reply_entry(req, &entry);
+	return true;
+}
+
+/* Of GETATTR and SETATTR. */
+bool ops_announce_attributes(fuse_req_t req, fuse_ino_t ino)
+{
+	struct stat st;
+
+	if (!ops_is_announcing(req))
+		return false;
+	announce_attributes(ops_context(req)->announce, ino, &st);
+	fuse_reply_attr(req, &st, 0);
+	return true;
+}
+
+/* A handle of nothing: 0. */
+bool ops_announce_open(fuse_req_t req, struct fuse_file_info *fi)
+{
+	if (!ops_is_announcing(req))
+		return false;
+	fi->fh = 0;
+	fi->direct_io = fi->noflush = 1;
+	fuse_reply_open(req, fi);
+	return true;
+}
+
+/* What is there already, unless somebody has removed it since. */
+static int ops_announce_entry(fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_entry_param *ret_entry)
+{
+	struct stat st;
+	int r = tree_lookup(&ops_context(req)->tree, parent, name, &st);
+
+	if (r == 0)
+		*ret_entry = ops_entry(req, &st);
+	return r;
+}
+
+bool ops_announce_create(fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_file_info *fi)
+{
+	struct fuse_entry_param entry;
+	int r;
+
+	if (!ops_is_announcing(req))
+		return false;
+	fi->fh = 0;
+	fi->direct_io = fi->noflush = 1;
+	r = ops_announce_entry(req, parent, name, &entry);
+	if (r < 0)
+		ops_reply_error(req, r);
+	else
+		fuse_reply_create(req, &entry, fi);
+	return true;
+}
+
+bool ops_announce_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fuse_entry_param entry;
+	int r;
+
+	if (!ops_is_announcing(req))
+		return false;
+	r = ops_announce_entry(req, parent, name, &entry);
+	if (r < 0)
+		ops_reply_error(req, r);
+	else
+		fuse_reply_entry(req, &entry);
+	return true;
+}
+
+/* UNLINK and RMDIR: done, unless somebody has made another since. */
+bool ops_announce_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct stat st;
+
+	if (!ops_is_announcing(req))
+		return false;
+	ops_reply_error(req, tree_lookup(&ops_context(req)->tree, parent, name, &st) == 0 ? -EEXIST : 0);
+	return true;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ops_control: the files of /.hush that do something, see control.h.
+ */
+#include "fs/node.h"
+#include "fs/ops_internal.h"
+
+#include <fcntl.h>
+
+static void ops_control_done(void *context, int result, const void *bytes, size_t size)
+{
+	fuse_req_t req = context;
+
+	if (result < 0)
+		ops_reply_error(req, result);
+	else
+		fuse_reply_err(req, 0);
+	(void)bytes;
+	(void)size;
+}
+
+static void ops_control_read_done(void *context, int result, const void *bytes, size_t size)
+{
+	fuse_req_t req = context;
+
+	if (result < 0)
+		ops_reply_error(req, result);
+	else
+		fuse_reply_buf(req, bytes, size);
+}
+
+void ops_control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	static const enum control_kind kinds[16] = {[NODE_APPLY] = CONTROL_APPLY,
+						    [NODE_DELETE] = CONTROL_DELETE,
+						    [NODE_CHECK] = CONTROL_CHECK,
+						    [NODE_BACKUP] = CONTROL_BACKUP};
+	const struct control_open open = {.kind = kinds[node_kind(ino)],
+					  .ino = ino,
+					  .uid = fuse_req_ctx(req)->uid,
+					  .gid = fuse_req_ctx(req)->gid,
+					  .process = ops_process(req)};
+	struct control *control = ops_context(req)->control;
+	int r = 0;
+
+	if (open.kind == CONTROL_CHECK || open.kind == CONTROL_BACKUP) {
+		r = (fi->flags & O_ACCMODE) == O_RDONLY ? 0 : -EACCES;
+		fi->noflush = 1;
+	}
+	fi->direct_io = 1;
+	if (r == 0)
+		r = control_open(control, &open, &fi->fh);
+	if (r < 0)
+		ops_reply_error(req, r);
+	else if (fuse_reply_open(req, fi) == -ENOENT) /* interrupted: release will not come */
+		control_release(control, fi->fh);
+}
+
+/* O_TRUNC comes as a cut of the file: what is gathered belongs to an open file, and that is new. */
+void ops_control_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size, const struct fuse_file_info *fi)
+{
+	int r = fi ? control_truncate(ops_context(req)->control, fi->fh, size) : size ? -EINVAL : 0;
+
+	if (r < 0)
+		ops_reply_error(req, r);
+	else
+		ops_reply_attributes(req, ino);
+}
+
+/* A reader need not wait for the end of what it has asked for. Runs with a lock of the request, which lives until it returns. */
+static void ops_control_interrupted(fuse_req_t req, void *context)
+{
+	control_interrupt(context, req);
+}
+
+void ops_control_read(fuse_req_t req, size_t size, off_t offset, const struct fuse_file_info *fi)
+{
+	struct control *control = ops_context(req)->control;
+	const struct control_waiter waiter = {.done = ops_control_read_done, .context = req};
+
+	fuse_req_interrupt_func(req, ops_control_interrupted, control); /* interrupts come on this thread too */
+	if (fuse_req_interrupted(req))
+		ops_reply_error(req, -EINTR);
+	else
+		control_read(control, fi->fh, size, (uint64_t)offset, &waiter);
+}
+
+void ops_control_flush(fuse_req_t req, const struct fuse_file_info *fi)
+{
+	const struct control_waiter waiter = {.done = ops_control_done, .context = req};
+
+	control_flush(ops_context(req)->control, fi->fh, fuse_req_ctx(req)->pid, &waiter);
+}
+
+void ops_control_fsync(fuse_req_t req, const struct fuse_file_info *fi)
+{
+	const struct control_waiter waiter = {.done = ops_control_done, .context = req};
+
+	control_sync(ops_context(req)->control, fi->fh, &waiter);
+}

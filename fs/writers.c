@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * writers: a short list. One that is full counts everybody as having written.
+ */
+#include "fs/writers.h"
+
+#include "fs/writer.h"
+
+#include <signal.h>
+
+static bool writers_have(const struct writers *writers, pid_t process)
+{
+	if (writers->n_others > WRITERS_KEPT)
+		return true; /* who knows */
+	for (unsigned i = 0; i < writers->n_others; i++)
+		if (writers->others[i] == process)
+			return true;
+	return false;
+}
+
+void writers_wrote(struct writers *writers, pid_t thread)
+{
+	pid_t process;
+
+	if (thread == writers->last)
+		return;
+	writers->last = thread;
+	process = writer_process(thread);
+	if (process == writers->opener || writers_have(writers, process))
+		return;
+	if (writers->n_others < WRITERS_KEPT)
+		writers->others[writers->n_others] = process;
+	writers->n_others++;
+}
+
+/* Any that has it open may have been going to write; but a reader of a pipe that has enough ends those before it with SIGPIPE
+ * every day. */
+struct writers_close writers_closes(const struct writers *writers, pid_t thread)
+{
+	pid_t process = writer_process(thread);
+	int killed_by = writer_killed_by(thread);
+	bool opener = !process || !writers->opener || process == writers->opener || writer_is_gone(writers->opener);
+
+	return (struct writers_close){
+		.opener = opener,
+		.broken = killed_by && (killed_by != SIGPIPE || opener || writers_have(writers, process)),
+	};
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * target: which of the two it is, and what is the same for both.
+ */
+#include "tools/target_internal.h"
+
+#include "store/log.h"
+#include "tools/arena.h"
+#include "tools/kind.h"
+#include "tools/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TARGET_ENTRIES_FIRST 64
+
+static int target_check_options(const struct target_options *options)
+{
+	bool has_key = options->key.key_file || options->key.passphrase_file;
+
+	if (options->mount && options->store)
+		log_error("give --mount or --store, not both");
+	else if (has_key && !options->store)
+		log_error("--key-file and --passphrase-file open a store: give --store FILE too");
+	else if (options->key.key_file && options->key.passphrase_file)
+		log_error("give --key-file or --passphrase-file, not both");
+	else
+		return 0;
+	return -EINVAL;
+}
+
+int target_open(const struct target_options *options, struct target **ret_target)
+{
+	struct target *target;
+	int r = target_check_options(options);
+
+	if (r < 0)
+		return r;
+	r = arena_init();
+	if (r < 0)
+		return r;
+	target = calloc(1, sizeof(*target));
+	if (!target)
+		return -ENOMEM;
+	target->calls = options->store ? &target_store_calls : &target_mount_calls;
+	r = options->store ? target_store_open(options, target) : target_mount_open(options->mount, target);
+	if (r < 0) {
+		free(target);
+		return r == -EINVAL ? -EIO : r; /* -EINVAL is for the command line */
+	}
+	*ret_target = target;
+	return 0;
+}
+
+struct target *target_close(struct target *target)
+{
+	if (target) {
+		target->calls->close(target);
+		free(target->path);
+		free(target);
+	}
+	return NULL;
+}
+
+void target_closep(struct target **target)
+{
+	*target = target_close(*target);
+}
+
+const char *target_path(const struct target *target)
+{
+	return target->path;
+}
+
+int target_entries_add(struct target_entries *entries, const struct target_entry *entry)
+{
+	if (entries->n == entries->capacity) {
+		size_t capacity = entries->capacity ? 2 * entries->capacity : TARGET_ENTRIES_FIRST;
+		struct target_entry *items = reallocarray(entries->items, capacity, sizeof(*items));
+
+		if (!items) {
+			log_error("no memory for %zu resources", capacity);
+			return -ENOMEM;
+		}
+		entries->items = items;
+		entries->capacity = capacity;
+	}
+	entries->items[entries->n++] = *entry;
+	return 0;
+}
+
+static int target_compare(const void *a, const void *b)
+{
+	const struct target_entry *one = a, *other = b;
+	int order = strcmp(one->name.mesh, other->name.mesh);
+
+	return order ? order : strcmp(one->name.name, other->name.name);
+}
+
+/* Of NAME_SECRET in all meshes. */
+static int target_list_all(struct target *target, struct target_entries *entries)
+{
+	struct target_entries meshes = {0};
+	int r = target->calls->list(target, NAME_MESH, NULL, &meshes);
+
+	for (size_t i = 0; r == 0 && i < meshes.n; i++) {
+		r = target->calls->list(target, NAME_SECRET, meshes.items[i].name.name, entries);
+		if (r == -ENOENT)
+			r = 0; /* it was removed meanwhile */
+	}
+	free(meshes.items);
+	return r;
+}
+
+int target_list(struct target *target, enum name_kind kind, const char *mesh, struct target_entry **ret_entries,
+		size_t *ret_n)
+{
+	struct target_entries entries = {0};
+	int r;
+
+	if (kind == NAME_SECRET && !mesh)
+		r = target_list_all(target, &entries);
+	else
+		r = target->calls->list(target, kind, mesh, &entries);
+	if (r < 0) {
+		free(entries.items);
+		return r;
+	}
+	if (entries.n)
+		qsort(entries.items, entries.n, sizeof(entries.items[0]), target_compare);
+	*ret_entries = entries.items;
+	*ret_n = entries.n;
+	return 0;
+}
+
+int target_find(struct target *target, const struct name *name, struct target_entry *ret_entry)
+{
+	return target->calls->find(target, name, ret_entry);
+}
+
+int target_read(struct target *target, const struct name *name, struct secbuf *ret_value)
+{
+	return target->calls->read(target, name, ret_value);
+}
+
+int target_apply(struct target *target, struct bundle *bundle, struct bundle_error *ret_error)
+{
+	return target->calls->apply(target, bundle, ret_error);
+}
+
+int target_missing(const struct name *name, struct bundle_error *ret_error)
+{
+	char text[KIND_SENTENCE_BYTES];
+
+	kind_missing(name->kind, name->name, text);
+	snprintf(ret_error->text, sizeof(ret_error->text), "%.399s", text);
+	return -ENOENT;
+}
+
+int target_remove(struct target *target, const struct name *names, size_t n, struct bundle_error *ret_error)
+{
+	struct target_entry entry;
+
+	*ret_error = (struct bundle_error){0};
+	for (size_t i = 0; i < n; i++) {
+		int r = target_find(target, &names[i], &entry);
+
+		if (r == -ENOENT)
+			return target_missing(&names[i], ret_error);
+		if (r < 0)
+			return r;
+	}
+	return target->calls->remove(target, names, n, ret_error);
+}
+
+int target_status(struct target *target, FILE *out)
+{
+	return target->calls->status(target, out);
+}
+
+int target_check(struct target *target, struct store_checked *ret_checked)
+{
+	int r = target->calls->check(target, ret_checked);
+
+	output_progress_end();
+	return r;
+}
+
+/* So that the new name lasts. */
+static int target_sync_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+	int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int r = fd >= 0 && fsync(fd) == 0 ? 0 : -errno;
+
+	if (fd >= 0)
+		close(fd);
+	free(folder);
+	return r;
+}
+
+/* Give what is complete its name, unless there is a file meanwhile. */
+static int target_place(const char *from, const char *path)
+{
+	int r = renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_NOREPLACE) == 0 ? 0 : -errno;
+
+	if (r == 0)
+		r = target_sync_folder(path);
+	if (r == -EEXIST)
+		log_error("%s: there is a file already; nothing was changed", path);
+	else if (r < 0)
+		log_error("%s: %s", path, strerror(-r));
+	return r;
+}
+
+int target_backup(struct target *target, const char *path)
+{
+	char *beside;
+	bool made;
+	int r;
+
+	if (access(path, F_OK) == 0) {
+		log_error("%s: there is a file already; nothing was changed", path);
+		return -EEXIST;
+	}
+	if (asprintf(&beside, "%s.part-%d", path, (int)getpid()) < 0)
+		return -ENOMEM;
+	r = target->calls->copy(target, beside);
+	made = r != -EEXIST;
+	if (r == 0)
+		r = target_place(beside, path);
+	if (r < 0 && made)
+		unlink(beside);
+	free(beside);
+	return r;
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * target_mount: a mount's resources are its files, so that the rights of who runs the command count, and others'
+ * inotify sees what it does.
+ *
+ * What is being looked at may change meanwhile: a name that is gone when its turn comes was removed, and is no error.
+ */
+#include "tools/target_internal.h"
+
+#include "store/log.h"
+#include "store/mesh.h"
+#include "tools/arena.h"
+#include "tools/mountinfo.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define TARGET_MOUNT_CREATED "user.hushfs.created" /* "SECONDS.NANOSECONDS" */
+
+int target_mount_failed(const struct target *target, const char *path, int error)
+{
+	if (error == EACCES || error == EPERM)
+		log_error("%s: %s; its owner can open it to you (chmod, setfacl)", path, strerror(error));
+	else if (error == ENOTCONN)
+		log_error("%s: the daemon of this mount is gone; unmount it with fusermount3 -u and mount it again",
+			  target->path);
+	else if (error == EIO)
+		log_error("%s: what is stored is not what was written; the daemon's log says more", path);
+	else
+		log_error("%s: %s", path, strerror(error));
+	return -error;
+}
+
+int target_mount_open(const char *mount, struct target *target)
+{
+	const char *variable = getenv("HUSH_MOUNT");
+	struct stat st;
+	int r;
+
+	if (mount)
+		r = mountinfo_find(mount, "--mount", &target->path);
+	else if (variable && *variable)
+		r = mountinfo_find(variable, "$HUSH_MOUNT", &target->path);
+	else
+		r = mountinfo_find(NULL, NULL, &target->path);
+	if (r < 0)
+		return r;
+	if (stat(target->path, &st) == 0)
+		return 0;
+	r = -errno;
+	if (r == -EACCES)
+		log_error("%s: only who mounted it gets in, unless it is mounted with -o allow_other", target->path);
+	else
+		target_mount_failed(target, target->path, errno);
+	free(target->path);
+	return r;
+}
+
+static void target_mount_close(struct target *target)
+{
+	(void)target;
+}
+
+/* The file of a resource. */
+static void target_mount_path(const struct target *target, const struct name *name,
+			      char ret_path[static TARGET_PATH_BYTES])
+{
+	if (name->kind == NAME_MESH)
+		snprintf(ret_path, TARGET_PATH_BYTES, "%s/meshes/%s/mesh.yaml", target->path, name->name);
+	else if (name->kind == NAME_SECRET)
+		snprintf(ret_path, TARGET_PATH_BYTES, "%s/meshes/%s/secrets/%s", target->path, name->mesh, name->name);
+	else
+		snprintf(ret_path, TARGET_PATH_BYTES, "%s/global/%s", target->path, name->name);
+}
+
+/* The folder of a Mesh. */
+static void target_mount_mesh_path(const struct target *target, const char *mesh,
+				   char ret_path[static TARGET_PATH_BYTES])
+{
+	snprintf(ret_path, TARGET_PATH_BYTES, "%s/meshes/%s", target->path, mesh);
+}
+
+/* When it was made: an older daemon doesn't say, then it is when it was changed. */
+static struct timespec target_mount_created(const char *path, struct timespec modified)
+{
+	char text[64] = "";
+	struct timespec created;
+	intmax_t seconds;
+	long nanoseconds;
+
+	if (getxattr(path, TARGET_MOUNT_CREATED, text, sizeof(text) - 1) < 0 ||
+	    sscanf(text, "%jd.%ld", &seconds, &nanoseconds) != 2)
+		return modified;
+	created = (struct timespec){.tv_sec = (time_t)seconds, .tv_nsec = nanoseconds};
+	return created;
+}
+
+/* lstat; that a part of the path is no folder means that it is not there. Other errors are said. */
+static int target_mount_stat(const struct target *target, const char *path, struct stat *ret_st)
+{
+	if (lstat(path, ret_st) == 0)
+		return 0;
+	return errno == ENOENT || errno == ENOTDIR ? -ENOENT : target_mount_failed(target, path, errno);
+}
+
+static int target_mount_find(struct target *target, const struct name *name, struct target_entry *ret_entry)
+{
+	char path[TARGET_PATH_BYTES];
+	struct stat st;
+	int r;
+
+	target_mount_path(target, name, path);
+	r = target_mount_stat(target, path, &st);
+	if (r == -ENOENT && name->kind == NAME_MESH) {
+		/* mesh.yaml can be removed by hand, and then the Mesh is one without fields */
+		target_mount_mesh_path(target, name->name, path);
+		r = target_mount_stat(target, path, &st);
+		if (r == 0 && !S_ISDIR(st.st_mode))
+			r = -ENOENT;
+		st.st_size = 0;
+	}
+	if (r < 0)
+		return r;
+	*ret_entry = (struct target_entry){.name = *name,
+					   .size = (uint64_t)st.st_size,
+					   .created = target_mount_created(path, st.st_mtim),
+					   .modified = st.st_mtim};
+	return 0;
+}
+
+/* The folder of all resources of a kind (of one mesh). */
+static void target_mount_folder(const struct target *target, enum name_kind kind, const char *mesh,
+				char ret_path[static TARGET_PATH_BYTES])
+{
+	if (kind == NAME_MESH)
+		snprintf(ret_path, TARGET_PATH_BYTES, "%s/meshes", target->path);
+	else if (kind == NAME_SECRET)
+		snprintf(ret_path, TARGET_PATH_BYTES, "%s/meshes/%s/secrets", target->path, mesh);
+	else
+		snprintf(ret_path, TARGET_PATH_BYTES, "%s/global", target->path);
+}
+
+/* One name of a folder; what is no resource is a scratch file. */
+static int target_mount_add(struct target *target, enum name_kind kind, const char *mesh, const char *file,
+			    struct target_entries *entries)
+{
+	struct target_entry entry;
+	struct name name;
+	int r;
+
+	if (name_set(&name, kind, kind == NAME_SECRET ? mesh : "", file) < 0)
+		return 0;
+	r = target_mount_find(target, &name, &entry);
+	if (r == 0)
+		r = target_entries_add(entries, &entry);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* A Mesh of which somebody has removed secrets/ by hand has none. */
+static int target_mount_no_folder(const struct target *target, enum name_kind kind, const char *mesh)
+{
+	char path[TARGET_PATH_BYTES];
+	struct stat st;
+
+	if (kind != NAME_SECRET)
+		return -ENOENT;
+	target_mount_mesh_path(target, mesh, path);
+	return target_mount_stat(target, path, &st);
+}
+
+static int target_mount_list(struct target *target, enum name_kind kind, const char *mesh,
+			     struct target_entries *entries)
+{
+	char path[TARGET_PATH_BYTES];
+	struct dirent *file;
+	DIR *folder;
+	int r = 0;
+
+	target_mount_folder(target, kind, mesh, path);
+	folder = opendir(path);
+	if (!folder && (errno == ENOENT || errno == ENOTDIR))
+		return target_mount_no_folder(target, kind, mesh);
+	if (!folder)
+		return target_mount_failed(target, path, errno);
+	errno = 0;
+	while (r == 0 && (file = readdir(folder))) {
+		r = target_mount_add(target, kind, mesh, file->d_name, entries);
+		errno = 0;
+	}
+	if (r == 0 && errno)
+		r = target_mount_failed(target, path, errno);
+	closedir(folder);
+	return r;
+}
+
+/* All of a file, which says how long it is. -ENOMEM is not said. */
+static int target_mount_read_file(const struct target *target, const char *path, int fd, struct secbuf *ret_value)
+{
+	struct stat st;
+	size_t size = 0;
+	int r = fstat(fd, &st) == 0 ? secbuf_resize(ret_value, (size_t)st.st_size + 1) : -errno;
+
+	while (r == 0) {
+		ssize_t n = read(fd, ret_value->data + size, ret_value->size - size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return target_mount_failed(target, path, errno);
+		if (n == 0)
+			return secbuf_resize(ret_value, size);
+		size += (size_t)n;
+		if (size == ret_value->size)
+			r = secbuf_resize(ret_value, 2 * size);
+	}
+	return r;
+}
+
+static int target_mount_read(struct target *target, const struct name *name, struct secbuf *ret_value)
+{
+	SECBUF_AUTO value = {0};
+	char path[TARGET_PATH_BYTES];
+	struct stat st;
+	int r, fd;
+
+	target_mount_path(target, name, path);
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0) {
+		r = target_mount_read_file(target, path, fd, &value);
+		close(fd);
+	} else if (errno != ENOENT && errno != ENOTDIR) {
+		return target_mount_failed(target, path, errno);
+	} else if (name->kind == NAME_MESH) { /* see target_mount_find */
+		target_mount_mesh_path(target, name->name, path);
+		r = target_mount_stat(target, path, &st);
+		if (r == 0)
+			r = mesh_document(name->name, &value);
+	} else {
+		return -ENOENT;
+	}
+	if (r == 0) {
+		*ret_value = value;
+		value = (struct secbuf){0}; /* transferred */
+	}
+	return r == -ENOMEM ? arena_full(path) : r;
+}
+
+/* Is it in use? Then the sentence that says so. Who may not read the Mesh is told by the daemon, with less words. */
+static bool target_mount_in_use(struct target *target, const struct name *name, struct bundle_error *ret_error)
+{
+	SECBUF_AUTO yaml = {0};
+	struct mesh_backend backend;
+	char path[TARGET_PATH_BYTES];
+	char text[MESH_IN_USE_BYTES];
+	struct name mesh;
+
+	if (name->kind != NAME_SECRET || name_set(&mesh, NAME_MESH, "", name->mesh) < 0)
+		return false;
+	target_mount_path(target, &mesh, path);
+	if (access(path, R_OK) < 0 || target_read(target, &mesh, &yaml) < 0 ||
+	    mesh_read(&yaml, name->mesh, &backend) < 0 || !mesh_uses(&backend, name->name))
+		return false;
+	mesh_in_use(name->mesh, &backend, name->name, text);
+	snprintf(ret_error->text, sizeof(ret_error->text), "%.399s", text);
+	return true;
+}
+
+static int target_mount_unlink(struct target *target, const struct name *name, struct bundle_error *ret_error)
+{
+	char path[TARGET_PATH_BYTES];
+	int error;
+
+	target_mount_path(target, name, path);
+	if (unlink(path) == 0)
+		return 0;
+	error = errno;
+	if (error == ENOENT)
+		return target_missing(name, ret_error);
+	if (error == EBUSY && target_mount_in_use(target, name, ret_error))
+		return -EBUSY;
+	return target_mount_failed(target, path, error);
+}
+
+static int target_mount_remove(struct target *target, const struct name *names, size_t n,
+			       struct bundle_error *ret_error)
+{
+	int r = 0;
+
+	if (names[0].kind == NAME_MESH)
+		return target_control_remove(target, names, n, ret_error);
+	for (size_t i = 0; i < n; i++)
+		if (target_mount_in_use(target, &names[i], ret_error))
+			return -EBUSY;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = target_mount_unlink(target, &names[i], ret_error);
+	return r;
+}
+
+const struct target_calls target_mount_calls = {
+	.list = target_mount_list,
+	.find = target_mount_find,
+	.read = target_mount_read,
+	.apply = target_control_apply,
+	.remove = target_mount_remove,
+	.status = target_control_status,
+	.check = target_control_check,
+	.copy = target_control_copy,
+	.close = target_mount_close,
+};
