@@ -115,7 +115,7 @@ static int rekey_fetch(struct store *store, const struct resource *resource, con
 			  " was changed in the store file without the key; restore it from a backup",
 			  store->path, version->generation, resource->node);
 	if (r == -ENOMEM)
-		log_error("%s: no locked memory left to open a value", store->path);
+		log_error("%s: no locked memory left to open a value: raise the limit (ulimit -l)", store->path);
 	return r;
 }
 
@@ -143,7 +143,7 @@ static int rekey_version(struct rekey *rekey, const struct resource *old, const 
 		return r;
 	r = seal_value(seal, id, version->generation, value.data, &info, &row);
 	if (r < 0) {
-		log_error("%s: no locked memory left to seal a value", rekey->path);
+		log_error("%s: no locked memory left to seal a value: raise the limit (ulimit -l)", rekey->path);
 		return r;
 	}
 	if (record)

@@ -2,6 +2,7 @@
  * key: hushctl key says and changes which keys open a store.
  */
 #include "store/log.h"
+#include "tools/arena.h"
 #include "tools/command.h"
 #include "tools/rotate.h"
 #include "tools/unmounted.h"
@@ -10,8 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#define KEY_ARENA_BYTES (1024u * 1024)
 
 /* clang-format off */
 static const char key_usage[] =
@@ -214,9 +213,7 @@ int command_key(int argc, char **argv)
 	number = key_choose(n, argv, &command);
 	if (number < 0 || unmounted_check("key", &command.where) < 0)
 		return COMMAND_USAGE;
-	r = crypto_init();
-	if (r == 0)
-		r = secmem_init(KEY_ARENA_BYTES);
+	r = arena_init();
 	if (r >= 0)
 		r = key_run(&command, number);
 	secmem_deinit();

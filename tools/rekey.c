@@ -2,16 +2,13 @@
  * rekey: hushctl rekey seals a store again under a new root key.
  */
 #include "store/log.h"
+#include "tools/arena.h"
 #include "tools/command.h"
 #include "tools/output.h"
 #include "tools/unmounted.h"
 
 #include <errno.h>
 #include <stdio.h>
-
-/* Two values of the longest at a time, padded, and room for what an allocator wastes. Pages count only once they are
- * used. */
-#define REKEY_ARENA_BYTES (3u * STORE_VALUE_BYTES_MAX)
 
 /* clang-format off */
 static const char rekey_usage[] =
@@ -90,13 +87,7 @@ int command_rekey(int argc, char **argv)
 	}
 	if (unmounted_check("rekey", &where) < 0)
 		return COMMAND_USAGE;
-	r = crypto_init();
-	if (r == 0)
-		r = secmem_init(REKEY_ARENA_BYTES);
-	if (r == 1)
-		log_warning(
-			"values in memory could be swapped out: %u MiB can't be locked; raise the limit (ulimit -l)",
-			REKEY_ARENA_BYTES >> 20);
+	r = arena_init();
 	if (r >= 0)
 		r = rekey_run(&where, drop_others);
 	secmem_deinit();
