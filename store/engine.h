@@ -51,7 +51,7 @@ uint64_t engine_room(const struct engine *engine);
 /* engine_get - the row with @key; the caller frees *@ret_data with free(). -ENOENT if there is none. */
 int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size);
 
-/* engine_scan - every row, in the order of the keys' bytes. Returns what stopped it, or 0. */
+/* engine_scan - every row as it is on disk, in the order of the keys' bytes. Returns what stopped it, or 0. */
 int engine_scan(struct engine *engine, engine_visit *visit, void *context);
 
 /* engine_commit - all changes in their order, or none; on disk when this returns 0.

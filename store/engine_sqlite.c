@@ -323,6 +323,7 @@ int engine_scan(struct engine *engine, engine_visit *visit, void *context)
 	int r;
 
 	pthread_mutex_lock(&engine->lock);
+	sqlite3_db_release_memory(engine->db); /* what is verified is what the disk has, not what was read from it before */
 	r = engine_prepare(engine, "SELECT key,data FROM row ORDER BY key", &scan);
 	while (r == 0 && (step = sqlite3_step(scan)) == SQLITE_ROW) {
 		/* a text with the bytes of a blob is another key to SQLite, and would be the same to the visitor */
