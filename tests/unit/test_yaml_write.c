@@ -253,7 +253,7 @@ static void test_short_of_memory(void **state)
 {
 	YAML_AUTO *stream = read_bytes("a: \"x\\ny\"\nb: [c]\n", 17);
 	SECBUF_AUTO text = {0};
-	void *rest = NULL;
+	void *room = secmem_alloc(2000), *rest = NULL;
 	static char string[20000];
 
 	(void)state;
@@ -261,6 +261,7 @@ static void test_short_of_memory(void **state)
 	assert_int_equal(secbuf_write(&text, 0, "earlier", 7), 0);
 	for (size_t bytes = FIXTURE_ARENA_BYTES; !rest && bytes; bytes -= 64)
 		rest = secmem_alloc(bytes);
+	secmem_free(room);
 	assert_int_equal(yaml_write_string(string, sizeof(string), &text), -ENOMEM);
 	assert_int_equal(text.size, 7);
 	for (int written = 0; written == 0;) { /* until there is no room for one more */
