@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * check: reads the whole file of an open store again, and opens what opening a store leaves sealed: the values.
  *
- * One scan is one snapshot with its own manifest, so commits may go on around it. That the snapshot is of this store's present, and not
- * an earlier state that somebody put back in its place, tells its generation. What is read is held as opening a store
- * holds it (names and metadata), apart from the index that readers use.
+ * One scan is one snapshot with its own manifest, so commits may go on around it. That the snapshot is of this store's
+ * present, and not an earlier state that somebody put back in its place, tells its generation. What is read is held as
+ * opening a store holds it (names and metadata), apart from the index that readers use.
  */
 #include "store/load.h"
 #include "store/log.h"
@@ -21,7 +21,8 @@ struct check {
 	uint64_t values, total;
 };
 
-static int check_refuse(const struct check *check, const struct resource *resource, uint64_t generation, const char *what)
+static int check_refuse(const struct check *check, const struct resource *resource, uint64_t generation,
+			const char *what)
 {
 	log_error("%s: version %" PRIu64 " of resource %014" PRIx64
 		  " %s: the store file was changed without the key; restore it from a backup",
@@ -36,7 +37,8 @@ static int check_current(const struct check *check, const struct resource *resou
 
 	seal_value_hash(&check->store->seal, value->data, value->size, hash);
 	if (value->size != resource->record.size || !crypto_equal(hash, resource->record.value_hash, sizeof(hash)))
-		return check_refuse(check, resource, resource->record.generation, "is not what its metadata record says");
+		return check_refuse(check, resource, resource->record.generation,
+				    "is not what its metadata record says");
 	return 0;
 }
 

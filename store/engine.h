@@ -26,15 +26,18 @@ struct engine_change {
 typedef int engine_visit(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size);
 
 /* engine_create - make the file @path (mode 0600) with @changes as its only rows, on disk when this returns.
- * After a failure there is no file; a kill leaves an empty one, or all of it. -EEXIST if there is one already. */
+ * After a failure there is no file; a kill may leave one that is only begun. -EEXIST if there is one already. */
 int engine_create(const char *path, const struct engine_change *changes, size_t n_changes);
 
 /* engine_open - open it for this process alone, until engine_close; also completes what a crash left behind.
- * -ENOENT; -EMEDIUMTYPE if it is not such a file; -EBUSY if another process has it; -EBADMSG if it is damaged. */
+ * -ENOENT; -EMEDIUMTYPE if it is not such a file; -EROFS; -EBUSY if another process has it; -EBADMSG if it is damaged. */
 int engine_open(const char *path, struct engine **ret_engine);
 
 /* engine_looks_ours - without opening it: is @path a file that engine_create made, or began to make? False if there is none. */
 bool engine_looks_ours(const char *path);
+
+/* engine_is_begun - of one that looks so: was making it interrupted, so that there is nothing in it? */
+bool engine_is_begun(const char *path);
 
 /* engine_remove - remove the file @path, which nobody has open, with what belongs to it. That there is none is no error. */
 int engine_remove(const char *path);
@@ -48,7 +51,7 @@ uint64_t engine_room(const struct engine *engine);
 /* engine_get - the row with @key; the caller frees *@ret_data with free(). -ENOENT if there is none. */
 int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size);
 
-/* engine_scan - every row, in the order of the keys' bytes. Returns what stopped it, or 0. */
+/* engine_scan - every row as it is on disk, in the order of the keys' bytes. Returns what stopped it, or 0. */
 int engine_scan(struct engine *engine, engine_visit *visit, void *context);
 
 /* engine_commit - all changes in their order, or none; on disk when this returns 0.

@@ -208,6 +208,13 @@ static bool engine_has_moved(struct engine *engine)
 	return sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
 }
 
+/* Try to lock it. True if it isn't to be had now, but may be later. */
+static bool engine_is_busy(struct engine *engine)
+{
+	return (sqlite3_exec(engine->db, "BEGIN EXCLUSIVE; COMMIT;", NULL, NULL, NULL) & 0xff) == SQLITE_BUSY ||
+	       engine_has_moved(engine);
+}
+
 /* A connection that has the file to itself: "in use" is to be known at the start, not at the first write. Of two that start
  * at once each can keep the other from it, so both let go and try again for a while. */
 static int engine_connect_alone(const char *path, struct engine **ret_engine)
@@ -215,20 +222,24 @@ static int engine_connect_alone(const char *path, struct engine **ret_engine)
 	for (unsigned attempt = 1;; attempt++) {
 		struct engine *engine = NULL;
 		uint16_t pause = 0;
+		bool busy;
 		int r = engine_connect(path, &engine);
 
 		if (r == 0)
 			r = engine_run(engine, engine_setup, "setting up");
-		if (r == 0 && attempt < ENGINE_ATTEMPTS &&
-		    ((sqlite3_exec(engine->db, "BEGIN EXCLUSIVE; COMMIT;", NULL, NULL, NULL) & 0xff) == SQLITE_BUSY ||
-		     engine_has_moved(engine))) {
+		busy = r == 0 && engine_is_busy(engine);
+		if (busy && attempt < ENGINE_ATTEMPTS) {
 			engine_close(engine);
 			sqlite3_randomness(sizeof(pause), &pause);
 			usleep(pause % ENGINE_PAUSE_US);
 			continue;
 		}
-		if (r == 0 && sqlite3_errcode(engine->db) != SQLITE_OK)
+		if (r == 0 && sqlite3_errcode(engine->db) != SQLITE_OK) {
 			r = engine_error(engine, "locking");
+		} else if (busy) {
+			log_error("%s: the store is replaced all the time: try again", path);
+			r = -EBUSY;
+		}
 		if (r < 0)
 			engine_close(engine);
 		else
@@ -312,6 +323,7 @@ int engine_scan(struct engine *engine, engine_visit *visit, void *context)
 	int r;
 
 	pthread_mutex_lock(&engine->lock);
+	sqlite3_db_release_memory(engine->db); /* what is verified is what the disk has, not what was read from it before */
 	r = engine_prepare(engine, "SELECT key,data FROM row ORDER BY key", &scan);
 	while (r == 0 && (step = sqlite3_step(scan)) == SQLITE_ROW) {
 		/* a text with the bytes of a blob is another key to SQLite, and would be the same to the visitor */
@@ -404,6 +416,17 @@ bool engine_looks_ours(const char *path)
 				    memcmp(head + APPLICATION_ID_OFFSET, "hush", 4) == 0));
 	close(fd);
 	return ours;
+}
+
+bool engine_is_begun(const char *path)
+{
+	char journal[PATH_MAX];
+	struct stat st;
+
+	/* the first transaction has a rollback journal, later ones are in the WAL; opening it would undo that transaction, and leave a file
+	 * that no longer looks ours */
+	return (stat(path, &st) == 0 && st.st_size == 0) ||
+	       (snprintf(journal, sizeof(journal), "%s-journal", path) < (int)sizeof(journal) && access(journal, F_OK) == 0);
 }
 
 int engine_remove(const char *path)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * keys: changing which keys open an open store.
  *
- * The header is a row like others, so a change of its slots is a commit like others: the new header goes through the queue
- * with a transaction of its own, and a crash leaves the old one or the new one. What takes long (Argon2id) is done before, on
- * the caller's thread. The root key stays, so nothing else is sealed anew.
+ * The header is a row like others, so a change of its slots is a commit like others: the new header goes through the
+ * queue with a transaction of its own, and a crash leaves the old one or the new one. What takes long (Argon2id) is
+ * done before, on the caller's thread. The root key stays, so nothing else is sealed anew.
  */
 #include "store/internal.h"
 

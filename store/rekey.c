@@ -2,10 +2,10 @@
  * rekey: the whole store sealed again under a new root key, in a new file that then takes the old one's place.
  *
  * The new file is made beside the old one, in commits that each leave a whole store: a resource's record comes with its
- * current value, after its older versions, and after its mesh. So a kill leaves the old store and a part of the new one, and
- * going on is to add what is not there yet. The part says by its generation which state of the old store it is of: while
- * it grows it has the old store's, and the one after that when all is there. Then it is opened as anybody would
- * open it and compared with the old one, byte by byte; only then it is renamed.
+ * current value, after its older versions, and after its mesh. So a kill leaves the old store and a part of the new
+ * one, and going on is to add what is not there yet. The part says by its generation which state of the old store it is
+ * of: while it grows it has the old store's, and the one after that when all is there. Then it is opened as anybody
+ * would open it and compared with the old one, byte by byte; only then it is renamed.
  *
  * The old store stays open, and so locked, until it has been replaced: nobody can write to it meanwhile.
  */
@@ -28,13 +28,13 @@
 #define REKEY_SPARE 2              /* rows that may not be parted from those before */
 
 struct rekey {
-	char path[PATH_MAX];      /* of the store */
+	char path[PATH_MAX];       /* of the store */
 	char path_fresh[PATH_MAX]; /* of what is made */
 	const struct key *new_key;
 	struct store *old;
 	struct store *fresh;
-	bool ours;      /* what lies at @path_fresh was made by a rekey of this store */
-	bool resumed;   /* a part of it by an earlier call */
+	bool ours;    /* what lies at @path_fresh was made by a rekey of this store */
+	bool resumed; /* a part of it by an earlier call */
 	store_progress *progress;
 	void *context;
 	uint64_t done, total; /* values that were sealed, and then compared */
@@ -45,7 +45,8 @@ struct rekey {
 	size_t n_rows, bytes;
 };
 
-/* Nothing is pruned on the way: nothing is committed to the old store at all, and what is read of it is all that it has. */
+/* Nothing is pruned on the way: nothing is committed to the old store at all, and what is read of it is all that it
+ * has. */
 static const struct store_options rekey_options = {.value_bytes = STORE_VALUE_BYTES_MAX, .history = UINT_MAX};
 
 /* --- committing to the new file */
@@ -114,7 +115,7 @@ static int rekey_fetch(struct store *store, const struct resource *resource, con
 			  " was changed in the store file without the key; restore it from a backup",
 			  store->path, version->generation, resource->node);
 	if (r == -ENOMEM)
-		log_error("%s: no locked memory left to open a value", store->path);
+		log_error("%s: no locked memory left to open a value: raise the limit (ulimit -l)", store->path);
 	return r;
 }
 
@@ -125,7 +126,8 @@ static void rekey_step(struct rekey *rekey)
 		rekey->progress(rekey->context, rekey->done, rekey->total);
 }
 
-/* Seal @version anew. @record (NULL for an older version): the record whose current value it is, to which the hash under the new key goes. */
+/* Seal @version anew. @record (NULL for an older version): the record whose current value it is, to which the hash
+ * under the new key goes. */
 static int rekey_version(struct rekey *rekey, const struct resource *old, const struct version *version,
 			 const struct seal_id *id, struct record *record)
 {
@@ -141,7 +143,7 @@ static int rekey_version(struct rekey *rekey, const struct resource *old, const 
 		return r;
 	r = seal_value(seal, id, version->generation, value.data, &info, &row);
 	if (r < 0) {
-		log_error("%s: no locked memory left to seal a value", rekey->path);
+		log_error("%s: no locked memory left to seal a value: raise the limit (ulimit -l)", rekey->path);
 		return r;
 	}
 	if (record)
@@ -150,7 +152,8 @@ static int rekey_version(struct rekey *rekey, const struct resource *old, const 
 	return 0;
 }
 
-/* The older versions, each unless an earlier call had it. Any order will do; nobody counts them as long as their resource has no record. */
+/* The older versions, each unless an earlier call had it. Any order will do; nobody counts them as long as their
+ * resource has no record. */
 static int rekey_history(struct rekey *rekey, const struct resource *old, const struct seal_id *id,
 			 const struct resource *fresh)
 {
@@ -265,8 +268,7 @@ static int rekey_compare_version(struct rekey *rekey, const struct resource *old
 
 static int rekey_compare(struct rekey *rekey, const struct resource *old)
 {
-	const struct resource *fresh =
-		index_find(&rekey->fresh->index, store_node(rekey->fresh, &old->record.name));
+	const struct resource *fresh = index_find(&rekey->fresh->index, store_node(rekey->fresh, &old->record.name));
 	uint8_t plain[RECORD_BYTES], other_plain[RECORD_BYTES];
 	int r = 0;
 
@@ -311,8 +313,8 @@ static int rekey_verify(struct rekey *rekey)
 
 /* --- the new file */
 
-/* Is what lies there for this store and this key: 1; from another rekey: 0; -EEXIST if it is another store. It is not opened for real, as
- * not to fit is no error. */
+/* Is what lies there for this store and this key: 1; from another rekey: 0; -EEXIST if it is another store. It is not
+ * opened for real, as not to fit is no error. */
 static int rekey_fits(const struct rekey *rekey)
 {
 	const struct header *old = &rekey->old->header;
@@ -341,10 +343,9 @@ static int rekey_fits(const struct rekey *rekey)
 static int rekey_resume(struct rekey *rekey)
 {
 	uint64_t generation = rekey->old->manifest.generation;
-	struct stat st;
 	int r;
 
-	if (stat(rekey->path_fresh, &st) < 0 || st.st_size == 0)
+	if (access(rekey->path_fresh, F_OK) < 0 || engine_is_begun(rekey->path_fresh))
 		return 0;
 	r = rekey_fits(rekey);
 	if (r != 1)
@@ -468,12 +469,14 @@ static int rekey_run(struct rekey *rekey)
 	}
 	r = folder_sync(rekey->path);
 	if (r < 0)
-		log_error("%s: it was rekeyed, but may be found as it was after a power cut: cannot sync its folder: %s",
-			  rekey->path, strerror(-r));
+		log_error(
+			"%s: it was rekeyed, but may be found as it was after a power cut: cannot sync its folder: %s",
+			rekey->path, strerror(-r));
 	return r;
 }
 
-/* The store's own name, as a link to it is not to be replaced, and the new file's; what is there must be ours to remove. */
+/* The store's own name, as a link to it is not to be replaced, and the new file's; what is there must be ours to
+ * remove. */
 static int rekey_paths(struct rekey *rekey, const char *path)
 {
 	struct stat st;

@@ -139,18 +139,6 @@ static int refuse_problem(struct yaml_stream *stream)
 	return refuse(stream, line_of(mark), "%s", words);
 }
 
-/* The byte that @mark is before. Marks must come in order. */
-static uint8_t byte_at(struct yaml_stream *stream, yaml_mark_t mark)
-{
-	while (stream->at < stream->size && stream->at_index < mark.index) {
-		stream->at++;
-		while (stream->at < stream->size && (stream->text[stream->at] & 0xc0) == 0x80)
-			stream->at++;
-		stream->at_index++;
-	}
-	return stream->at < stream->size ? stream->text[stream->at] : 0;
-}
-
 /* Anchors and tags. */
 static int check_properties(struct yaml_stream *stream, const yaml_event_t *event)
 {
@@ -164,8 +152,7 @@ static int check_properties(struct yaml_stream *stream, const yaml_event_t *even
 		anchor = event->data.mapping_start.anchor, tag = event->data.mapping_start.tag;
 	if (anchor)
 		return refuse(stream, line_of(event->start_mark), "anchors (\"&\") are not allowed");
-	/* of a scalar with the tag "!" alone libyaml keeps only the place where it stood */
-	if (tag || (event->type == YAML_SCALAR_EVENT && byte_at(stream, event->start_mark) == '!'))
+	if (tag)
 		return refuse(stream, line_of(event->start_mark), "tags (\"!\") are not allowed");
 	return 0;
 }
@@ -362,7 +349,6 @@ unsigned yaml_number(const struct yaml_stream *stream)
 
 int yaml_stream_new(const void *text, size_t size, struct yaml_stream **ret_stream)
 {
-	static const uint8_t bom[] = {0xef, 0xbb, 0xbf};
 	struct yaml_stream *stream = secmem_alloc(sizeof(*stream));
 
 	if (!stream)
@@ -376,7 +362,6 @@ int yaml_stream_new(const void *text, size_t size, struct yaml_stream **ret_stre
 	yaml_memory_use(NULL);
 	stream->text = size ? text : (const void *)"";
 	stream->size = size;
-	stream->at = size >= sizeof(bom) && memcmp(text, bom, sizeof(bom)) == 0 ? sizeof(bom) : 0;
 	stream->end = 1;
 	crypto_random(&stream->tree.hash_point, sizeof(stream->tree.hash_point));
 	stream->tree.hash_point >>= 3; /* 61 bits */

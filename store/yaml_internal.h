@@ -78,7 +78,6 @@ struct yaml_stream {
 	struct yaml_parser_s *parser;
 	const uint8_t *text; /* borrowed */
 	size_t size;
-	size_t at, at_index; /* a place in the text: the byte, and libyaml's number of it, which counts characters */
 	unsigned number;     /* of the document */
 	int end; /* what yaml_stream_next goes on to return: 0 at the end, or the error; 1: there may be more */
 	struct yaml_error error; /* if it is -EINVAL */

@@ -88,7 +88,6 @@ static void *small_alloc(unsigned size_class, size_t bytes)
 
 	if (block) {
 		memcpy(&current->spare[size_class], block, sizeof(void *));
-		memset(block, 0, sizeof(void *));
 		return block;
 	}
 	if ((size_t)(current->unused_end - current->unused) < whole) {

@@ -137,7 +137,7 @@ static bool is_string_without_quotes(const char *text, size_t size)
  * allowed. */
 static bool stays_plain(const char *text, size_t size)
 {
-	if (size == 0 || !is_made_of_printable(text, size, ""))
+	if (size == 0 || !is_made_of_printable(text, size, "\t"))
 		return false;
 	return !begins_with(text, size, "---") && !begins_with(text, size, "...") && !begins_with(text, size, "- ") &&
 	       !(size == 1 && text[0] == '-');

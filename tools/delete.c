@@ -13,12 +13,13 @@
 
 static const char delete_usage[] =
 	"usage: hushctl delete TYPE NAME... [-m MESH]\n"
-	"Deletes resources: all that are named, or none. TYPE: secret, global-secret, or mesh, which takes its secrets along.\n"
+	"Deletes resources: all that are named, or none. TYPE: secret, global-secret, or mesh, which takes its secrets\n"
+	"along.\n"
 	"\n"
 	"  -m, --mesh MESH      whose secrets (default)\n"
 	"  -y, --yes            don't ask before a mesh is deleted\n" TARGET_USAGE;
 
-struct delete {
+struct deletion {
 	struct target_options options;
 	const char *mesh;
 	bool yes;
@@ -29,7 +30,7 @@ struct delete {
 	size_t n;
 };
 
-static int delete_parse(int argc, char **argv, struct delete *ret)
+static int delete_parse(int argc, char **argv, struct deletion *ret)
 {
 	const struct flag table[] = {{.name = "mesh", .letter = 'm', .text = &ret->mesh},
 				     {.name = "yes", .letter = 'y', .is_set = &ret->yes},
@@ -61,7 +62,7 @@ static int delete_failed(const struct bundle_error *error, int r)
 	return r;
 }
 
-static bool delete_has(const struct delete *delete, const struct name *name)
+static bool delete_has(const struct deletion *delete, const struct name *name)
 {
 	for (size_t i = 0; i < delete->n; i++)
 		if (name_equal(&delete->names[i], name))
@@ -69,27 +70,28 @@ static bool delete_has(const struct delete *delete, const struct name *name)
 	return false;
 }
 
+static int delete_missing(const struct deletion *delete, const char *name)
+{
+	char missing[KIND_SENTENCE_BYTES];
+
+	kind_missing(delete->kind, name, missing);
+	log_error("%s", missing);
+	return -ENOENT;
+}
+
 /* The resources that are meant. What can't be a name is the name of none. */
-static int delete_resolve(struct delete *delete, struct target *target)
+static int delete_resolve(struct deletion *delete)
 {
 	const char *mesh = delete->kind != NAME_SECRET ? "" : delete->mesh ? delete->mesh : "default";
-	struct target_entry entry;
-	char missing[KIND_SENTENCE_BYTES];
 
 	delete->names = calloc(delete->n_words, sizeof(delete->names[0]));
 	if (!delete->names)
 		return -ENOMEM;
 	for (size_t i = 0; i < delete->n_words; i++) {
 		struct name name;
-		int r = name_set(&name, delete->kind, mesh, delete->words[i]) < 0 ? -ENOENT
-										  : target_find(target, &name, &entry);
 
-		if (r == -ENOENT) {
-			kind_missing(delete->kind, delete->words[i], missing);
-			log_error("%s", missing);
-		}
-		if (r < 0)
-			return r;
+		if (name_set(&name, delete->kind, mesh, delete->words[i]) < 0)
+			return delete_missing(delete, delete->words[i]);
 		if (!delete_has(delete, &name))
 			delete->names[delete->n++] = name;
 	}
@@ -112,35 +114,35 @@ static int delete_ask(const char *mesh, size_t n_secrets)
 	return -ECANCELED;
 }
 
-static int delete_confirm(const struct delete *delete, struct target *target)
+/* Is it sure that one Mesh is to go? */
+static int delete_confirm_mesh(const struct deletion *delete, struct target *target, const char *mesh)
 {
-	bool person = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+	struct target_entry *entries = NULL;
+	size_t n = 0;
+	int r = target_list(target, NAME_SECRET, mesh, &entries, &n);
+
+	free(entries);
+	if (r < 0)
+		return r == -ENOENT ? delete_missing(delete, mesh) : r;
+	if (isatty(STDIN_FILENO) && isatty(STDERR_FILENO))
+		return delete_ask(mesh, n);
+	log_error("mesh \"%s\" is deleted with its %zu secret%s: confirm it with --yes", mesh, n, n == 1 ? "" : "s");
+	return -ECANCELED;
+}
+
+static int delete_confirm(const struct deletion *delete, struct target *target)
+{
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && delete->kind == NAME_MESH && !delete->yes && i < delete->n; i++) {
-		const char *mesh = delete->names[i].name;
-		struct target_entry *entries = NULL;
-		size_t n = 0;
-
-		r = target_list(target, NAME_SECRET, mesh, &entries, &n);
-		free(entries);
-		if (r < 0)
-			return r;
-		if (person)
-			r = delete_ask(mesh, n);
-		else
-			r = -ECANCELED;
-		if (!person)
-			log_error("mesh \"%s\" is deleted with its %zu secret%s: confirm it with --yes", mesh, n,
-				  n == 1 ? "" : "s");
-	}
+	for (size_t i = 0; r == 0 && delete->kind == NAME_MESH && !delete->yes && i < delete->n; i++)
+		r = delete_confirm_mesh(delete, target, delete->names[i].name);
 	return r;
 }
 
-static int delete_run(struct delete *delete, struct target *target)
+static int delete_run(struct deletion *delete, struct target *target)
 {
 	struct bundle_error error = {0};
-	int r = delete_resolve(delete, target);
+	int r = delete_resolve(delete);
 
 	if (r == 0)
 		r = delete_confirm(delete, target);
@@ -154,7 +156,7 @@ static int delete_run(struct delete *delete, struct target *target)
 int command_delete(int argc, char **argv)
 {
 	__attribute__((cleanup(target_closep))) struct target *target = NULL;
-	struct delete delete = {0};
+	struct deletion delete = {0};
 	int r = delete_parse(argc, argv, &delete);
 
 	if (r != 0)

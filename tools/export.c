@@ -27,7 +27,7 @@ static const char export_usage[] =
 #define EXPORT_KINDS 3
 #define EXPORT_CLASH_BYTES 700
 
-struct export {
+struct exporter {
 	struct target_options options;
 	const char *mesh, *format;
 	struct output_form form;
@@ -40,7 +40,7 @@ struct export {
 
 static const enum name_kind export_kinds[EXPORT_KINDS] = {NAME_MESH, NAME_SECRET, NAME_GLOBAL_SECRET};
 
-static int export_parse(int argc, char **argv, struct export *ret)
+static int export_parse(int argc, char **argv, struct exporter *ret)
 {
 	const struct flag table[] = {{.name = "mesh", .letter = 'm', .text = &ret->mesh},
 				     {.name = "format", .text = &ret->format},
@@ -60,7 +60,7 @@ static int export_parse(int argc, char **argv, struct export *ret)
 }
 
 /* The one Mesh that is wanted. */
-static int export_find_mesh(struct export *export)
+static int export_find_mesh(struct exporter *export)
 {
 	struct target_entry *entry = calloc(1, sizeof(*entry));
 	struct name name;
@@ -80,7 +80,7 @@ static int export_find_mesh(struct export *export)
 	return r;
 }
 
-static int export_list(struct export *export)
+static int export_list(struct exporter *export)
 {
 	int r = 0;
 
@@ -119,7 +119,7 @@ static void export_clash(char text[static EXPORT_CLASH_BYTES], const struct name
 }
 
 /* Does each secret have a name of its own? */
-static int export_check_names(struct export *export)
+static int export_check_names(struct exporter *export)
 {
 	size_t n_secrets = export->lists[1].n, n = n_secrets + export->lists[2].n;
 	const struct name **names = calloc(n + 1, sizeof(*names));
@@ -145,7 +145,7 @@ static int export_check_names(struct export *export)
 }
 
 /* One resource; one that is removed meanwhile is left out. */
-static int export_document(struct export *export, const struct target_entry *entry, bool *first)
+static int export_document(struct exporter *export, const struct target_entry *entry, bool *first)
 {
 	SECBUF_AUTO value = {0};
 	SECBUF_AUTO text = {0};
@@ -162,7 +162,7 @@ static int export_document(struct export *export, const struct target_entry *ent
 	return r < 0 ? r : output_write(&text, stdout);
 }
 
-static int export_run(struct export *export)
+static int export_run(struct exporter *export)
 {
 	bool first = true;
 	int r = export_list(export);
@@ -177,7 +177,7 @@ static int export_run(struct export *export)
 
 int command_export(int argc, char **argv)
 {
-	struct export export = {0};
+	struct exporter export = {0};
 	int r = export_parse(argc, argv, &export);
 
 	if (r != 0)

@@ -11,6 +11,7 @@
 #include "tools/command.h"
 #include "tools/kind.h"
 #include "tools/listing.h"
+#include "tools/watch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -108,7 +109,8 @@ static int get_parse(int argc, char **argv, struct get_flags *ret_flags, struct 
 	return r < 0 ? r : get_check(argv[0], ret_get, f);
 }
 
-int get_none(const struct get *get)
+/* Say that there is nothing, as kumactl does; that one is missing is an error: -ENOENT. */
+static int get_none(const struct get *get)
 {
 	char where[KIND_SENTENCE_BYTES] = "";
 	char why[KIND_SENTENCE_BYTES];

@@ -18,12 +18,4 @@ struct get {
 	struct output_form form;
 };
 
-/* get_none - say that there is nothing, as kumactl does, of one that is missing as an error. Returns -ENOENT for that,
- * else 0. */
-int get_none(const struct get *get);
-
-/* watch_run - print them, and then a line for each that is added, changed or removed, until that is no longer wanted.
- * -errno, said. */
-int watch_run(const struct get *get);
-
 #endif

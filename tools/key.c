@@ -2,6 +2,7 @@
  * key: hushctl key says and changes which keys open a store.
  */
 #include "store/log.h"
+#include "tools/arena.h"
 #include "tools/command.h"
 #include "tools/rotate.h"
 #include "tools/unmounted.h"
@@ -11,21 +12,22 @@
 #include <string.h>
 #include <unistd.h>
 
-#define KEY_ARENA_BYTES (1024u * 1024)
-
+/* clang-format off */
 static const char key_usage[] =
 	"usage: hushctl key list --store FILE [FLAGS]         which slots are used; * has opened it\n"
 	"       hushctl key add --store FILE [FLAGS]          a further key\n"
 	"       hushctl key remove SLOT --store FILE [FLAGS]  a key no longer opens it\n"
 	"       hushctl key rotate --store FILE [FLAGS]       a fresh key in the place of the one that opens it\n"
-	"A store has 8 slots for keys, numbered from 0. Whoever kept a key that was removed, and an old copy of the store,\n"
-	"has the root key, and can read what was added since if he gets that, too: hushctl rekey helps against it.\n"
+	"A store has 8 slots for keys, numbered from 0. Who kept a key that was removed, and an old copy of the\n"
+	"store, has the root key, and can read what was added since if he gets that, too: hushctl rekey helps\n"
+	"against it.\n"
 	"\n"
 	UNMOUNTED_USAGE
 	"  --yes                    remove: also the key that has opened it\n"
 	"\n"
-	"Without a new key, add asks for a passphrase; so does rotate, unless the key is --key-file F: then F gets a fresh key, and\n"
-	"opens the store at every moment, also if this is killed (run it again then).\n";
+	"Without a new key, add asks for a passphrase; so does rotate, unless the key is --key-file F: then F gets\n"
+	"a fresh key, and opens the store at every moment, also if this is killed (run it again then).\n";
+/* clang-format on */
 
 struct key_command {
 	struct unmounted where;
@@ -69,7 +71,8 @@ static int key_list(struct key_command *command)
 	puts("SLOT   KIND         OPENED");
 	for (unsigned i = 0; i < STORE_KEY_SLOTS; i++)
 		if (command->kinds[i])
-			printf(i == command->current ? "%-4u   %-10s   *\n" : "%-4u   %s\n", i, names[command->kinds[i]]);
+			printf(i == command->current ? "%-4u   %-10s   *\n" : "%-4u   %s\n", i,
+			       names[command->kinds[i]]);
 	return 0;
 }
 
@@ -147,11 +150,11 @@ static int key_rotate(struct key_command *command)
 	r = key_read_new(&where->new_key, &key, &made);
 	if (r < 0)
 		return r;
-	/* a key file that was made stays even if this fails: a commit that could not be synced may still be found after a crash */
+	/* a key file that was made stays even if this fails: a commit that could not be synced may still be found after
+	 * a crash */
 	r = store_key_replace(command->store, command->current, key);
 	if (r == 0)
-		printf("%s: slot %u has the new key; the old one no longer opens it\n", where->store,
-		       command->current);
+		printf("%s: slot %u has the new key; the old one no longer opens it\n", where->store, command->current);
 	return key_say(command, r);
 }
 
@@ -159,8 +162,7 @@ static const struct {
 	const char *name;
 	int (*run)(struct key_command *command);
 	int n_arguments;
-} key_commands[] = {
-	{"list", key_list, 0}, {"add", key_add, 0}, {"remove", key_remove, 1}, {"rotate", key_rotate, 0}};
+} key_commands[] = {{"list", key_list, 0}, {"add", key_add, 0}, {"remove", key_remove, 1}, {"rotate", key_rotate, 0}};
 #define N_KEY_COMMANDS (sizeof(key_commands) / sizeof(key_commands[0]))
 
 /* Which of them: an index, or -EINVAL after saying why. */
@@ -211,9 +213,7 @@ int command_key(int argc, char **argv)
 	number = key_choose(n, argv, &command);
 	if (number < 0 || unmounted_check("key", &command.where) < 0)
 		return COMMAND_USAGE;
-	r = crypto_init();
-	if (r == 0)
-		r = secmem_init(KEY_ARENA_BYTES);
+	r = arena_init();
 	if (r >= 0)
 		r = key_run(&command, number);
 	secmem_deinit();

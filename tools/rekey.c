@@ -2,6 +2,7 @@
  * rekey: hushctl rekey seals a store again under a new root key.
  */
 #include "store/log.h"
+#include "tools/arena.h"
 #include "tools/command.h"
 #include "tools/output.h"
 #include "tools/unmounted.h"
@@ -9,19 +10,19 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* Two values of the longest at a time, padded, and room for what an allocator wastes. Pages count only once they are used. */
-#define REKEY_ARENA_BYTES (3u * STORE_VALUE_BYTES_MAX)
-
+/* clang-format off */
 static const char rekey_usage[] =
 	"usage: hushctl rekey --store FILE [FLAGS]\n"
-	"Seals everything in the store FILE, which must not be mounted, again under a new root key: who kept an old key and an old\n"
-	"copy of the store can read nothing that is written from now on. All versions stay. It is made beside the old one, as\n"
-	"FILE.rekey, so the disk must have room for both; killed at any moment nothing is lost, and the next call goes on.\n"
+	"Seals everything in the store FILE, which must not be mounted, again under a new root key: who kept an old\n"
+	"key and an old copy of the store can read nothing of the new one. All versions stay. It is made beside the\n"
+	"old one, as FILE.rekey, so the disk must have room for both; killed at any moment nothing is lost, and the\n"
+	"next call goes on.\n"
 	"\n"
 	UNMOUNTED_USAGE
 	"  --drop-other-keys        if further keys open it: they won't afterwards (add them again: hushctl key add)\n"
 	"\n"
 	"Without a new key, the one that opens it now goes on.\n";
+/* clang-format on */
 
 static void rekey_progress(void *context, uint64_t done, uint64_t total)
 {
@@ -40,8 +41,8 @@ static int rekey_check_slots(const struct unmounted *where, struct store *store,
 		others += kinds[i] && i != current;
 	if (!others || drop_others)
 		return 0;
-	log_error("%s: %u other key%s, which would not afterwards: give --drop-other-keys, and add them again", where->store,
-		  others, others == 1 ? " opens it" : "s open it");
+	log_error("%s: %u other key%s, which would not afterwards: give --drop-other-keys, and add them again",
+		  where->store, others, others == 1 ? " opens it" : "s open it");
 	return -EPERM;
 }
 
@@ -74,8 +75,7 @@ int command_rekey(int argc, char **argv)
 {
 	struct unmounted where = {0};
 	bool drop_others = false;
-	const struct flag flags[] = {
-		UNMOUNTED_FLAGS(where), {.name = "drop-other-keys", .is_set = &drop_others}, {0}};
+	const struct flag flags[] = {UNMOUNTED_FLAGS(where), {.name = "drop-other-keys", .is_set = &drop_others}, {0}};
 	int n, r;
 
 	r = flags_parse(argc, argv, rekey_usage, flags, &n);
@@ -87,12 +87,7 @@ int command_rekey(int argc, char **argv)
 	}
 	if (unmounted_check("rekey", &where) < 0)
 		return COMMAND_USAGE;
-	r = crypto_init();
-	if (r == 0)
-		r = secmem_init(REKEY_ARENA_BYTES);
-	if (r == 1)
-		log_warning("values in memory could be swapped out: %u MiB can't be locked; raise the limit (ulimit -l)",
-			    REKEY_ARENA_BYTES >> 20);
+	r = arena_init();
 	if (r >= 0)
 		r = rekey_run(&where, drop_others);
 	secmem_deinit();

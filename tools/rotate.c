@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * rotate: a key file and the store's slots cannot change in one step, so for a while both keys open the store.
  *
- * 1. a fresh key is written to PATH.rotating; 2. it gets a slot, in one commit; 3. the two files are exchanged, in one step;
- * 4. the old key, now in PATH.rotating, loses its slot; 5. that file is removed. The key in PATH opens the store all the time.
- * After a kill PATH.rotating says what to do: whichever of the two keys is in it has to go.
+ * 1. a fresh key is written to PATH.rotating; 2. it gets a slot, in one commit; 3. the two files are exchanged, in one
+ * step; 4. the old key, now in PATH.rotating, loses its slot; 5. that file is removed. The key in PATH opens the store
+ * all the time. After a kill PATH.rotating says what to do: whichever of the two keys is in it has to go.
  */
 #include "tools/rotate.h"
 
@@ -93,8 +93,8 @@ static int rotate_check_room(const struct rotate *rotate)
 	for (unsigned i = 0; i < STORE_KEY_SLOTS; i++)
 		if (!kinds[i])
 			return 0;
-	log_error("%s: all %d key slots are used, and a rotation takes one for a while: remove one (hushctl key remove), or "
-		  "give --new-key-file",
+	log_error("%s: all %d key slots are used, and a rotation takes one for a while: remove one (hushctl key "
+		  "remove), or give --new-key-file",
 		  store_path(rotate->store), STORE_KEY_SLOTS);
 	return -ENOSPC;
 }
@@ -137,7 +137,8 @@ static int rotate_forth(const struct rotate *rotate)
 	return r;
 }
 
-/* Steps 4 and 5. That the exchange is on disk comes first, or a power cut could leave the old key alone with a store that it no longer opens. */
+/* Steps 4 and 5. That the exchange is on disk comes first, or a power cut could leave the old key alone with a store
+ * that it no longer opens. */
 static int rotate_finish(const struct rotate *rotate)
 {
 	int r = folder_sync(rotate->path);
@@ -145,8 +146,9 @@ static int rotate_finish(const struct rotate *rotate)
 	if (r == 0)
 		r = store_key_remove(rotate->store, rotate->slot);
 	if (r < 0) {
-		log_error("%s: has a fresh key, but the old one (now in %s) still opens the store, too: %s; run it again",
-			  rotate->path, rotate->path_fresh, strerror(-r));
+		log_error(
+			"%s: has a fresh key, but the old one (now in %s) still opens the store, too: %s; run it again",
+			rotate->path, rotate->path_fresh, strerror(-r));
 		return r;
 	}
 	return rotate_unlink(rotate);

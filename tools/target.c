@@ -6,7 +6,6 @@
 #include "store/log.h"
 #include "tools/arena.h"
 #include "tools/kind.h"
-#include "tools/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -182,10 +181,7 @@ int target_status(struct target *target, FILE *out)
 
 int target_check(struct target *target, struct store_checked *ret_checked)
 {
-	int r = target->calls->check(target, ret_checked);
-
-	output_progress_end();
-	return r;
+	return target->calls->check(target, ret_checked);
 }
 
 /* So that the new name lasts. */

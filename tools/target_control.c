@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -86,17 +87,18 @@ static int target_report_read(struct target_report *report, int fd)
 	return (int)n;
 }
 
-/* The last line, without its newline, cut off the text; "" if there is none. */
-static const char *target_report_last(struct target_report *report)
+/* The last line, without its newline; "" if there is none. */
+static void target_report_last(const struct target_report *report, char ret_line[static BUNDLE_LINE_BYTES])
 {
-	char *newline;
+	size_t end = report->size;
+	size_t start;
 
-	if (!report->text)
-		return "";
-	while (report->size && report->text[report->size - 1] == '\n')
-		report->text[--report->size] = '\0';
-	newline = strrchr(report->text, '\n');
-	return newline ? newline + 1 : report->text;
+	while (end && report->text[end - 1] == '\n')
+		end--;
+	start = end;
+	while (start && report->text[start - 1] != '\n')
+		start--;
+	snprintf(ret_line, BUNDLE_LINE_BYTES, "%.*s", (int)(end - start), report->text ? report->text + start : "");
 }
 
 /* -errno, not said. */
@@ -160,8 +162,9 @@ static void target_control_blame(const char *line, const struct bundle *bundle, 
 static int target_control_refused(struct target *target, const char *path, struct target_report *report, int error,
 				  const struct bundle *bundle, struct bundle_error *ret_error)
 {
-	const char *line = target_report_last(report);
+	char line[BUNDLE_LINE_BYTES];
 
+	target_report_last(report, line);
 	if (!*line)
 		return target_mount_failed(target, path, error);
 	target_control_blame(line, bundle, ret_error);
@@ -263,39 +266,51 @@ int target_control_status(struct target *target, FILE *out)
 	return fputs(report.text, out) < 0 ? output_failed(errno) : 0;
 }
 
-/* Show how far it is, if the line that is complete last says so. */
-static void target_control_progress(const struct target_report *report)
+/* Does this line say how far it is? */
+static bool target_control_is_progress(const char *line, uint64_t *ret_done, uint64_t *ret_total)
 {
-	const char *end = report->size ? memrchr(report->text, '\n', report->size) : NULL;
-	const char *line = end;
-	uint64_t done, total;
+	return sscanf(line, "%" SCNu64 " of %" SCNu64 " rows", ret_done, ret_total) == 2;
+}
 
-	while (line && line > report->text && line[-1] != '\n')
-		line--;
-	if (line && sscanf(line, "%" SCNu64 " of %" SCNu64 " rows\n", &done, &total) == 2)
-		output_progress("checking", done, total);
+/* Read on to the end, showing how far it is. @ret_found: the last line, if it says what was found; else "". -errno of
+ * read, or -ENOMEM, not said. */
+static int target_control_follow(int fd, char ret_found[static BUNDLE_LINE_BYTES])
+{
+	TARGET_REPORT_AUTO report = {0};
+	uint64_t done, total;
+	ssize_t n;
+
+	do {
+		n = target_report_more(&report, fd);
+		target_report_last(&report, ret_found);
+		if (target_control_is_progress(ret_found, &done, &total)) {
+			output_progress("checking", done, total);
+			ret_found[0] = '\0';
+		}
+	} while (n > 0);
+	output_progress_end();
+	return (int)n;
 }
 
 int target_control_check(struct target *target, struct store_checked *ret_checked)
 {
-	TARGET_REPORT_AUTO report = {0};
 	char path[TARGET_PATH_BYTES];
+	char found[BUNDLE_LINE_BYTES];
 	int fd = target_control_open(target, "check", O_RDONLY, path);
-	ssize_t n;
+	int r;
 
 	if (fd < 0)
 		return fd;
-	while ((n = target_report_more(&report, fd)) > 0)
-		target_control_progress(&report);
+	r = target_control_follow(fd, found);
 	close(fd);
-	if (n < 0) {
-		output_progress_end();
-		log_error("%s: the store is damaged or was changed without its key (%s); the daemon's log says where",
-			  target->path, strerror((int)-n));
-		return (int)n;
-	}
-	if (sscanf(target_report_last(&report), "%" SCNu64 " resources, %" SCNu64 " values, %" SCNu64 " rows",
-		   &ret_checked->resources, &ret_checked->values, &ret_checked->rows) == 3)
+	if (r < 0 && found[0])
+		log_error("%s: %s", target->path, found);
+	else if (r < 0)
+		target_mount_failed(target, path, -r);
+	if (r < 0)
+		return r;
+	if (sscanf(found, "%" SCNu64 " resources, %" SCNu64 " values, %" SCNu64 " rows", &ret_checked->resources,
+		   &ret_checked->values, &ret_checked->rows) == 3)
 		return 0;
 	log_error("%s: the daemon's report is not understood", path);
 	return -EPROTO;

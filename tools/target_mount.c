@@ -250,28 +250,55 @@ static int target_mount_read(struct target *target, const struct name *name, str
 	return r == -ENOMEM ? arena_full(path) : r;
 }
 
-/* Is it in use? Then the sentence that says so. Who may not read the Mesh is told by the daemon, with less words. */
-static bool target_mount_in_use(struct target *target, const struct name *name, struct bundle_error *ret_error)
+/* The mTLS backend of a Mesh. Who may not read that is told by the daemon what is in use, with less words. */
+static struct mesh_backend target_mount_backend(struct target *target, const char *mesh)
 {
 	SECBUF_AUTO yaml = {0};
-	struct mesh_backend backend;
+	struct mesh_backend backend = {0};
 	char path[TARGET_PATH_BYTES];
-	char text[MESH_IN_USE_BYTES];
-	struct name mesh;
+	struct name name;
 
-	if (name->kind != NAME_SECRET || name_set(&mesh, NAME_MESH, "", name->mesh) < 0)
+	if (name_set(&name, NAME_MESH, "", mesh) < 0)
+		return backend;
+	target_mount_path(target, &name, path);
+	if (access(path, R_OK) < 0 || target_read(target, &name, &yaml) < 0 || mesh_read(&yaml, mesh, &backend) < 0)
+		return (struct mesh_backend){0};
+	return backend;
+}
+
+/* Is it in use? Then the sentence that says so. */
+static bool target_mount_in_use(const struct mesh_backend *backend, const struct name *name,
+				struct bundle_error *ret_error)
+{
+	char text[MESH_IN_USE_BYTES];
+
+	if (name->kind != NAME_SECRET || !mesh_uses(backend, name->name))
 		return false;
-	target_mount_path(target, &mesh, path);
-	if (access(path, R_OK) < 0 || target_read(target, &mesh, &yaml) < 0 ||
-	    mesh_read(&yaml, name->mesh, &backend) < 0 || !mesh_uses(&backend, name->name))
-		return false;
-	mesh_in_use(name->mesh, &backend, name->name, text);
+	mesh_in_use(name->mesh, backend, name->name, text);
 	snprintf(ret_error->text, sizeof(ret_error->text), "%.399s", text);
 	return true;
 }
 
+/* So that it is all or none: is none of them in use? */
+static int target_mount_check_use(struct target *target, const struct name *names, size_t n,
+				  struct bundle_error *ret_error)
+{
+	struct mesh_backend backend = {0};
+	const char *mesh = "";
+
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(names[i].mesh, mesh) != 0)
+			backend = target_mount_backend(target, names[i].mesh);
+		mesh = names[i].mesh;
+		if (target_mount_in_use(&backend, &names[i], ret_error))
+			return -EBUSY;
+	}
+	return 0;
+}
+
 static int target_mount_unlink(struct target *target, const struct name *name, struct bundle_error *ret_error)
 {
+	struct mesh_backend backend;
 	char path[TARGET_PATH_BYTES];
 	int error;
 
@@ -281,23 +308,32 @@ static int target_mount_unlink(struct target *target, const struct name *name, s
 	error = errno;
 	if (error == ENOENT)
 		return target_missing(name, ret_error);
-	if (error == EBUSY && target_mount_in_use(target, name, ret_error))
-		return -EBUSY;
-	return target_mount_failed(target, path, error);
+	if (error == EBUSY) { /* the Mesh has changed meanwhile */
+		backend = target_mount_backend(target, name->mesh);
+		if (target_mount_in_use(&backend, name, ret_error))
+			return -EBUSY;
+	}
+	snprintf(ret_error->text, sizeof(ret_error->text), "%.300s: %s", path, strerror(error));
+	return -error;
 }
 
 static int target_mount_remove(struct target *target, const struct name *names, size_t n,
 			       struct bundle_error *ret_error)
 {
-	int r = 0;
+	int r;
 
 	if (names[0].kind == NAME_MESH)
 		return target_control_remove(target, names, n, ret_error);
-	for (size_t i = 0; i < n; i++)
-		if (target_mount_in_use(target, &names[i], ret_error))
-			return -EBUSY;
-	for (size_t i = 0; r == 0 && i < n; i++)
+	r = target_mount_check_use(target, names, n, ret_error);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		size_t used;
+
 		r = target_mount_unlink(target, &names[i], ret_error);
+		used = strlen(ret_error->text);
+		if (r < 0 && i > 0)
+			snprintf(ret_error->text + used, sizeof(ret_error->text) - used, "; %zu of %zu were deleted", i,
+				 n);
+	}
 	return r;
 }
 

@@ -108,7 +108,8 @@ static int target_store_apply(struct target *target, struct bundle *bundle, stru
 
 	if (r == -ENOMEM)
 		snprintf(ret_error->text, sizeof(ret_error->text),
-			 "does not fit into the memory that may be locked; nothing was changed; raise the limit with ulimit -l");
+			 "does not fit into the memory that may be locked; nothing was changed; raise the limit with "
+			 "ulimit -l");
 	return r;
 }
 
@@ -148,7 +149,10 @@ static void target_store_progress(void *context, uint64_t done, uint64_t total)
 
 static int target_store_check(struct target *target, struct store_checked *ret_checked)
 {
-	return store_check(target->store, target_store_progress, NULL, ret_checked);
+	int r = store_check(target->store, target_store_progress, NULL, ret_checked);
+
+	output_progress_end();
+	return r;
 }
 
 static int target_store_copy(struct target *target, const char *path)

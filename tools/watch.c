@@ -6,7 +6,7 @@
  * moment before what it is about: a name is looked at again after a while. Only names and times are looked at, never a
  * value.
  */
-#include "tools/get.h"
+#include "tools/watch.h"
 
 #include "store/log.h"
 #include "tools/kind.h"
@@ -264,6 +264,10 @@ static int watch_take(struct watch *watch)
 	for (char *at = bytes; at < bytes + n;) {
 		const struct inotify_event *event = (const struct inotify_event *)at;
 
+		if (event->mask & IN_UNMOUNT) {
+			log_error("%s: it was unmounted", target_path(watch->get->target));
+			return -ENODEV;
+		}
 		if (event->wd == watch->folder && event->len)
 			watch_touch(watch, event->name);
 		else

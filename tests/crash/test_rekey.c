@@ -2,8 +2,9 @@
  * test_rekey: a rekey, and the rotation of a key file, killed at each step.
  *
  * A step is before or after each call that changes what is on disk: the linker puts hooks around them (--wrap, in the
- * Makefile). A child does the work and kills itself at step n, for n = 1, 2, ... until it comes to the end. After
- * each the store is whole under one key or the other, and doing it again brings it to the end. Argument: a seed.
+ * Makefile). A child does the work and kills itself at step n, for n = 1, 2, ... until it comes to the end; or the call
+ * fails at that step. After each the store is whole under one key or the other, and doing it again brings it to the
+ * end. Argument: a seed.
  */
 #include "store/key.h"
 #include "tests/unit/everything.h"
@@ -26,39 +27,46 @@ enum { MAX_STEPS = 2000 };
 /* What a child counts, in memory that it shares with us. */
 static struct counts {
 	unsigned kill_at; /* 0: never */
+	bool fails;       /* instead of being killed, the call there fails */
 	unsigned steps;
 	unsigned commits;
 	bool no_exchange; /* the filesystem can't */
-} *counts;
+} * counts;
 static bool armed; /* in a child */
 
-static void step(void)
+/* Is this where it ends? True: the call is to fail. */
+static bool step(void)
 {
-	if (armed && ++counts->steps == counts->kill_at)
+	if (!armed || ++counts->steps != counts->kill_at)
+		return false;
+	if (!counts->fails)
 		kill(getpid(), SIGKILL);
+	errno = EIO;
+	return true;
 }
 
-#define HOOK(type, name, parameters, arguments)                                                                        \
+#define HOOK(type, name, parameters, arguments, failure)                                                               \
 	type __real_##name parameters;                                                                                 \
 	type __wrap_##name parameters;                                                                                 \
 	type __wrap_##name parameters                                                                                  \
 	{                                                                                                              \
 		type result;                                                                                           \
                                                                                                                        \
-		step();                                                                                                \
+		if (step())                                                                                            \
+			return failure;                                                                                \
 		result = __real_##name arguments;                                                                      \
 		step();                                                                                                \
 		return result;                                                                                         \
 	}
 
-HOOK(int, engine_create, (const char *path, const struct engine_change *changes, size_t n), (path, changes, n))
-HOOK(int, engine_settle, (struct engine * engine), (engine))
-HOOK(struct engine *, engine_close, (struct engine * engine), (engine))
-HOOK(int, rename, (const char *from, const char *to), (from, to))
-HOOK(int, unlink, (const char *path), (path))
-HOOK(int, fsync, (int fd), (fd))
-HOOK(int, fchmod, (int fd, mode_t mode), (fd, mode))
-HOOK(ssize_t, write, (int fd, const void *bytes, size_t size), (fd, bytes, size))
+HOOK(int, engine_create, (const char *path, const struct engine_change *changes, size_t n), (path, changes, n), -EIO)
+HOOK(int, engine_settle, (struct engine * engine), (engine), -EIO)
+HOOK(struct engine *, engine_close, (struct engine * engine), (engine), __real_engine_close(engine))
+HOOK(int, rename, (const char *from, const char *to), (from, to), -1)
+HOOK(int, unlink, (const char *path), (path), -1)
+HOOK(int, fsync, (int fd), (fd), -1)
+HOOK(int, fchmod, (int fd, mode_t mode), (fd, mode), -1)
+HOOK(ssize_t, write, (int fd, const void *bytes, size_t size), (fd, bytes, size), -1)
 
 int __real_engine_commit(struct engine *engine, const struct engine_change *changes, size_t n);
 int __wrap_engine_commit(struct engine *engine, const struct engine_change *changes, size_t n);
@@ -66,7 +74,8 @@ int __wrap_engine_commit(struct engine *engine, const struct engine_change *chan
 {
 	int r;
 
-	step();
+	if (step())
+		return -EIO;
 	r = __real_engine_commit(engine, changes, n);
 	if (armed)
 		counts->commits++;
@@ -80,11 +89,12 @@ int __wrap_renameat2(int from_folder, const char *from, int to_folder, const cha
 {
 	int r;
 
-	step();
 	if (counts->no_exchange && (flags & RENAME_EXCHANGE)) {
 		errno = EINVAL;
 		return -1;
 	}
+	if (step())
+		return -1;
 	r = __real_renameat2(from_folder, from, to_folder, to, flags);
 	step();
 	return r;
@@ -184,7 +194,7 @@ static void restore(void)
 
 /* --- children */
 
-/* Run @work in a child that dies at @kill_at. -1: it was killed; else what it returned. */
+/* Run @work in a child that ends at @kill_at. -1: it was killed; else its status, 0 or 1. */
 static int child(int (*work)(const char *from, const char *to), const char *from, const char *to, unsigned kill_at)
 {
 	int status;
@@ -237,6 +247,7 @@ static void rekey_in_a_child(void)
 /* --- rekeying */
 
 static unsigned whole_commits; /* of a rekey that nothing interrupts */
+static const unsigned whole_commits_at_least = 4;
 
 /* The store is whole, and opens with @first or with @second, not with both. */
 static bool is_whole(const char *first, const char *second, const char **ret_opens)
@@ -297,25 +308,83 @@ static bool go_on(const char *from, const char *to)
 	return true;
 }
 
-/* Killed at each step in turn. */
+/* Killed at each step in turn. It came to the end when there was no such step. */
 static void rekey_at_each_step(const char *from, const char *to, const char *name)
 {
+	bool good = true, ended = false;
 	unsigned n, resumed = 0;
-	bool good = true;
-	int r = -1;
 
-	for (n = 1; r < 0 && n < MAX_STEPS && good; n++) {
+	for (n = 1; !ended && n < MAX_STEPS && good; n++) {
+		int r;
+
 		restore();
 		r = child(work_rekey, from, to, n);
-		if (r == 0)
+		ended = counts->steps < n;
+		if (ended)
 			whole_commits = counts->commits;
-		good = r <= 0 && (r == 0 ? is_rekeyed(from, to) : go_on(from, to));
-		resumed += r < 0 && counts->commits < 3;
+		good = (ended ? r == 0 : r == -1) && go_on(from, to);
+		resumed += !ended && counts->commits > 0 && counts->commits < whole_commits_at_least;
 	}
-	check(good && r == 0, name);
-	printf("# figures steps=%u commits=%u resumed_with_fewer_than_3=%u\n", n - 2, whole_commits, resumed);
-	check(n > 20 && whole_commits > 3, "there were steps, and several commits");
+	check(good && ended, name);
+	printf("# figures steps=%u commits=%u resumed_with_fewer=%u\n", n - 2, whole_commits, resumed);
+	check(n > 20 && whole_commits >= whole_commits_at_least, "there were steps, and several commits");
 	check(resumed >= 3, "what was made before a kill is not made again");
+}
+
+/* A call fails at each step in turn: told by the exit status, and the store is as it was, or (the very last) done. */
+static void rekey_failing_at_each_step(void)
+{
+	bool good = true, ended = false;
+	unsigned n, failed = 0;
+
+	counts->fails = true;
+	for (n = 1; !ended && n < MAX_STEPS && good; n++) {
+		int r;
+
+		restore();
+		r = child(work_rekey, old_key, new_key, n);
+		ended = counts->steps < n;
+		failed += r == 1;
+		good = r == 0 ? is_rekeyed(old_key, new_key) || counts->steps >= n : r == 1 && !ended;
+		good = good && go_on(old_key, new_key);
+	}
+	counts->fails = false;
+	check(good && ended && failed > 10, "a call that fails at each step of a rekey");
+	printf("# figures steps=%u failed=%u\n", n - 2, failed);
+}
+
+/* Killed at any moment, also within a commit. */
+static void rekey_killed_anywhen(uint64_t *seed)
+{
+	unsigned rounds = 40, kills = 0;
+	struct timespec begin, end;
+	uint64_t whole_us;
+	bool good = true;
+
+	restore();
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	fixture_must(child(work_rekey, old_key, new_key, 0) == 0);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	whole_us = (uint64_t)(end.tv_sec - begin.tv_sec) * 1000000 + (uint64_t)(end.tv_nsec / 1000) -
+		   (uint64_t)(begin.tv_nsec / 1000);
+	for (unsigned i = 0; i < rounds && good; i++) {
+		int status;
+		pid_t pid;
+
+		restore();
+		fflush(stdout);
+		pid = fork();
+		fixture_must(pid >= 0);
+		if (pid == 0)
+			_exit(work_rekey(old_key, new_key) ? 1 : 0);
+		usleep((useconds_t)fixture_random(seed, whole_us + 1));
+		kill(pid, SIGKILL);
+		fixture_must(waitpid(pid, &status, 0) == pid);
+		kills += WIFSIGNALED(status);
+		good = go_on(old_key, new_key);
+	}
+	check(good && kills, "killed at any moment it comes to the end");
+	printf("# figures rounds=%u kills=%u\n", rounds, kills);
 }
 
 static void rekey_killed_often(uint64_t *seed)
@@ -420,7 +489,8 @@ static void test_what_was_left(void)
 
 /* --- others at the same time */
 
-/* Who has opened the old file, but not locked it yet, when it is replaced must not write to what has no name any more. */
+/* Who has opened the old file, but not locked it yet, when it is replaced must not write to what has no name any more.
+ */
 static void test_replaced_while_opening(void)
 {
 	const struct store_options options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT};
@@ -497,27 +567,39 @@ static bool rotated_after_kill(const char *key_file, const char *rotating)
 	return true;
 }
 
-static void test_rotate(void)
+static void rotate_at_each_step(const char *key_file, bool fails, const char *name)
 {
-	char key_file[300], rotating[320], former[1][300];
-	bool good = true;
-	int r = -1;
+	bool good = true, ended = false;
+	char rotating[320];
 	unsigned n;
 
-	snprintf(key_file, sizeof(key_file), "%s", fixture_path(fixture, "key"));
 	snprintf(rotating, sizeof(rotating), "%s.rotating", key_file);
-	snprintf(former[0], sizeof(former[0]), "%s", old_key);
-	for (n = 1; r < 0 && n < MAX_STEPS && good; n++) {
+	for (n = 1; !ended && n < MAX_STEPS && good; n++) {
+		int r;
+
 		restore();
 		unlink(rotating);
 		fixture_copy(old_key, key_file);
+		counts->fails = fails;
 		r = child(work_rotate, key_file, NULL, n);
-		good = r <= 0 && (r < 0 ? rotated_after_kill(key_file, rotating) : is_rotated(key_file, former, 1));
+		counts->fails = false;
+		ended = counts->steps < n;
+		good = (ended ? r == 0 : fails || r == -1) && rotated_after_kill(key_file, rotating);
 	}
-	check(good && r == 0, "a rotation killed at each step: the key file always opens the store, and no former key does after a rerun");
+	check(good && ended && n > 20, name);
 	printf("# figures steps=%u\n", n - 2);
-	check(n > 20, "there were steps");
+}
 
+static void test_rotate(void)
+{
+	char key_file[300];
+	int r;
+
+	snprintf(key_file, sizeof(key_file), "%s", fixture_path(fixture, "key"));
+	rotate_at_each_step(key_file, false,
+			    "a rotation killed at each step: the key file always opens the store, and no former key "
+			    "does after a rerun");
+	rotate_at_each_step(key_file, true, "and if a call fails at each step");
 	restore();
 	fixture_copy(old_key, key_file);
 	counts->no_exchange = true;
@@ -553,12 +635,15 @@ int main(int argc, char **argv)
 	original = everything_load(fixture_path(fixture, "original"), fixture->key);
 	fixture_must(original);
 	store = load_with(old_key);
-	check(store && everything_same(original, store) && everything_opens(store, original) == store->manifest.rows + 1,
+	check(store && everything_same(original, store) &&
+		      everything_opens(store, original) == store->manifest.rows + 1,
 	      "before, all rows open under the old root key");
 	store_close(store);
 
 	rekey_at_each_step(old_key, new_key, "a rekey to another key killed at each step");
 	rekey_at_each_step(old_key, old_key, "a rekey that keeps the key killed at each step");
+	rekey_failing_at_each_step();
+	rekey_killed_anywhen(&seed);
 	rekey_killed_often(&seed);
 	test_what_was_left();
 	test_rotate();

@@ -33,9 +33,11 @@ static void set_attributes(struct store *store, struct name name, unsigned numbe
 	fixture_must(txn);
 	fixture_op(&txn->ops[0], STORE_SET_ATTRIBUTES, name, NULL, 0);
 	txn->ops[0].set = RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_TIMES | RECORD_SET_ACL;
-	txn->ops[0].attributes[0] = (struct record_attributes){
-		.uid = 1000 + number, .gid = 2000 + number, .mode = 0640,
-		.mtime = {1500000000 + number, 123456789}, .atime = {1600000000 + number, 987654321}};
+	txn->ops[0].attributes[0] = (struct record_attributes){.uid = 1000 + number,
+							       .gid = 2000 + number,
+							       .mode = 0640,
+							       .mtime = {1500000000 + number, 123456789},
+							       .atime = {1600000000 + number, 987654321}};
 	fixture_must(acl_put(&txn->ops[0].acls, RECORD_SELF, ACL_KIND_ACCESS, &acl) == 0);
 	fixture_must(store_run(store, txn) == 0);
 	store_txn_free(txn);

@@ -50,9 +50,9 @@ static void test_vectors(void **state)
 static void test_breaks_and_left_over_bits(void **state)
 {
 	static const char *const texts[] = {
-		"Zm9vYg==\n",	    "\nZm9vYg==",   "Zm9v\nYg==\n", "Z\nm\n9\nv\nY\ng\n=\n=\n",
-		"Zm9v\r\nYg==\r\n", "Zm9vYg=\r\n=", "Zm9v Yg==",    " Zm9v\tYg== ",
-		"Zm9vYg= =",	    "Zm9vYh==",	    "Zm9vYv==",	    "\n\n\n\nZm9vYg==\n\n\n\n\n",
+		"Zm9vYg==\n", "\nZm9vYg==", "Zm9v\nYg==\n", "Z\nm\n9\nv\nY\ng\n=\n=\n", "Zm9v\r\nYg==\r\n",
+		"Zm9vYg=\r\n=", "Zm9v Yg==", " Zm9v\tYg== ", "Zm9vYg= =", "Zm9vYh==", "Zm9vYv==",
+		"\n\n\n\nZm9vYg==\n\n\n\n\n",
 	};
 
 	(void)state;

@@ -271,7 +271,8 @@ static struct store *make_some(const struct fixture *fixture)
 	fixture_make(fixture);
 	store = fixture_open(fixture, 2, 0);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(fixture_do(store, STORE_PUT, fixture_secret("default", "a"), "123", (size_t)i, NULL), 0);
+		assert_int_equal(fixture_do(store, STORE_PUT, fixture_secret("default", "a"), "123", (size_t)i, NULL),
+				 0);
 	assert_int_equal(fixture_do(store, STORE_PUT, fixture_mesh("m"), "type: Mesh\nname: m\n", 19, NULL), 0);
 	assert_int_equal(fixture_do(store, STORE_PUT, fixture_secret("m", "c"), "", 0, NULL), 0);
 	assert_int_equal(fixture_do(store, STORE_PUT, fixture_global("g"), "ggg", 3, NULL), 0);
@@ -373,9 +374,9 @@ static void test_check_finds_a_wrong_record(void **state)
 		seal_row_hash(&store->seal, &key, row.data, row.size, hash);
 		crypto_set_add(manifest.sum, hash);
 		fixture_must(seal_manifest(&store->seal, &manifest, &manifest_row) == 0);
-		const struct engine_change changes[] = {{key.bytes, key.size, row.data, row.size},
-							{manifest_key.bytes, manifest_key.size, manifest_row.data,
-							 manifest_row.size}};
+		const struct engine_change changes[] = {
+			{key.bytes, key.size, row.data, row.size},
+			{manifest_key.bytes, manifest_key.size, manifest_row.data, manifest_row.size}};
 		fixture_must(engine_commit(store->engine, changes, 2) == 0);
 		assert_int_equal(check_store(store), i == 0 ? 0 : -EBADMSG);
 		free(row.data);

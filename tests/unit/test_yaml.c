@@ -182,17 +182,8 @@ static void test_nothing(void **state)
 static void test_bom_and_version_are_fine(void **state)
 {
 	static const char *const texts[] = {
-		"\xef\xbb\xbf"
-		"a: b",
-		"%YAML 1.1\n---\na: b",
-		"%YAML 1.2\n--- {a: b}",
-		"a: 'b'\n...\n",
-		"a: b\r\n",
-		"\xef\xbb\xbf---\na: b\n",
-		"{\n\t\"a\":\t\"b\"\n}\n",
-		"{'a':b}",
-		"? a\n: b\n",
-		"{\"a\":\"b\"}",
+		"\xef\xbb\xbf" "a: b", "%YAML 1.1\n---\na: b", "%YAML 1.2\n--- {a: b}", "a: 'b'\n...\n", "a: b\r\n",
+		"\xef\xbb\xbf---\na: b\n", "{\n\t\"a\":\t\"b\"\n}\n", "{'a':b}", "? a\n: b\n", "{\"a\":\"b\"}",
 	};
 
 	(void)state;
@@ -359,6 +350,27 @@ static int read_all(const char *text, struct yaml_error *ret_error)
 	return r;
 }
 
+/* Bytes are looked at before the documents that they are in are read. */
+static void test_refused_bytes_far_away(void **state)
+{
+	char *text = malloc(200000);
+	size_t size;
+	struct yaml_error error;
+
+	(void)state;
+	assert_non_null(text);
+	for (size_t lines = 0; lines < 3000; lines += 97) {
+		size = (size_t)sprintf(text, "a: 1\n---\n");
+		for (size_t i = 0; i < lines; i++)
+			size += (size_t)sprintf(text + size, "# a comment\n");
+		size += (size_t)sprintf(text + size, "b: 2\n---\nc: 3\nd: \x01\n");
+		assert_int_equal(read_all(text, &error), -EINVAL);
+		assert_int_equal(error.document, 3);
+		assert_int_equal(error.line, lines + 6);
+	}
+	free(text);
+}
+
 static void test_depth(void **state)
 {
 	char text[200] = "";
@@ -503,6 +515,7 @@ int main(void)
 		cmocka_unit_test(test_bom_and_version_are_fine),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_refused_bytes),
+		cmocka_unit_test(test_refused_bytes_far_away),
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_key_length),
 		cmocka_unit_test(test_number_of_nodes),

@@ -64,6 +64,11 @@ static const struct {
 	{"\"a b\": 1\n\"a: b\": 1\n\"x\\ny\": 1\n", "a b: 1\n\"a: b\": 1\n\"x\\ny\": 1\n"},
 	{"? \n: x\n", "\"\": x\n"},
 	{"<<: x\n", "<<: x\n"},
+	{" ...", "\"...\""},
+	{" ---", "\"---\""},
+	{"...a", "\"...a\""},
+	{"-1", "-1"},
+	{"- -a\n- :b\n- ?c\n", "- -a\n- :b\n- ?c\n"},
 };
 
 static void test_documents(void **state)
@@ -94,6 +99,22 @@ static void test_entries_and_indent(void **state)
 	assert_int_equal(yaml_write_node(stream, yaml_after(stream, key), 4, &text), 0);
 	assert_written(&text, "spec:\n  a:\n    b:\n    - c\n    - d: |-\n        x\n        y\n  e: f\n"
 			      "    b:\n    - c\n    - d: |-\n        x\n        y\n");
+}
+
+/* libyaml takes a key of more than 1024 characters only with "? " in front. */
+static void test_key_of_many_escapes(void **state)
+{
+	char source[YAML_KEY_BYTES_MAX * 4 + 20] = "? \"";
+	SECBUF_AUTO text = {0};
+
+	(void)state;
+	for (int i = 0; i < YAML_KEY_BYTES_MAX; i++)
+		strcat(source, "\\x01");
+	strcat(source, "\"\n: [x]\n");
+	YAML_AUTO *stream = read_bytes(source, strlen(source));
+	assert_int_equal(yaml_write_node(stream, yaml_root(stream), 2, &text), 0);
+	YAML_AUTO *again = read_bytes(text.data, text.size);
+	assert_true(yaml_same(stream, yaml_root(stream), again, yaml_root(again)));
 }
 
 static const struct {
@@ -215,8 +236,8 @@ static void test_strings(void **state)
 /* What isn't UTF-8 is written as something that can be read. */
 static void test_string_that_is_no_utf8(void **state)
 {
-	static const char *const bad[] = {"a\xff", "\xc3",	   "\xe2\x82", "\xf0\x9f\x98",
-					  "\x80",  "\xed\xa0\x80", "\xc3(",    "\xf8\x80\x80\x80"};
+	static const char *const bad[] = {"a\xff",	  "\xc3",  "\xe2\x82", "\xf0\x9f\x98", "\x80",
+					  "\xed\xa0\x80", "\xc3(", "\xc0\xaf", "\xe0\x80\xaf", "\xf8\x80\x80\x80"};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(bad); i++) {
@@ -232,26 +253,28 @@ static void test_short_of_memory(void **state)
 {
 	YAML_AUTO *stream = read_bytes("a: \"x\\ny\"\nb: [c]\n", 17);
 	SECBUF_AUTO text = {0};
-	void *rest = NULL;
+	void *room = secmem_alloc(2000), *rest = NULL;
 	static char string[20000];
 
 	(void)state;
 	memset(string, 'x', sizeof(string));
-	assert_int_equal(secbuf_write(&text, 0, "before", 6), 0);
+	assert_int_equal(secbuf_write(&text, 0, "earlier", 7), 0);
 	for (size_t bytes = FIXTURE_ARENA_BYTES; !rest && bytes; bytes -= 64)
 		rest = secmem_alloc(bytes);
+	secmem_free(room);
 	assert_int_equal(yaml_write_string(string, sizeof(string), &text), -ENOMEM);
-	assert_int_equal(text.size, 6);
+	assert_int_equal(text.size, 7);
 	for (int written = 0; written == 0;) { /* until there is no room for one more */
 		size_t before = text.size;
 
-		written = yaml_write_node(stream, yaml_root(stream), 0, &text);
+		/* 26 bytes, so that the buffer, of 7 * 2^n, is full in the middle of one */
+		written = yaml_write_node(stream, yaml_root(stream), 1, &text);
 		if (written < 0) {
 			assert_int_equal(written, -ENOMEM);
 			assert_int_equal(text.size, before);
 		}
 	}
-	assert_memory_equal(text.data, "before", 6);
+	assert_memory_equal(text.data, "earlier", 7);
 	secmem_free(rest);
 }
 
@@ -280,13 +303,11 @@ static void emit(struct generator *generator, const char *text)
 static void emit_quoted(struct generator *generator, unsigned pieces_max)
 {
 	static const char *const pieces[] = {
-		"a",	   "b",	      "Z",	 " ",	    "  ",	   "\\n",   "\\n",	  "\\n\\n", "\\t",
-		":",	   ": ",      "#",	 " #",	    "-",	   "- ",    "---",	  "...",    "\xc3\xa9",
-		"\\x85",   "\\u2028", "\\u2029", "\\ufeff", "\\U0001F600", "\\x01", "\\x7f",	  "'",	    "\\\"",
-		"\\\\",	   "{",	      "}",	 "[",	    ",",	   "k: v",  "yes",	  "true",   "null",
-		"~",	   "1",	      "0",	 "0x1f",    ".",	   "e",	    "%",	  "|",	    ">",
-		"!",	   "&",	      "*",	 "?",	    "=",	   "<<",    "2001-01-01", "\\r",    "\\r\\n",
-		"\\ud7ff", "\\ufffd", "@",	 "`",	    "\\x1b[0m",	   "\\xa0", "word",	  "_",	    "+",
+		"a", "b", "Z", " ", "  ", "\\n", "\\n", "\\n\\n", "\\t", ":", ": ", "#", " #", "-", "- ", "---",
+		"...", "\xc3\xa9", "\\x85", "\\u2028", "\\u2029", "\\ufeff", "\\U0001F600", "\\x01", "\\x7f", "'",
+		"\\\"", "\\\\", "{", "}", "[", ",", "k: v", "yes", "true", "null", "~", "1", "0", "0x1f", ".", "e",
+		"%", "|", ">", "!", "&", "*", "?", "=", "<<", "2001-01-01", "\\r", "\\r\\n", "\\ud7ff", "\\ufffd",
+		"@", "`", "\\x1b[0m", "\\xa0", "word", "_", "+",
 	};
 	uint64_t n = draw(generator, pieces_max);
 
@@ -299,9 +320,9 @@ static void emit_quoted(struct generator *generator, unsigned pieces_max)
 static void emit_plain(struct generator *generator, bool may_be_empty)
 {
 	static const char *const plain[] = {
-		"a",	"12", "-1", "1.5",	  "true", "no",	  "null", "~",	      "",      "a b",	  "a:b",
-		"a#b",	"-a", "-",  "2001-01-01", "0x1F", ".inf", "<<",	  "=",	      "a\n b", "a\n\n b", "x'y",
-		"x\"y", "a-", "+",  "1_0",	  ".",	  "..",	  "...a", "\xc3\xa9", "y",
+		"a", "12", "-1", "1.5", "true", "no", "null", "~", "", "a b", "a:b", "a#b", "-a", "-", "2001-01-01",
+		"0x1F", ".inf", "<<", "=", "a\n b", "a\n\n b", "x'y", "x\"y", "a-", "+", "1_0", ".", "..", "...a",
+		"\xc3\xa9", "y",
 	};
 	const char *text = plain[draw(generator, COUNT(plain))];
 
@@ -376,9 +397,13 @@ static void test_random_trees(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_documents),	cmocka_unit_test(test_entries_and_indent),
-		cmocka_unit_test(test_strings),		cmocka_unit_test(test_string_that_is_no_utf8),
-		cmocka_unit_test(test_short_of_memory), cmocka_unit_test(test_random_trees),
+		cmocka_unit_test(test_documents),
+		cmocka_unit_test(test_entries_and_indent),
+		cmocka_unit_test(test_key_of_many_escapes),
+		cmocka_unit_test(test_strings),
+		cmocka_unit_test(test_string_that_is_no_utf8),
+		cmocka_unit_test(test_short_of_memory),
+		cmocka_unit_test(test_random_trees),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
