@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * announce: walking the own mount, and what the walker is told.
  *
- * What was updated is opened for writing, gets a new mtime and is closed. What was created is looked up in vain, so that open(2) with
- * O_CREAT or mkdir(2) asks for it to be made. What was removed is found, as if it were there, and removed.
+ * What was updated is opened for writing, gets a new mtime and is closed. What was created is looked up in vain, so
+ * that open(2) with O_CREAT or mkdir(2) asks for it to be made. What was removed is found, as if it were there, and
+ * removed.
  *
- * The mount is held open only meanwhile, else it could not be unmounted. Whatever else was mounted on it or in it is left
- * alone (RESOLVE_NO_XDEV), as is everything if the mount point shows another device.
+ * The mount is held open only meanwhile, else it could not be unmounted. Whatever else was mounted on it or in it is
+ * left alone (RESOLVE_NO_XDEV), as is everything if the mount point shows another device.
  */
 #include "fs/announce.h"
 
@@ -56,9 +57,10 @@ struct announce *announce_free(struct announce *announce)
 /* The device that a path shows, without asking who serves it. 0 if there is nothing. */
 static dev_t announce_device(int fd, const char *path)
 {
+	int flags = AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | (path[0] ? 0 : AT_EMPTY_PATH);
 	struct statx st;
 
-	if (statx(fd, path, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | (path[0] ? 0 : AT_EMPTY_PATH), STATX_TYPE, &st) < 0)
+	if (statx(fd, path, flags, STATX_TYPE, &st) < 0)
 		return 0;
 	return makedev(st.stx_dev_major, st.stx_dev_minor);
 }
@@ -234,8 +236,8 @@ static struct announce_change announce_now(struct announce *announce)
 }
 
 /* The inode that @name in @parent had. 0 if it is not on the way to what was removed. */
-static uint64_t announce_removed_ino(const struct announce *announce, const struct announce_change *now, uint64_t parent,
-				     const char *name)
+static uint64_t announce_removed_ino(const struct announce *announce, const struct announce_change *now,
+				     uint64_t parent, const char *name)
 {
 	switch (node_kind(parent)) {
 	case NODE_MESHES:

@@ -357,8 +357,8 @@ static bool control_give_up(struct control_file *file)
 {
 	if (!file->failed || file->state != CONTROL_IDLE)
 		return false;
-	log_warning("/.hush: nothing was done: %s", file->failed == -EINTR ? "somebody who had it open to write was killed"
-									    : strerror(-file->failed));
+	log_warning("/.hush: nothing was done: %s",
+		    file->failed == -EINTR ? "somebody who had it open to write was killed" : strerror(-file->failed));
 	control_drop_text(file);
 	file->state = CONTROL_DONE;
 	file->result = control_failure(file);

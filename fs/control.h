@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * control: the files of /.hush that do something: apply, delete, check, backup.
  *
- * Each open file has its own request and its own report. A request is the text that was written (apply, delete); it is carried out
- * when whoever opened the file closes it (the rules of stage.h), at fsync, or at the first read after writing. Of check and backup
- * there is nothing to be written: check begins at the first read, backup when it is opened.
- * The report is a stream: a read gets what comes next of it, or waits for more. After a failed report a read fails once, with
- * the reason; whoever doesn't read that far hears of it from close or fsync.
+ * Each open file has its own request and its own report. A request is the text that was written (apply, delete); it is
+ * carried out when whoever opened the file closes it (the rules of stage.h), at fsync, or at the first read after
+ * writing. Of check and backup there is nothing to be written: check begins at the first read, backup when it is
+ * opened. The report is a stream: a read gets what comes next of it, or waits for more. After a failed report a read
+ * fails once, with the reason; whoever doesn't read that far hears of it from close or fsync.
  *
- * What is carried out has a thread of its own, so the serving thread never waits; a request that waits is answered from there.
- * Requests that change something are carried out one after the other.
+ * What is carried out has a thread of its own, so the serving thread never waits; a request that waits is answered from
+ * there. Requests that change something are carried out one after the other.
  */
 #ifndef FS_CONTROL_H
 #define FS_CONTROL_H
@@ -40,18 +40,19 @@ struct control_open {
 	pid_t process; /* 0: not known */
 };
 
-/* What answers whoever waits: 0 with the bytes of a read, or -errno. Called once, from any thread, under a lock: it must not call back. */
+/* What answers whoever waits: 0 with the bytes of a read, or -errno. Called once, from any thread, under a lock: it
+ * must not call back. */
 struct control_waiter {
 	void (*done)(void *context, int result, const void *bytes, size_t size);
 	void *context;
 };
 
-/* control_new - removes copies that a daemon before this one left beside the store. All that is given is borrowed. NULL without memory. */
-struct control *control_new(struct tree *tree, struct stage *stage, struct scratch *scratch,
-			    struct announce *announce);
+/* control_new - removes copies that a daemon before this one left beside the store. All that is given is borrowed. NULL
+ * without memory. */
+struct control *control_new(struct tree *tree, struct stage *stage, struct scratch *scratch, struct announce *announce);
 
-/* control_stop - nothing more is begun; waits for what is being carried out. False if that doesn't end within some seconds: then only the end
- * of the process ends it. Before store_stop. NULL is allowed. */
+/* control_stop - nothing more is begun; waits for what is being carried out. False if that doesn't end within some
+ * seconds: then only the end of the process ends it. Before store_stop. NULL is allowed. */
 bool control_stop(struct control *control);
 
 /* control_free - after control_stop, and when nothing is open. NULL is allowed. Returns NULL. */
@@ -60,8 +61,8 @@ struct control *control_free(struct control *control);
 /* control_open - -ENOMEM, -EAGAIN (no thread). */
 int control_open(struct control *control, const struct control_open *open, uint64_t *ret_handle);
 
-/* control_write - by @thread, to the end of the request; after one was carried out a new one begins. -EBUSY while one is, -ENOSPC beyond what may
- * be staged. */
+/* control_write - by @thread, to the end of the request; after one was carried out a new one begins. -EBUSY while one
+ * is, -ENOSPC beyond what may be staged. */
 int control_write(struct control *control, uint64_t handle, pid_t thread, const void *data, size_t size);
 
 /* control_truncate - begin the request anew. -EINVAL unless to 0 bytes. */
@@ -78,7 +79,8 @@ void control_sync(struct control *control, uint64_t handle, const struct control
 /* control_release - the last descriptor was closed: what was not carried out yet is begun. */
 void control_release(struct control *control, uint64_t handle);
 
-/* control_interrupt - the reader with this context waits no longer: it is answered with -EINTR. Nothing happens if none does. */
+/* control_interrupt - the reader with this context waits no longer: it is answered with -EINTR. Nothing happens if none
+ * does. */
 void control_interrupt(struct control *control, const void *context);
 
 #endif

@@ -34,7 +34,7 @@ struct control_file {
 	bool released; /* nobody has it open: it ends with what is being carried out */
 
 	struct secbuf text; /* the request; counted among what is staged */
-	int failed;         /* a write that was refused, or a writer that was killed: the text is not to be carried out */
+	int failed; /* a write that was refused, or a writer that was killed: the text is not to be carried out */
 
 	enum control_state state;
 	int result;   /* once it is done */
@@ -59,7 +59,8 @@ struct control {
 	bool stopping;
 };
 
-/* control_job_run - carry out the request of @file, whose text is in @text (freed here): the thread's whole work. Waits for the disk. */
+/* control_job_run - carry out the request of @file, whose text is in @text (freed here): the thread's whole work. Waits
+ * for the disk. */
 int control_job_run(struct control_file *file, struct secbuf *text);
 
 /* control_say - add a line to the report; readers that wait get it. */

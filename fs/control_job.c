@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * control_job: what is carried out: bundles, removals, checks and copies.
  *
- * Watchers are told after the commit and before the request is answered: when `hushctl apply` returns, their events are there.
+ * Watchers are told after the commit and before the request is answered: when `hushctl apply` returns, their events are
+ * there.
  */
 #include "fs/control_internal.h"
 #include "fs/node.h"
@@ -111,7 +112,7 @@ static int job_apply(struct control_file *file, struct secbuf *text)
 
 /* What is to be removed. A zeroed struct is empty. */
 struct job_names {
-	struct name *names; /* owned arrays */
+	struct name *names;             /* owned arrays */
 	struct announce_change *meshes; /* those that are to be removed, as they are */
 	size_t n, n_meshes;
 };
@@ -159,7 +160,8 @@ static int job_parse_names(char *text, struct job_names *names, struct bundle_er
 			continue;
 		if (job_parse_line(line, &names->names[names->n]) < 0) {
 			snprintf(ret_error->text, sizeof(ret_error->text),
-				 "line %u: give secret MESH NAME, global-secret NAME or mesh NAME, of valid names", number);
+				 "line %u: give secret MESH NAME, global-secret NAME or mesh NAME, of valid names",
+				 number);
 			return -EINVAL;
 		}
 		names->n++;
@@ -301,11 +303,13 @@ static int job_check(struct control_file *file)
 	clock_gettime(CLOCK_MONOTONIC, &progress.said);
 	r = store_check(file->control->tree->store, job_say_progress, &progress, &checked);
 	if (r < 0) {
-		control_say(file, r == -EBADMSG ? "the store was changed without the key: the daemon's log says what is wrong"
-						: strerror(-r));
+		control_say(file, r == -EBADMSG
+					  ? "the store was changed without the key: the daemon's log says what is wrong"
+					  : strerror(-r));
 		return -EIO;
 	}
-	snprintf(line, sizeof(line), "%" PRIu64 " resources, %" PRIu64 " values, %" PRIu64 " rows: all as they were written",
+	snprintf(line, sizeof(line),
+		 "%" PRIu64 " resources, %" PRIu64 " values, %" PRIu64 " rows: all as they were written",
 		 checked.resources, checked.values, checked.rows);
 	control_say(file, line);
 	return 0;

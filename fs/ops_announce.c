@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * ops_announce: the requests of the thread that tells watchers (announce.h). The kernel gets the answers that a change would get, and
- * nothing is changed.
+ * ops_announce: the requests of the thread that tells watchers (announce.h). The kernel gets the answers that a change
+ * would get, and nothing is changed.
  */
 #include "fs/ops_internal.h"
 

@@ -91,7 +91,7 @@ void change_txn_done(struct store_txn *txn, int result)
 	if (result == 0 && change->gone && op->kind == STORE_REMOVE)
 		scratch_drop_folder(context->scratch, tree_ino(&context->tree, &op->name));
 	if (result < 0 && txn->ret_why[0])
-		log_error("\"%s\": %s", op->name.name, txn->ret_why);
+		log_error("%s\"%s\": %s", op->name.kind == NAME_MESH ? "mesh.yaml of " : "", op->name.name, txn->ret_why);
 	if (result == 0 && change->scratch)
 		change_scratch_committed(context, change->scratch, op);
 	change_done(change, change_result(op, result));

@@ -66,7 +66,8 @@ void ops_control_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size, const s
 		ops_reply_attributes(req, ino);
 }
 
-/* A reader need not wait for the end of what it has asked for. Runs with a lock of the request, which lives until it returns. */
+/* A reader need not wait for the end of what it has asked for. Runs with a lock of the request, which lives until it
+ * returns. */
 static void ops_control_interrupted(fuse_req_t req, void *context)
 {
 	control_interrupt(context, req);

@@ -10,13 +10,18 @@ size_t status_text(const struct tree *tree, struct stage *stage, struct scratch 
 		   char ret_text[static STATUS_BYTES])
 {
 	struct store_status status;
+	uint8_t kinds[STORE_KEY_SLOTS];
+	size_t files, bytes, keys = 0;
 	struct timespec now;
-	size_t files, bytes;
+	unsigned current;
 	char id[33];
 	int size;
 
 	scratch_usage(scratch, &files, &bytes);
 	store_get_status(tree->store, &status);
+	store_keys(tree->store, kinds, &current);
+	for (size_t i = 0; i < sizeof(kinds); i++)
+		keys += kinds[i] != 0;
 	clock_gettime(CLOCK_REALTIME, &now);
 	for (size_t i = 0; i < sizeof(status.id); i++)
 		snprintf(id + 2 * i, 3, "%02x", status.id[i]);
@@ -28,13 +33,14 @@ size_t status_text(const struct tree *tree, struct stage *stage, struct scratch 
 			"secrets: %zu\n"
 			"global-secrets: %zu\n"
 			"rows: %" PRIu64 "\n"
+			"keys: %zu\n"
 			"open-for-writing: %zu\n"
 			"staged-bytes: %zu\n"
 			"scratch-files: %zu\n"
 			"scratch-bytes: %zu\n"
 			"uptime-seconds: %" PRIdMAX "\n",
 			HUSHFS_VERSION, id, status.generation, status.meshes, status.secrets, status.global_secrets,
-			status.rows, stage_entries(stage), stage_bytes(stage), files, bytes,
+			status.rows, keys, stage_entries(stage), stage_bytes(stage), files, bytes,
 			(intmax_t)(now.tv_sec - tree->started.tv_sec));
 	return size < STATUS_BYTES ? (size_t)size : STATUS_BYTES - 1;
 }

@@ -32,8 +32,8 @@ void writers_wrote(struct writers *writers, pid_t thread)
 	writers->n_others++;
 }
 
-/* Any that has it open may have been going to write; but a reader of a pipe that has enough ends those before it with SIGPIPE
- * every day. */
+/* Any that has it open may have been going to write; but a reader of a pipe that has enough ends those before it with
+ * SIGPIPE every day. */
 struct writers_close writers_closes(const struct writers *writers, pid_t thread)
 {
 	pid_t process = writer_process(thread);

@@ -123,6 +123,12 @@ static void test_impossible_nodes_and_handles(void **state)
 		kernel_flush(f->kernel, node, handle);
 		kernel_fsync(f->kernel, node, handle);
 		kernel_release(f->kernel, node, handle);
+		node = kernel_walk(f->kernel, i % 2 ? ".hush/apply" : ".hush/backup");
+		assert_int_equal(kernel_read(f->kernel, node, handle, 0, 100), -EIO);
+		assert_int_equal(kernel_write(f->kernel, node, handle, 0, 0, "x", 1), -EIO);
+		assert_int_equal(kernel_flush(f->kernel, node, handle), -EIO);
+		assert_int_equal(kernel_fsync(f->kernel, node, handle), -EIO);
+		kernel_release(f->kernel, node, handle);
 	}
 	assert_true(kernel_holds(f->kernel, f->secrets, "a", "value"));
 	assert_int_equal(kernel_call(f->kernel, 4000, 1, NULL, 0, NULL, 0), -ENOSYS);
@@ -590,6 +596,39 @@ static void test_meshes(void **state)
 	assert_int_equal(kernel_name(f->kernel, FUSE_RMDIR, 1, "none"), -ENOENT);
 }
 
+/* Without a mount: what is asked for is carried out all the same, only nobody is told. */
+static void test_control_files(void **state)
+{
+	static const char document[] = "type: Secret\nmesh: default\nname: c\ndata: dmFsdWU=\n";
+	struct played *f = *state;
+	uint64_t apply = kernel_walk(f->kernel, ".hush/apply"), check = kernel_walk(f->kernel, ".hush/check"), handle, other;
+
+	assert_int_equal(kernel_open(f->kernel, apply, O_RDWR, &handle), 0);
+	assert_int_equal(kernel_open(f->kernel, apply, O_RDWR, &other), 0);
+	assert_int_equal(kernel_write(f->kernel, apply, handle, 0, 0, document, sizeof(document) - 1), 0);
+	assert_int_equal(kernel_write(f->kernel, apply, other, 0, 0, "rubbish\n", 8), 0);
+	assert_int_equal(kernel_lookup(f->kernel, f->secrets, "c", NULL), -ENOENT);
+	assert_int_equal(kernel_read(f->kernel, apply, handle, 1000, 4096), 0);
+	assert_int_equal(f->kernel->answer_size, sizeof("resource type=\"Secret\" mesh=\"default\" name=\"c\" Created\n") - 1);
+	assert_true(kernel_holds(f->kernel, f->secrets, "c", "value"));
+	assert_int_equal(kernel_read(f->kernel, apply, handle, 0, 4096), 0);
+	assert_int_equal(f->kernel->answer_size, 0);
+	assert_int_equal(kernel_flush(f->kernel, apply, handle), 0);
+	assert_int_equal(kernel_fsync(f->kernel, apply, other), -EINVAL);
+	assert_int_equal(kernel_flush(f->kernel, apply, other), -EINVAL);
+	assert_int_equal(kernel_read(f->kernel, apply, other, 0, 4096), 0);
+	assert_true(f->kernel->answer_size > 0);
+	assert_int_equal(kernel_read(f->kernel, apply, other, 0, 4096), -EINVAL);
+	assert_int_equal(kernel_read(f->kernel, apply, other, 0, 4096), 0);
+	assert_int_equal(kernel_flush(f->kernel, apply, other), 0);
+	assert_int_equal(kernel_release(f->kernel, apply, handle), 0);
+	assert_int_equal(kernel_write(f->kernel, apply, other, 0, 0, "never", 5), 0); /* dropped with the mount */
+	assert_int_equal(kernel_open(f->kernel, check, O_WRONLY, &handle), -EACCES);
+	assert_int_equal(kernel_open(f->kernel, check, O_RDONLY, &handle), 0);
+	assert_int_equal(kernel_read(f->kernel, check, handle, 0, 4096), 0);
+	assert_true(f->kernel->answer_size > 0);
+}
+
 static void test_refused_kinds(void **state)
 {
 	struct played *f = *state;
@@ -665,6 +704,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_acl_of_a_new_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_acl_of_a_scratch_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_meshes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_control_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused_kinds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_another_worker, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_status_and_statfs, setup, teardown),
