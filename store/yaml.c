@@ -183,10 +183,24 @@ static int link_node(struct builder *builder, const yaml_event_t *event, uint32_
 	return 0;
 }
 
+/* libyaml looks at all open brackets with each token. */
+static int check_deep(struct builder *builder, const yaml_event_t *event)
+{
+	struct yaml_stream *stream = builder->stream;
+	size_t most = stream->size / 16 > YAML_DEEP_MAX ? stream->size / 16 : YAML_DEEP_MAX;
+
+	if (builder->depth <= YAML_DEPTH_CHEAP || ++stream->deep <= most)
+		return 0;
+	return refuse(stream, line_of(event->start_mark), "more than %zu nodes more than %d deep", most,
+		      YAML_DEPTH_CHEAP);
+}
+
 static int add_node(struct builder *builder, const yaml_event_t *event, enum yaml_kind kind, uint32_t *ret_node)
 {
 	int r = check_properties(builder->stream, event);
 
+	if (r == 0)
+		r = check_deep(builder, event);
 	if (r < 0)
 		return r;
 	r = yaml_tree_add(&builder->stream->tree, kind, line_of(event->start_mark), ret_node);

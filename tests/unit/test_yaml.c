@@ -429,6 +429,46 @@ static void test_number_of_nodes(void **state)
 	free(text);
 }
 
+/* Of what is very deep there may be less, in all documents together, but more in a long text. */
+static void test_number_of_deep_nodes(void **state)
+{
+	static const struct {
+		size_t depth, nodes, comment_bytes;
+		int result;
+	} texts[] = {
+		{YAML_DEPTH_CHEAP, YAML_DEEP_MAX, 0, 0},
+		{YAML_DEPTH_CHEAP, YAML_DEEP_MAX + 1, 0, 0},
+		{YAML_DEPTH_CHEAP + 1, YAML_DEEP_MAX, 0, 0},
+		{YAML_DEPTH_CHEAP + 1, YAML_DEEP_MAX + 1, 0, -EINVAL},
+		{YAML_DEPTH_CHEAP + 1, YAML_DEEP_MAX + 1, (YAML_DEEP_MAX + 1) * 16, 0},
+	};
+	char *text = calloc(2, 1024 * 1024);
+
+	(void)state;
+	assert_non_null(text);
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		struct yaml_error error = {0};
+		char *at = text;
+
+		for (size_t left = texts[i].nodes; left;) { /* at most 1000 in a document */
+			size_t nodes = left < 1000 ? left : 1000;
+
+			at += sprintf(at, "\n--- ");
+			at = (char *)memset(at, '[', texts[i].depth) + texts[i].depth;
+			for (size_t n = 0; n < nodes; n++)
+				at += sprintf(at, "a,");
+			at = (char *)memset(at, ']', texts[i].depth) + texts[i].depth;
+			left -= nodes;
+		}
+		at += sprintf(at, "\n#");
+		at = (char *)memset(at, '#', texts[i].comment_bytes) + texts[i].comment_bytes;
+		*at = 0;
+		assert_int_equal(read_all(text, &error), texts[i].result);
+		assert_true(texts[i].result == 0 || strstr(error.text, "more than 65536 nodes more than 8 deep"));
+	}
+	free(text);
+}
+
 /* In a large mapping each key that is there twice is found, and nothing is found that isn't. */
 static void test_duplicates_among_many(void **state)
 {
@@ -519,6 +559,7 @@ int main(void)
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_key_length),
 		cmocka_unit_test(test_number_of_nodes),
+		cmocka_unit_test(test_number_of_deep_nodes),
 		cmocka_unit_test(test_duplicates_among_many),
 		cmocka_unit_test(test_texts_of_all_sizes),
 		cmocka_unit_test(test_set_text),
