@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define SIXTEEN(x) x x x x x x x x x x x x x x x x
 #define YAML_AUTO __attribute__((cleanup(yaml_stream_freep))) struct yaml_stream
 
 /* A stream of which the first document has been read. */
@@ -194,6 +195,16 @@ static void test_bom_and_version_are_fine(void **state)
 	}
 }
 
+/* In a text it is no directive, up to a number of them. */
+static void test_percent_in_a_text(void **state)
+{
+	YAML_AUTO *stream = read_first("a: \"\n" SIXTEEN("%TAG\n") "\"\n");
+	const char *text = yaml_text(stream, yaml_find(stream, yaml_root(stream), "a"), NULL);
+
+	(void)state;
+	assert_string_equal(text, " " SIXTEEN("%TAG "));
+}
+
 /* What is refused: in which document and line, and a part of what is said. */
 static const struct {
 	const char *text;
@@ -224,6 +235,8 @@ static const struct {
 	{"! a: b\n", 1, 1, "tags"},
 	{"!!map\na: b\n", 1, 1, "tags"},
 	{"a: 1\n...\n%TAG !x! tag:x\n--- a\n", 2, 3, "%TAG"},
+	{"%TAG !x! tag:x\n--- a\n", 1, 1, "%TAG"},
+	{"a: 1\n---\nb: \"\n" SIXTEEN("%TAG\n") "\"\n---\nc: \"\n%TAG\"\n", 3, 23, "16 lines"},
 	{"%FOO bar\n--- a\n", 1, 1, "directive"},
 	{"%YAML 2.0\n--- a\n", 1, 1, "version"},
 	{"%YAML 1.1\n%YAML 1.1\n--- a\n", 1, 2, "%YAML stands twice"},
@@ -553,6 +566,7 @@ int main(void)
 		cmocka_unit_test(test_documents),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_bom_and_version_are_fine),
+		cmocka_unit_test(test_percent_in_a_text),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_refused_bytes),
 		cmocka_unit_test(test_refused_bytes_far_away),

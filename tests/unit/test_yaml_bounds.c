@@ -294,10 +294,35 @@ static void test_shapes(void **state)
 		printf("# %zu shapes of 1 MiB, the slowest: %s, %.1f ms\n", COUNT(shapes), slowest_name, slowest);
 }
 
+/* What takes most of the shapes that were tried: all keys that fit, and their table, and a scalar that doubles
+ * libyaml's memory for it. 6.6 MiB are not enough. */
+static void test_many_keys_and_a_large_scalar(void **state)
+{
+	char *text = malloc(TEXT_BYTES + 1);
+	struct yaml_error error = {0};
+	unsigned documents;
+	size_t size = 1;
+
+	(void)state;
+	assert_non_null(text);
+	text[0] = '{';
+	for (unsigned i = 0; i < YAML_NODES_MAX / 2 - 10; i++)
+		size += put(text + size, "%zu,", i);
+	size += put(text + size, "z: \"", 0);
+	memset(text + size, 'x', TEXT_BYTES - size);
+	memcpy(text + TEXT_BYTES - 2, "\"}", 2);
+	if (read_all(text, &error, &documents) != 0)
+		fail_msg("%s", error.text);
+	assert_int_equal(documents, 1);
+	assert_int_equal(secmem_in_use(), 0);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_many_keys_and_a_large_scalar),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
