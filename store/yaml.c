@@ -94,22 +94,30 @@ static size_t line_of(yaml_mark_t mark)
 	return mark.line + 1;
 }
 
+/* The line that the byte at @end is in; *@documents goes up for each line that begins a document, after line @after. */
+static size_t line_at(const struct yaml_stream *stream, size_t end, size_t after, unsigned *documents)
+{
+	const char *text = (const char *)stream->text, *newline;
+	size_t line = 1;
+
+	for (size_t at = 0; (newline = memchr(text + at, '\n', end - at)); at = (size_t)(newline - text) + 1) {
+		line++;
+		if (line > after && end - (size_t)(newline - text) >= 4 && memcmp(newline, "\n---", 4) == 0)
+			++*documents;
+	}
+	return line;
+}
+
 /* A fault that libyaml found before it knew what it reads: it decodes ahead of the documents. */
 static int refuse_bytes(struct yaml_stream *stream, const char *words)
 {
 	const yaml_parser_t *parser = stream->parser;
-	const char *text = (const char *)stream->text;
 	size_t bad = parser->problem_offset < stream->size ? parser->problem_offset : stream->size;
-	size_t line = 1;
-	const char *newline;
+	size_t line;
 
 	if (stream->number == 0)
 		stream->number = 1;
-	for (size_t at = 0; (newline = memchr(text + at, '\n', bad - at)); at = (size_t)(newline - text) + 1) {
-		bool begins = stream->size - (size_t)(newline - text) > 3 && memcmp(newline, "\n---", 4) == 0;
-
-		stream->number += ++line > parser->mark.line + 1 && begins;
-	}
+	line = line_at(stream, bad, line_of(parser->mark), &stream->number);
 	return refuse(stream, line, "%s", words);
 }
 
@@ -183,10 +191,24 @@ static int link_node(struct builder *builder, const yaml_event_t *event, uint32_
 	return 0;
 }
 
+/* libyaml looks at all open brackets with each token. */
+static int check_deep(struct builder *builder, const yaml_event_t *event)
+{
+	struct yaml_stream *stream = builder->stream;
+	size_t most = stream->size / 16 > YAML_DEEP_MAX ? stream->size / 16 : YAML_DEEP_MAX;
+
+	if (builder->depth <= YAML_DEPTH_CHEAP || ++stream->deep <= most)
+		return 0;
+	return refuse(stream, line_of(event->start_mark), "more than %zu nodes more than %d deep", most,
+		      YAML_DEPTH_CHEAP);
+}
+
 static int add_node(struct builder *builder, const yaml_event_t *event, enum yaml_kind kind, uint32_t *ret_node)
 {
 	int r = check_properties(builder->stream, event);
 
+	if (r == 0)
+		r = check_deep(builder, event);
 	if (r < 0)
 		return r;
 	r = yaml_tree_add(&builder->stream->tree, kind, line_of(event->start_mark), ret_node);
@@ -303,12 +325,17 @@ static int read_document(struct yaml_stream *stream)
 static int check_directives(struct yaml_stream *stream)
 {
 	const uint8_t *text = stream->text, *end = text + stream->size, *at = text;
-	size_t lines = 0;
+	unsigned lines = 0, documents = 1;
+	size_t line;
 
 	while ((at = memmem(at, (size_t)(end - at), "%TAG", 4))) {
-		lines += at == text || at[-1] < ' ' || at[-1] > '~'; /* after a line break or a BOM */
-		if (lines > TAG_LINES_MAX)
-			return refuse(stream, 1, "more than %d lines that begin with %%TAG", TAG_LINES_MAX);
+		if (at == text || at[-1] < ' ' || at[-1] > '~') /* after a line break or a BOM */
+			lines++;
+		if (lines > TAG_LINES_MAX) {
+			line = line_at(stream, (size_t)(at - text), 1, &documents);
+			stream->number = documents;
+			return refuse(stream, line, "more than %d lines that begin with %%TAG", TAG_LINES_MAX);
+		}
 		at += 4;
 	}
 	return 0;

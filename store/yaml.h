@@ -19,6 +19,8 @@
 #include <stdint.h>
 
 #define YAML_DEPTH_MAX 32      /* of sequences and mappings in each other */
+#define YAML_DEPTH_CHEAP 8     /* what is deeper costs libyaml more and more: of that there may be */
+#define YAML_DEEP_MAX 65536    /* so many nodes in the whole text, or one for each 16 bytes of it */
 #define YAML_NODES_MAX 262144  /* in one document */
 #define YAML_KEY_BYTES_MAX 512 /* of a mapping's key */
 #define YAML_NONE 0            /* no such node */

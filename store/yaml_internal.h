@@ -78,8 +78,9 @@ struct yaml_stream {
 	struct yaml_parser_s *parser;
 	const uint8_t *text; /* borrowed */
 	size_t size;
-	unsigned number;     /* of the document */
-	int end; /* what yaml_stream_next goes on to return: 0 at the end, or the error; 1: there may be more */
+	size_t deep;     /* nodes deeper than YAML_DEPTH_CHEAP, in all documents so far */
+	unsigned number; /* of the document */
+	int end;         /* what yaml_stream_next goes on to return: 0 at the end, or the error; 1: there may be more */
 	struct yaml_error error; /* if it is -EINVAL */
 };
 

@@ -3,7 +3,7 @@
  *
  * libyaml has no setting for its allocator, but it calls its own through four exported functions. Those of the same
  * names here take their place: the dynamic linker prefers the program's. A build against libyaml.a would not link, so
- * this cannot be lost silently; test_yaml looks whether it works.
+ * this cannot be lost silently; test_yaml_memory looks whether it works.
  *
  * libyaml makes four strings of 16 bytes for each scalar and frees most of them at once. The arena's walk with 64 bytes
  * in front of each block is not made for that, so small blocks are cut from slabs, in sizes of powers of two, each with

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define SIXTEEN(x) x x x x x x x x x x x x x x x x
 #define YAML_AUTO __attribute__((cleanup(yaml_stream_freep))) struct yaml_stream
 
 /* A stream of which the first document has been read. */
@@ -194,6 +195,16 @@ static void test_bom_and_version_are_fine(void **state)
 	}
 }
 
+/* In a text it is no directive, up to a number of them. */
+static void test_percent_in_a_text(void **state)
+{
+	YAML_AUTO *stream = read_first("a: \"\n" SIXTEEN("%TAG\n") "\"\n");
+	const char *text = yaml_text(stream, yaml_find(stream, yaml_root(stream), "a"), NULL);
+
+	(void)state;
+	assert_string_equal(text, " " SIXTEEN("%TAG "));
+}
+
 /* What is refused: in which document and line, and a part of what is said. */
 static const struct {
 	const char *text;
@@ -224,6 +235,8 @@ static const struct {
 	{"! a: b\n", 1, 1, "tags"},
 	{"!!map\na: b\n", 1, 1, "tags"},
 	{"a: 1\n...\n%TAG !x! tag:x\n--- a\n", 2, 3, "%TAG"},
+	{"%TAG !x! tag:x\n--- a\n", 1, 1, "%TAG"},
+	{"a: 1\n---\nb: \"\n" SIXTEEN("%TAG\n") "\"\n---\nc: \"\n%TAG\"\n", 3, 23, "16 lines"},
 	{"%FOO bar\n--- a\n", 1, 1, "directive"},
 	{"%YAML 2.0\n--- a\n", 1, 1, "version"},
 	{"%YAML 1.1\n%YAML 1.1\n--- a\n", 1, 2, "%YAML stands twice"},
@@ -429,6 +442,46 @@ static void test_number_of_nodes(void **state)
 	free(text);
 }
 
+/* Of what is very deep there may be less, in all documents together, but more in a long text. */
+static void test_number_of_deep_nodes(void **state)
+{
+	static const struct {
+		size_t depth, nodes, comment_bytes;
+		int result;
+	} texts[] = {
+		{YAML_DEPTH_CHEAP, YAML_DEEP_MAX, 0, 0},
+		{YAML_DEPTH_CHEAP, YAML_DEEP_MAX + 1, 0, 0},
+		{YAML_DEPTH_CHEAP + 1, YAML_DEEP_MAX, 0, 0},
+		{YAML_DEPTH_CHEAP + 1, YAML_DEEP_MAX + 1, 0, -EINVAL},
+		{YAML_DEPTH_CHEAP + 1, YAML_DEEP_MAX + 1, (YAML_DEEP_MAX + 1) * 16, 0},
+	};
+	char *text = calloc(2, 1024 * 1024);
+
+	(void)state;
+	assert_non_null(text);
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		struct yaml_error error = {0};
+		char *at = text;
+
+		for (size_t left = texts[i].nodes; left;) { /* at most 1000 in a document */
+			size_t nodes = left < 1000 ? left : 1000;
+
+			at += sprintf(at, "\n--- ");
+			at = (char *)memset(at, '[', texts[i].depth) + texts[i].depth;
+			for (size_t n = 0; n < nodes; n++)
+				at += sprintf(at, "a,");
+			at = (char *)memset(at, ']', texts[i].depth) + texts[i].depth;
+			left -= nodes;
+		}
+		at += sprintf(at, "\n#");
+		at = (char *)memset(at, '#', texts[i].comment_bytes) + texts[i].comment_bytes;
+		*at = 0;
+		assert_int_equal(read_all(text, &error), texts[i].result);
+		assert_true(texts[i].result == 0 || strstr(error.text, "more than 65536 nodes more than 8 deep"));
+	}
+	free(text);
+}
+
 /* In a large mapping each key that is there twice is found, and nothing is found that isn't. */
 static void test_duplicates_among_many(void **state)
 {
@@ -513,12 +566,14 @@ int main(void)
 		cmocka_unit_test(test_documents),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_bom_and_version_are_fine),
+		cmocka_unit_test(test_percent_in_a_text),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_refused_bytes),
 		cmocka_unit_test(test_refused_bytes_far_away),
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_key_length),
 		cmocka_unit_test(test_number_of_nodes),
+		cmocka_unit_test(test_number_of_deep_nodes),
 		cmocka_unit_test(test_duplicates_among_many),
 		cmocka_unit_test(test_texts_of_all_sizes),
 		cmocka_unit_test(test_set_text),

@@ -93,6 +93,18 @@ static const struct shape shapes[] = {
 	{"mappings of one letter", "[", "{a},", "{}]"},
 	{"lists 31 deep", "[", THIRTY_ONE("[") THIRTY_ONE("]") ",\n", "a]"},
 	{"mappings 31 deep", "[", THIRTY_ONE("{a: ") THIRTY_ONE("}") ",\n", "a]"},
+	{"empty lists 31 deep", THIRTY_ONE("["), "[],", ""},
+	{"empty mappings 31 deep", THIRTY_ONE("["), "{},", ""},
+	{"strings 31 deep", THIRTY_ONE("["), "\"\",", ""},
+	{"pairs 31 deep", THIRTY_ONE("["), "a: b,", ""},
+	{"empty lists 8 deep", "[[[[[[[[", "[],", ""},
+	{"empty lists 7 deep", "[[[[[[[", "[],", ""},
+	{"strings 15 deep", "[[[[[[[[[[[[[[[", "\"\",", ""},
+	{"lists 31 deep in documents", "", "--- " THIRTY_ONE("[") THIRTY_ONE("]") "\n", ""},
+	{"empty lists 31 deep in documents", "", "--- " THIRTY_ONE("[") HUNDRED(TEN("[],")) THIRTY_ONE("]") "\n", ""},
+	{"empty lists 8 deep in documents", "", "--- [[[[[[[[" HUNDRED(TEN("[],")) "]]]]]]]]\n", ""},
+	{"lists in documents", "", "--- [a]\n", ""},
+	{"mappings in documents", "", "--- {a}\n", ""},
 	{"block lists 31 deep", "", THIRTY_ONE("- ") "a\n", ""},
 	{"commas", "[", ",", "]"},
 	{"colons", "", ": ", ""},
@@ -282,10 +294,35 @@ static void test_shapes(void **state)
 		printf("# %zu shapes of 1 MiB, the slowest: %s, %.1f ms\n", COUNT(shapes), slowest_name, slowest);
 }
 
+/* What takes most of the shapes that were tried: all keys that fit, and their table, and a scalar that doubles
+ * libyaml's memory for it. 6.6 MiB are not enough. */
+static void test_many_keys_and_a_large_scalar(void **state)
+{
+	char *text = malloc(TEXT_BYTES + 1);
+	struct yaml_error error = {0};
+	unsigned documents;
+	size_t size = 1;
+
+	(void)state;
+	assert_non_null(text);
+	text[0] = '{';
+	for (unsigned i = 0; i < YAML_NODES_MAX / 2 - 10; i++)
+		size += put(text + size, "%zu,", i);
+	size += put(text + size, "z: \"", 0);
+	memset(text + size, 'x', TEXT_BYTES - size);
+	memcpy(text + TEXT_BYTES - 2, "\"}", 2);
+	if (read_all(text, &error, &documents) != 0)
+		fail_msg("%s", error.text);
+	assert_int_equal(documents, 1);
+	assert_int_equal(secmem_in_use(), 0);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_many_keys_and_a_large_scalar),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
