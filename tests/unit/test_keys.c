@@ -385,6 +385,37 @@ static void test_check_finds_a_wrong_record(void **state)
 	store_close(store);
 }
 
+struct reading {
+	struct store *store;
+	unsigned right;
+};
+
+static void on_progress_read(void *context, uint64_t done, uint64_t total)
+{
+	struct reading *reading = context;
+
+	(void)done;
+	(void)total;
+	reading->right += fixture_holds(reading->store, fixture_global("g"), "ggg", 3);
+}
+
+/* Nothing is cached, so it is read from the file that is being checked. */
+static void test_reading_goes_on_while_checking(void **state)
+{
+	struct store *store = make_some(*state);
+	struct reading reading = {.store = store};
+	struct store_checked checked;
+	char name[20];
+
+	for (int i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "more-%d", i);
+		assert_int_equal(fixture_do(store, STORE_PUT, fixture_global(name), name, strlen(name), NULL), 0);
+	}
+	assert_int_equal(store_check(store, on_progress_read, &reading, &checked), 0);
+	assert_true(reading.right >= 3);
+	store_close(store);
+}
+
 static void check_often(struct store *store, void *context)
 {
 	struct store_checked checked;
@@ -586,6 +617,7 @@ int main(void)
 		TEST(test_check_finds_a_changed_row),
 		TEST(test_check_finds_an_earlier_state),
 		TEST(test_check_finds_a_wrong_record),
+		TEST(test_reading_goes_on_while_checking),
 		TEST(test_check_while_writing),
 		TEST(test_copy_while_writing),
 		TEST(test_copy),
