@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * control: the files of /.hush that do something: apply, delete, check, backup.
+ * control: the files of /.hush: apply, delete, check, backup, and status.
  *
  * Each open file has its own request and its own report. A request is the text that was written (apply, delete); it is
  * carried out when whoever opened the file closes it (the rules of stage.h), at fsync, or at the first read after
@@ -30,6 +30,7 @@ enum control_kind {
 	CONTROL_DELETE,
 	CONTROL_CHECK,
 	CONTROL_BACKUP,
+	CONTROL_STATUS,
 };
 
 struct control_open {
@@ -68,7 +69,7 @@ int control_write(struct control *control, uint64_t handle, pid_t thread, const 
 /* control_truncate - begin the request anew. -EINVAL unless to 0 bytes. */
 int control_truncate(struct control *control, uint64_t handle, uint64_t size);
 
-/* control_read - @offset matters to a backup alone. */
+/* control_read - @offset matters to a backup and to the status alone; the status is as of when its beginning was read last. */
 void control_read(struct control *control, uint64_t handle, size_t size, uint64_t offset,
 		  const struct control_waiter *waiter);
 

@@ -46,10 +46,10 @@ static inline uint64_t node_resource(uint64_t ino)
 	return ino >> 4;
 }
 
-/* node_is_control - a file of /.hush that is more than a text. */
+/* node_is_control - a file of /.hush. */
 static inline bool node_is_control(uint64_t ino)
 {
-	return node_kind(ino) == NODE_APPLY || node_kind(ino) == NODE_DELETE || node_kind(ino) == NODE_CHECK ||
+	return node_kind(ino) == NODE_STATUS || node_kind(ino) == NODE_APPLY || node_kind(ino) == NODE_DELETE || node_kind(ino) == NODE_CHECK ||
 	       node_kind(ino) == NODE_BACKUP;
 }
 
