@@ -17,7 +17,7 @@ static const struct {
 } commands[] = {
 	{"apply", command_apply, "create or update what documents say"},
 	{"get", command_get, "show secrets, global secrets and meshes"},
-	{"delete", command_delete, "delete some"},
+	{"delete", command_delete, "remove secrets, global secrets and meshes"},
 	{"export", command_export, "write all as documents that can be applied"},
 	{"lint", command_lint, "find secrets that policies name and that do not exist"},
 	{"init", command_init, "make a store"},
