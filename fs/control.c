@@ -319,7 +319,7 @@ int control_write(struct control *control, uint64_t handle, pid_t thread, const 
 		return -EBUSY;
 	}
 	control_begin(file);
-	r = file->failed ? file->failed : stage_reserve(control->stage, size);
+	r = file->failed ? file->failed : stage_reserve(control->stage, size, file->open.kind == CONTROL_APPLY);
 	if (r == 0 && secbuf_write(&file->text, file->text.size, data, size) < 0) {
 		stage_unreserve(control->stage, size);
 		r = -ENOSPC; /* the arena being full is the same to a writer as the bound being reached */

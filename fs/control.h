@@ -63,7 +63,7 @@ struct control *control_free(struct control *control);
 int control_open(struct control *control, const struct control_open *open, uint64_t *ret_handle);
 
 /* control_write - by @thread, to the end of the request; after one was carried out a new one begins. -EBUSY while one
- * is, -ENOSPC beyond what may be staged. */
+ * is, -ENOSPC beyond what may be staged or what the disk has left for it. */
 int control_write(struct control *control, uint64_t handle, pid_t thread, const void *data, size_t size);
 
 /* control_truncate - begin the request anew. -EINVAL unless to 0 bytes. */
