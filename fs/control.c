@@ -5,6 +5,7 @@
  * whichever thread has the answer; none waits after the end, or without something being carried out.
  */
 #include "fs/control_internal.h"
+#include "fs/status.h"
 #include "fs/writer.h"
 #include "store/log.h"
 
@@ -145,8 +146,12 @@ static int control_tell(struct control_file *file)
 /* Can it be answered now? Then it is. */
 static bool control_answer(struct control_file *file, const struct control_wait *wait)
 {
-	size_t left = file->report_size - file->report_read;
-	size_t size = left < wait->size ? left : wait->size;
+	size_t at = file->report_read, left, size;
+
+	if (file->open.kind == CONTROL_STATUS)
+		at = wait->offset < file->report_size ? (size_t)wait->offset : file->report_size;
+	left = file->report_size - at;
+	size = left < wait->size ? left : wait->size;
 
 	if (file->state == CONTROL_RUNNING && (!wait->reads || !left || file->open.kind == CONTROL_BACKUP))
 		return false;
@@ -155,8 +160,8 @@ static bool control_answer(struct control_file *file, const struct control_wait 
 	} else if (file->copy_fd >= 0) {
 		control_reply_copy(file, wait);
 	} else if (left) {
-		wait->waiter.done(wait->waiter.context, 0, file->report + file->report_read, size);
-		file->report_read += size;
+		wait->waiter.done(wait->waiter.context, 0, file->report + at, size);
+		file->report_read = at + size;
 	} else {
 		control_reply(&wait->waiter, control_tell(file));
 	}
@@ -364,7 +369,7 @@ int control_write(struct control *control, uint64_t handle, pid_t thread, const 
 	control_begin(file);
 	r = file->failed ? file->failed : control_check_lock(file);
 	if (r == 0)
-		r = stage_reserve(control->stage, size);
+		r = stage_reserve(control->stage, size, file->open.kind == CONTROL_APPLY);
 	if (r == 0 && secbuf_write(&file->text, file->text.size, data, size) < 0) {
 		stage_unreserve(control->stage, size);
 		r = -ENOSPC; /* the arena being full is the same to a writer as the bound being reached */
@@ -441,6 +446,17 @@ static bool control_give_up(struct control_file *file)
 	return true;
 }
 
+/* So that who reads it in parts does not get parts of several. */
+static void control_take_status(struct control_file *file)
+{
+	struct control *control = file->control;
+
+	if (!file->report)
+		file->report = malloc(STATUS_BYTES);
+	if (file->report)
+		file->report_size = status_text(control->tree, control->stage, control->scratch, file->report);
+}
+
 void control_read(struct control *control, uint64_t handle, size_t size, uint64_t offset,
 		  const struct control_waiter *waiter)
 {
@@ -451,6 +467,8 @@ void control_read(struct control *control, uint64_t handle, size_t size, uint64_
 		control_reply(waiter, -EIO);
 		return;
 	}
+	if (file->open.kind == CONTROL_STATUS && offset == 0)
+		control_take_status(file);
 	if (!control_give_up(file) &&
 	    (control_is_pending(file) || (file->open.kind == CONTROL_CHECK && file->state == CONTROL_IDLE)))
 		control_start(file);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * control: the files of /.hush that do something: apply, delete, check, backup, lock, unlock.
+ * control: the files of /.hush: apply, delete, check, backup, lock, unlock, and status.
  *
  * Each open file has its own request and its own report. A request is the text that was written (apply, delete, lock, unlock); it is
  * carried out when whoever opened the file closes it (the rules of stage.h), at fsync, or at the first read after
@@ -33,6 +33,7 @@ enum control_kind {
 	CONTROL_BACKUP,
 	CONTROL_LOCK,
 	CONTROL_UNLOCK,
+	CONTROL_STATUS,
 };
 
 struct control_open {
@@ -71,13 +72,14 @@ struct control *control_free(struct control *control);
 int control_open(struct control *control, const struct control_open *open, uint64_t *ret_handle);
 
 /* control_write - by @thread, to the end of the request; after one was carried out a new one begins. -EBUSY while one
- * is, -ENOSPC beyond what may be staged, -ENOKEY (apply, delete) while the store is locked. */
+ * is, -ENOSPC beyond what may be staged or what the disk has left for it, -ENOKEY (apply, delete) while the store is
+ * locked. */
 int control_write(struct control *control, uint64_t handle, pid_t thread, const void *data, size_t size);
 
 /* control_truncate - begin the request anew. -EINVAL unless to 0 bytes. */
 int control_truncate(struct control *control, uint64_t handle, uint64_t size);
 
-/* control_read - @offset matters to a backup alone. */
+/* control_read - @offset matters to a backup and to the status alone; the status is as of when its beginning was read last. */
 void control_read(struct control *control, uint64_t handle, size_t size, uint64_t offset,
 		  const struct control_waiter *waiter);
 

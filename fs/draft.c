@@ -40,7 +40,7 @@ size_t draft_size(const struct draft *draft)
 	return draft->data.size + (draft->whole ? 0 : draft->base_bytes);
 }
 
-static bool draft_fits_disk(const struct drafts *drafts, size_t bytes)
+bool drafts_fit_disk(const struct drafts *drafts, size_t bytes)
 {
 	return bytes + bytes / 8 + DRAFT_DISK_MARGIN <= store_room(drafts->store);
 }
@@ -53,7 +53,7 @@ static int draft_check_growth(const struct drafts *drafts, const struct draft *d
 	if (size <= draft->data.size)
 		return 0;
 	size = drafts->bytes + (size - draft->data.size);
-	return size > drafts->max_bytes || !draft_fits_disk(drafts, size) ? -ENOSPC : 0;
+	return size > drafts->max_bytes || !drafts_fit_disk(drafts, size) ? -ENOSPC : 0;
 }
 
 /* The arena being full is the same to a writer as the bound being reached. */

@@ -41,6 +41,9 @@ void draft_wipe(struct drafts *drafts, struct draft *draft);
 
 size_t draft_size(const struct draft *draft);
 
+/* drafts_fit_disk - has the disk room to commit @bytes? */
+bool drafts_fit_disk(const struct drafts *drafts, size_t bytes);
+
 /* draft_write - as pwrite(2); @append: at the end, whatever @offset. -EFBIG beyond the longest value, -ENOSPC beyond the
  * bound of all or what the disk has left, -EIO if the base cannot be read. */
 int draft_write(struct drafts *drafts, struct draft *draft, const void *data, size_t size, uint64_t offset, bool append);

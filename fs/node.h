@@ -50,11 +50,21 @@ static inline uint64_t node_resource(uint64_t ino)
 	return ino >> 5;
 }
 
-/* node_is_control - a file of /.hush that is more than a text. */
+/* node_is_control - a file of /.hush. */
 static inline bool node_is_control(uint64_t ino)
 {
-	return node_kind(ino) == NODE_APPLY || node_kind(ino) == NODE_DELETE || node_kind(ino) == NODE_CHECK ||
-	       node_kind(ino) == NODE_BACKUP || node_kind(ino) == NODE_LOCK || node_kind(ino) == NODE_UNLOCK;
+	switch (node_kind(ino)) {
+	case NODE_STATUS:
+	case NODE_APPLY:
+	case NODE_DELETE:
+	case NODE_CHECK:
+	case NODE_BACKUP:
+	case NODE_LOCK:
+	case NODE_UNLOCK:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* node_is_value - is it a file whose bytes are a resource's value? */

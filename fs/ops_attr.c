@@ -197,7 +197,7 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, st
 	else if (!(to_set & FUSE_SET_ATTR_SIZE))
 		ops_set_attributes(req, ino, set, &attributes, NULL, change_reply_attributes);
 	else if (!node_is_value(ino))
-		ops_reply_error(req, node_kind(ino) == NODE_STATUS ? -EACCES : -EISDIR);
+		ops_reply_error(req, -EISDIR);
 	else if (fi && (fi->fh & STAGE_HANDLE))
 		ops_reply_resized(req, ino, set, &attributes, stage_resize(ops_context(req)->stage, fi->fh, size));
 	else

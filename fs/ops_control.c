@@ -29,14 +29,17 @@ static void ops_control_read_done(void *context, int result, const void *bytes, 
 		fuse_reply_buf(req, bytes, size);
 }
 
+static bool ops_control_is_read_only(fuse_ino_t ino)
+{
+	return node_kind(ino) == NODE_STATUS || node_kind(ino) == NODE_CHECK || node_kind(ino) == NODE_BACKUP;
+}
+
 void ops_control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	static const enum control_kind kinds[NODE_KINDS] = {[NODE_APPLY] = CONTROL_APPLY,
-							    [NODE_DELETE] = CONTROL_DELETE,
-							    [NODE_CHECK] = CONTROL_CHECK,
-							    [NODE_BACKUP] = CONTROL_BACKUP,
-							    [NODE_LOCK] = CONTROL_LOCK,
-							    [NODE_UNLOCK] = CONTROL_UNLOCK};
+	static const enum control_kind kinds[NODE_KINDS] = {
+		[NODE_STATUS] = CONTROL_STATUS, [NODE_APPLY] = CONTROL_APPLY, [NODE_DELETE] = CONTROL_DELETE,
+		[NODE_CHECK] = CONTROL_CHECK,	[NODE_BACKUP] = CONTROL_BACKUP, [NODE_LOCK] = CONTROL_LOCK,
+		[NODE_UNLOCK] = CONTROL_UNLOCK};
 	const struct control_open open = {.kind = kinds[node_kind(ino)],
 					  .ino = ino,
 					  .uid = fuse_req_ctx(req)->uid,
@@ -45,7 +48,7 @@ void ops_control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct control *control = ops_context(req)->control;
 	int r = 0;
 
-	if (open.kind == CONTROL_CHECK || open.kind == CONTROL_BACKUP) {
+	if (ops_control_is_read_only(ino)) {
 		r = (fi->flags & O_ACCMODE) == O_RDONLY ? 0 : -EACCES;
 		fi->noflush = 1;
 	}
@@ -61,7 +64,7 @@ void ops_control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 /* O_TRUNC comes as a cut of the file: what is gathered belongs to an open file, and that is new. */
 void ops_control_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size, const struct fuse_file_info *fi)
 {
-	int r = fi ? control_truncate(ops_context(req)->control, fi->fh, size) : size ? -EINVAL : 0;
+	int r = ops_control_is_read_only(ino) ? -EACCES : fi ? control_truncate(ops_context(req)->control, fi->fh, size) : size ? -EINVAL : 0;
 
 	if (r < 0)
 		ops_reply_error(req, r);

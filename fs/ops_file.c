@@ -5,7 +5,6 @@
  */
 #include "fs/node.h"
 #include "fs/ops_internal.h"
-#include "fs/status.h"
 #include "fs/writer.h"
 
 #include <errno.h>
@@ -48,7 +47,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	/* not only when it is read: whoever copies a file empties the other one in between */
-	if (node_kind(ino) != NODE_STATUS && store_is_locked(context->tree.store)) {
+	if (store_is_locked(context->tree.store)) {
 		ops_reply_error(req, -ENOKEY);
 		return;
 	}
@@ -58,10 +57,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	fi->direct_io = 1;
 	fi->fh = 0;
-	if (node_kind(ino) == NODE_STATUS) {
-		r = ops_writes(fi) ? -EACCES : 0;
-		fi->noflush = 1;
-	} else if (ops_writes(fi)) {
+	if (ops_writes(fi)) {
 		r = ops_stage_existing(req, ino, false, &fi->fh);
 	} else {
 		r = store_pin(context->tree.store, node_resource(ino), &fi->fh);
@@ -134,16 +130,6 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 	entry = ops_entry(req, &st);
 	if (fuse_reply_create(req, &entry, fi) == -ENOENT)
 		stage_discard(context->stage, fi->fh);
-}
-
-static void ops_read_status(fuse_req_t req, size_t size, off_t offset)
-{
-	struct ops_context *context = ops_context(req);
-	char text[STATUS_BYTES];
-	size_t bytes = status_text(&context->tree, context->stage, context->scratch, text);
-	size_t start = (size_t)offset < bytes ? (size_t)offset : bytes;
-
-	fuse_reply_buf(req, text + start, size < bytes - start ? size : bytes - start);
 }
 
 /* Is the version that was opened still the one that others get? Also if there is none any more. */
@@ -220,10 +206,6 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct 
 	SECBUF_AUTO bytes = {0};
 	int r;
 
-	if (node_kind(ino) == NODE_STATUS) {
-		ops_read_status(req, size, offset);
-		return;
-	}
 	if (node_is_control(ino)) {
 		ops_control_read(req, size, offset, fi);
 		return;
@@ -268,7 +250,7 @@ void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t offset, struct fu
 	int r;
 
 	(void)flags;
-	if (node_kind(ino) == NODE_STATUS || node_is_control(ino)) {
+	if (node_is_control(ino)) {
 		ops_reply_error(req, -EXDEV); /* copy by reading */
 		return;
 	}

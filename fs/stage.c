@@ -79,12 +79,14 @@ size_t stage_entries(struct stage *stage)
 	return count;
 }
 
-int stage_reserve(struct stage *stage, size_t bytes)
+int stage_reserve(struct stage *stage, size_t bytes, bool commits)
 {
 	int r;
 
 	pthread_mutex_lock(&stage->lock);
 	r = bytes > stage->drafts.max_bytes - stage->drafts.bytes ? -ENOSPC : 0;
+	if (commits && !drafts_fit_disk(&stage->drafts, stage->drafts.bytes + bytes))
+		r = -ENOSPC;
 	if (r == 0)
 		stage->drafts.bytes += bytes;
 	pthread_mutex_unlock(&stage->lock);

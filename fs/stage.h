@@ -62,8 +62,9 @@ size_t stage_entries(struct stage *stage);
  * for commits under way, so not for the serving thread. */
 void stage_lock_drop(struct stage *stage);
 
-/* stage_reserve - @bytes that are written elsewhere (control.h) count among what is staged, until stage_unreserve. -ENOSPC. */
-int stage_reserve(struct stage *stage, size_t bytes);
+/* stage_reserve - @bytes that are written elsewhere (control.h) count among what is staged, until stage_unreserve. -ENOSPC; @commits: also
+ * if the disk has no room for them. */
+int stage_reserve(struct stage *stage, size_t bytes, bool commits);
 void stage_unreserve(struct stage *stage, size_t bytes);
 
 /* stage_open - a new entry. -ENOENT if the resource is gone, -ENOMEM, -ENOKEY. */

@@ -75,7 +75,7 @@ uint64_t tree_ino(const struct tree *tree, const struct name *name)
 
 static bool tree_is_hush(uint64_t ino)
 {
-	return node_kind(ino) == NODE_HUSH || node_kind(ino) == NODE_STATUS || node_is_control(ino);
+	return node_kind(ino) == NODE_HUSH || node_is_control(ino);
 }
 
 uint64_t tree_value_ino(const struct tree *tree, const struct name *name)

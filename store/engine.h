@@ -2,8 +2,8 @@
  * engine: keeps rows (a key and bytes) in one file, transactionally. It sees ciphertext only.
  *
  * This is the whole of what the store asks of a database; another one can stand behind the same functions.
- * Each error is logged here, with the file's path. Any thread may call; calls on one engine exclude each other,
- * so a get may wait for a commit's sync.
+ * Each error is logged here, with the file's path. Any thread may call. Calls on one engine exclude each other, so a get
+ * may wait for a commit's sync, or for a copy; but gets go on while a scan does.
  */
 #ifndef STORE_ENGINE_H
 #define STORE_ENGINE_H
@@ -22,7 +22,8 @@ struct engine_change {
 	size_t size;
 };
 
-/* Called for each row; @key and @data are valid during the call. Returns 0 to go on, or -errno to stop. */
+/* Called for each row; @key and @data are valid during the call, which may get rows and change none. Returns 0 to go on, or -errno to
+ * stop. */
 typedef int engine_visit(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size);
 
 /* engine_create - make the file @path (mode 0600) with @changes as its only rows, on disk when this returns.

@@ -30,7 +30,8 @@
 #define TABLE_SQL "CREATE TABLE row(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL)"
 
 struct engine {
-	pthread_mutex_t lock;
+	pthread_mutex_t changing; /* held by what changes rows, and by a scan from its begin to its end; before the other */
+	pthread_mutex_t lock;     /* over each call of SQLite */
 	sqlite3 *db;
 	sqlite3_stmt *get;
 	sqlite3_stmt *put;
@@ -109,6 +110,7 @@ static int engine_connect(const char *path, struct engine **ret_engine)
 		log_error("%s: no memory", path);
 		return -ENOMEM;
 	}
+	pthread_mutex_init(&engine->changing, NULL);
 	pthread_mutex_init(&engine->lock, NULL);
 	if (sqlite3_open_v2(path, &engine->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
 			    NULL) != SQLITE_OK) {
@@ -141,6 +143,7 @@ struct engine *engine_close(struct engine *engine)
 		sqlite3_finalize(engine->remove);
 		sqlite3_close(engine->db);
 		pthread_mutex_destroy(&engine->lock);
+		pthread_mutex_destroy(&engine->changing);
 		free(engine->path);
 		free(engine);
 	}
@@ -316,31 +319,52 @@ int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8
 	return r;
 }
 
+/* A row that a scan is at: valid until its next step, whatever else is read meanwhile. */
+struct engine_row {
+	const void *key, *data;
+	size_t key_size, size;
+};
+
+/* 1: a row; 0: the end. */
+static int engine_scan_step(struct engine *engine, sqlite3_stmt *scan, struct engine_row *ret_row)
+{
+	int step = sqlite3_step(scan);
+
+	if (step == SQLITE_DONE)
+		return 0;
+	if (step != SQLITE_ROW)
+		return engine_error(engine, "reading the rows");
+	/* a text with the bytes of a blob is another key to SQLite, and would be the same to the visitor */
+	if (sqlite3_column_type(scan, 0) != SQLITE_BLOB || sqlite3_column_type(scan, 1) != SQLITE_BLOB) {
+		log_error("%s: there is a row that is not ours: the store was changed without the key and is refused",
+			  engine->path);
+		return -EBADMSG;
+	}
+	*ret_row = (struct engine_row){.key = sqlite3_column_blob(scan, 0),
+				       .data = sqlite3_column_blob(scan, 1),
+				       .key_size = (size_t)sqlite3_column_bytes(scan, 0),
+				       .size = (size_t)sqlite3_column_bytes(scan, 1)};
+	return 1;
+}
+
 int engine_scan(struct engine *engine, engine_visit *visit, void *context)
 {
 	sqlite3_stmt *scan = NULL;
-	int step = SQLITE_DONE;
+	struct engine_row row = {0};
 	int r;
 
+	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
 	sqlite3_db_release_memory(engine->db); /* what is verified is what the disk has, not what was read from it before */
 	r = engine_prepare(engine, "SELECT key,data FROM row ORDER BY key", &scan);
-	while (r == 0 && (step = sqlite3_step(scan)) == SQLITE_ROW) {
-		/* a text with the bytes of a blob is another key to SQLite, and would be the same to the visitor */
-		if (sqlite3_column_type(scan, 0) != SQLITE_BLOB || sqlite3_column_type(scan, 1) != SQLITE_BLOB) {
-			log_error("%s: there is a row that is not ours: the store was changed without the key and is "
-				  "refused",
-				  engine->path);
-			r = -EBADMSG;
-			break;
-		}
-		r = visit(context, sqlite3_column_blob(scan, 0), (size_t)sqlite3_column_bytes(scan, 0),
-			  sqlite3_column_blob(scan, 1), (size_t)sqlite3_column_bytes(scan, 1));
+	while (r == 0 && (r = engine_scan_step(engine, scan, &row)) == 1) {
+		pthread_mutex_unlock(&engine->lock);
+		r = visit(context, row.key, row.key_size, row.data, row.size);
+		pthread_mutex_lock(&engine->lock);
 	}
-	if (r == 0 && step != SQLITE_DONE)
-		r = engine_error(engine, "reading the rows");
 	sqlite3_finalize(scan);
 	pthread_mutex_unlock(&engine->lock);
+	pthread_mutex_unlock(&engine->changing);
 	return r;
 }
 
@@ -451,6 +475,7 @@ int engine_commit(struct engine *engine, const struct engine_change *changes, si
 {
 	int r;
 
+	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
 	r = engine_run(engine, "BEGIN IMMEDIATE", "beginning a transaction");
 	for (size_t i = 0; i < n_changes && r == 0; i++)
@@ -460,6 +485,7 @@ int engine_commit(struct engine *engine, const struct engine_change *changes, si
 	if (r < 0 && !sqlite3_get_autocommit(engine->db))
 		sqlite3_exec(engine->db, "ROLLBACK", NULL, NULL, NULL);
 	pthread_mutex_unlock(&engine->lock);
+	pthread_mutex_unlock(&engine->changing);
 	return r;
 }
 
@@ -488,6 +514,7 @@ int engine_copy(struct engine *engine, const char *path)
 	if (r < 0)
 		return r;
 	snprintf(what, sizeof(what), "writing the copy %s", path);
+	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
 	r = engine_prepare(engine, "VACUUM INTO ?1", &copy);
 	if (r == 0) {
@@ -497,6 +524,7 @@ int engine_copy(struct engine *engine, const char *path)
 	}
 	sqlite3_finalize(copy);
 	pthread_mutex_unlock(&engine->lock);
+	pthread_mutex_unlock(&engine->changing);
 	if (r == 0)
 		r = engine_sync_file(path);
 	if (r < 0)
@@ -509,10 +537,12 @@ int engine_settle(struct engine *engine)
 	char journal[PATH_MAX];
 	int r;
 
+	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
 	/* out of WAL mode everything is in the file; as locking_mode stays, so does the lock, and with it an empty journal */
 	r = engine_run(engine, "PRAGMA journal_mode=DELETE", "moving the journal into the file");
 	pthread_mutex_unlock(&engine->lock);
+	pthread_mutex_unlock(&engine->changing);
 	if (r < 0)
 		return r;
 	if (snprintf(journal, sizeof(journal), "%s-journal", engine->path) >= (int)sizeof(journal))

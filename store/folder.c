@@ -53,6 +53,23 @@ int folder_check(const char *path)
 	return 0;
 }
 
+int folder_give(const char *path, const char *like)
+{
+	struct stat st;
+	int fd, r;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	r = fd < 0 || stat(like, &st) < 0 || fchown(fd, st.st_uid, st.st_gid) < 0 || fchmod(fd, st.st_mode & 07777) < 0 ||
+			    fsync(fd) < 0
+		    ? -errno
+		    : 0;
+	if (fd >= 0)
+		close(fd);
+	if (r < 0)
+		log_error("%s: cannot give it the owner and the mode of %s: %s", path, like, strerror(-r));
+	return r;
+}
+
 int folder_sync(const char *path)
 {
 	char folder[PATH_MAX];

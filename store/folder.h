@@ -8,6 +8,9 @@
  * folder has to belong to this user or root, and not be writable for everybody. 0, -EPERM, -errno (logged). */
 int folder_check(const char *path);
 
+/* folder_give - give the file @path the owner and the mode of the file @like, in whose place it is to come; on disk. Blocks. -errno (logged). */
+int folder_give(const char *path, const char *like);
+
 /* folder_sync - have the name @path on disk. Blocks. 0 or -errno. */
 int folder_sync(const char *path);
 

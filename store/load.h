@@ -6,8 +6,8 @@
 
 #include "store/internal.h"
 
-/* Called for each value row, sealed as it is, when its resource's record (if it has one: @resource->exists) is known. Nothing may be asked of the
- * engine from here. Returns 0, or -errno to stop. */
+/* Called for each value row, sealed as it is, when its resource's record (if it has one: @resource->exists) is known. Nothing may be changed
+ * from here. Returns 0, or -errno to stop. */
 typedef int load_visit(void *context, const struct resource *resource, uint64_t generation, const uint8_t *data,
 		       size_t size);
 

@@ -411,28 +411,10 @@ static int rekey_make(struct rekey *rekey)
 
 /* --- in the old one's place */
 
-/* Whose the old file is, and on disk. */
-static int rekey_finish_file(const struct rekey *rekey)
-{
-	struct stat st;
-	int fd, r;
-
-	fd = open(rekey->path_fresh, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	r = fd < 0 || stat(rekey->path, &st) < 0 || fchown(fd, st.st_uid, st.st_gid) < 0 ||
-			    fchmod(fd, st.st_mode & 07777) < 0 || fsync(fd) < 0
-		    ? -errno
-		    : 0;
-	if (fd >= 0)
-		close(fd);
-	if (r < 0)
-		log_error("%s: cannot finish it: %s", rekey->path_fresh, strerror(-r));
-	return r;
-}
-
 /* Whatever would be taken for a part of the new file is gone, also from the disk, before it has the old one's name. */
 static int rekey_replace(const struct rekey *rekey)
 {
-	int r = rekey_finish_file(rekey);
+	int r = folder_give(rekey->path_fresh, rekey->path);
 
 	if (r == 0)
 		r = engine_settle(rekey->old->engine);

@@ -168,11 +168,11 @@ struct store_checked {
 };
 
 /* store_check - read the whole file again: every row against the manifest, every record and value opened, every value what its record
- * says. Changes wait meanwhile. -EBADMSG after a line in the log for what is wrong. @progress may be NULL. */
+ * says. Changes wait meanwhile, reading goes on. -EBADMSG after a line in the log for what is wrong. @progress may be NULL. */
 int store_check(struct store *store, store_progress *progress, void *context, struct store_checked *ret_checked);
 
 /* store_copy - a consistent copy of the store in the new file @path (mode 0600), on disk when it returns; opened by the same keys.
- * -EEXIST. Changes wait meanwhile. */
+ * -EEXIST. Changes wait meanwhile, and so does reading what is not cached. */
 int store_copy(struct store *store, const char *path);
 
 /* Locking: the keys are wiped from memory, until whoever has one that opens the store brings it again. Names and metadata stay, and all that

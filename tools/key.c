@@ -216,6 +216,5 @@ int command_key(int argc, char **argv)
 	r = arena_init();
 	if (r >= 0)
 		r = key_run(&command, number);
-	secmem_deinit();
 	return r < 0 ? COMMAND_FAILED : COMMAND_DONE;
 }

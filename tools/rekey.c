@@ -90,6 +90,5 @@ int command_rekey(int argc, char **argv)
 	r = arena_init();
 	if (r >= 0)
 		r = rekey_run(&where, drop_others);
-	secmem_deinit();
 	return r < 0 ? COMMAND_FAILED : COMMAND_DONE;
 }

@@ -64,25 +64,6 @@ static int rotate_tidy(const struct rotate *rotate)
 	return r == 0 || r == -EKEYREJECTED ? rotate_unlink(rotate) : r;
 }
 
-/* The fresh file is to belong to whom the other does: it may be a daemon's that runs as another user. */
-static int rotate_give(const struct rotate *rotate)
-{
-	int fd = open(rotate->path_fresh, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	struct stat st;
-	int r;
-
-	r = fd < 0 || stat(rotate->path, &st) < 0 || fchown(fd, st.st_uid, st.st_gid) < 0 ||
-			    fchmod(fd, st.st_mode & 07777) < 0 || fsync(fd) < 0
-		    ? -errno
-		    : 0;
-	if (fd >= 0)
-		close(fd);
-	if (r < 0)
-		log_error("%s: cannot give it the owner and the mode of %s: %s", rotate->path_fresh, rotate->path,
-			  strerror(-r));
-	return r;
-}
-
 /* Both keys open the store for a while. */
 static int rotate_check_room(const struct rotate *rotate)
 {
@@ -124,7 +105,7 @@ static int rotate_forth(const struct rotate *rotate)
 	r = key_read_new(&source, &fresh, &made);
 	if (r < 0)
 		return r;
-	r = rotate_give(rotate);
+	r = folder_give(rotate->path_fresh, rotate->path); /* it may be a daemon's that runs as another user */
 	if (r == 0)
 		r = store_key_add(rotate->store, fresh, &slot);
 	if (r == 0) {

@@ -5,6 +5,7 @@
 
 #include "store/log.h"
 #include "tools/arena.h"
+#include "tools/command.h"
 #include "tools/kind.h"
 
 #include <errno.h>
@@ -51,6 +52,26 @@ int target_open(const struct target_options *options, struct target **ret_target
 	}
 	*ret_target = target;
 	return 0;
+}
+
+bool target_begin(int argc, char **argv, const char *usage, int n_words, const char *wanted, struct target **ret_target,
+		  int *ret_status)
+{
+	struct target_options options = {0};
+	const struct flag flags[] = {TARGET_FLAGS(options), {0}};
+	int n;
+	int r = flags_parse(argc, argv, usage, flags, &n);
+
+	if (r == 0 && n != n_words) {
+		log_error("%s: %s; see hushctl %s --help", argv[0], wanted, argv[0]);
+		r = -EINVAL;
+	}
+	*ret_status = r < 0 ? COMMAND_USAGE : COMMAND_DONE;
+	if (r != 0)
+		return false;
+	r = target_open(&options, ret_target);
+	*ret_status = r == -EINVAL ? COMMAND_USAGE : COMMAND_FAILED;
+	return r == 0;
 }
 
 struct target *target_close(struct target *target)

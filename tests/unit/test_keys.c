@@ -37,11 +37,11 @@ static int opens(const struct fixture *fixture, const char *path, const struct k
 	return r;
 }
 
-/* --- writers: each writes the same bytes to two secrets in one transaction, again and again */
+/* --- writers: each writes the same bytes to two secrets in one transaction, and reads one, again and again */
 
 static struct {
 	struct store *store;
-	volatile bool stop;
+	bool stop;
 	unsigned written[WRITERS];
 	unsigned wrong;
 } writing;
@@ -59,7 +59,7 @@ static void *writer(void *context)
 	int number = (int)(intptr_t)context;
 	char text[64];
 
-	while (!writing.stop) {
+	while (!__atomic_load_n(&writing.stop, __ATOMIC_RELAXED)) {
 		struct store_txn *txn = store_txn_new(2);
 		size_t size = (size_t)snprintf(text, sizeof(text), "%d-%u", number, writing.written[number]);
 
@@ -68,6 +68,8 @@ static void *writer(void *context)
 		if (store_run(writing.store, txn) < 0)
 			__atomic_fetch_add(&writing.wrong, 1, __ATOMIC_RELAXED);
 		store_txn_free(txn);
+		if (!fixture_holds(writing.store, pair_name(number, 1), text, size))
+			__atomic_fetch_add(&writing.wrong, 1, __ATOMIC_RELAXED);
 		__atomic_fetch_add(&writing.written[number], 1, __ATOMIC_RELAXED);
 	}
 	return NULL;
@@ -85,7 +87,7 @@ static void while_writing(struct store *store, void (*work)(struct store *store,
 		while (__atomic_load_n(&writing.written[i], __ATOMIC_RELAXED) < 2)
 			usleep(1000);
 	work(store, context);
-	writing.stop = true;
+	__atomic_store_n(&writing.stop, true, __ATOMIC_RELAXED);
 	for (int i = 0; i < WRITERS; i++)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(writing.wrong, 0);
@@ -385,6 +387,37 @@ static void test_check_finds_a_wrong_record(void **state)
 	store_close(store);
 }
 
+struct reading {
+	struct store *store;
+	unsigned right;
+};
+
+static void on_progress_read(void *context, uint64_t done, uint64_t total)
+{
+	struct reading *reading = context;
+
+	(void)done;
+	(void)total;
+	reading->right += fixture_holds(reading->store, fixture_global("g"), "ggg", 3);
+}
+
+/* Nothing is cached, so it is read from the file that is being checked. */
+static void test_reading_goes_on_while_checking(void **state)
+{
+	struct store *store = make_some(*state);
+	struct reading reading = {.store = store};
+	struct store_checked checked;
+	char name[20];
+
+	for (int i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "more-%d", i);
+		assert_int_equal(fixture_do(store, STORE_PUT, fixture_global(name), name, strlen(name), NULL), 0);
+	}
+	assert_int_equal(store_check(store, on_progress_read, &reading, &checked), 0);
+	assert_true(reading.right >= 3);
+	store_close(store);
+}
+
 static void check_often(struct store *store, void *context)
 {
 	struct store_checked checked;
@@ -400,7 +433,7 @@ static void test_check_while_writing(void **state)
 	struct store *store;
 
 	fixture_make(*state);
-	store = fixture_open(*state, 2, CACHE);
+	store = fixture_open(*state, 2, 0);
 	while_writing(store, check_often, NULL);
 	store_close(store);
 }
@@ -438,7 +471,7 @@ static void test_copy_while_writing(void **state)
 	struct store *store;
 
 	fixture_make(fixture);
-	store = fixture_open(fixture, 2, CACHE);
+	store = fixture_open(fixture, 2, 0);
 	while_writing(store, copy_often, fixture);
 	store_close(store);
 }
@@ -532,7 +565,6 @@ static void test_rekey_refused(void **state)
 	struct fixture *fixture = *state;
 	char part[320];
 	struct key *other = fixture_key();
-	struct store *store;
 	sqlite3 *db;
 
 	snprintf(part, sizeof(part), "%s.rekey", fixture->store);
@@ -557,20 +589,38 @@ static void test_rekey_refused(void **state)
 	refused_before_it_begins(fixture, part, -EEXIST);
 	key_free(other);
 
-	store = fixture_open(fixture, 2, CACHE);
-	if (fork() == 0) { /* another process: in use */
+}
+
+/* Another process has it. That one is made first: a child of a process with threads may find a lock held for ever. */
+static void test_rekey_in_use(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store *store;
+	char part[320], byte = 0;
+	int status, ends[2];
+	pid_t pid;
+
+	snprintf(part, sizeof(part), "%s.rekey", fixture->store);
+	fixture_make(fixture);
+	fixture_must(pipe(ends) == 0);
+	pid = fork();
+	fixture_must(pid >= 0);
+	if (pid == 0) {
 		struct key *key;
 
 		fixture_init();
 		key = fixture_key();
+		if (read(ends[0], &byte, 1) != 1)
+			_exit(1);
 		_exit(store_rekey(fixture->store, key, key, NULL, NULL) == -EBUSY && access(part, F_OK) < 0 ? 0 : 1);
-	} else {
-		int status;
-
-		wait(&status);
-		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	}
+	store = fixture_open(fixture, 2, CACHE);
+	fixture_must(write(ends[1], &byte, 1) == 1);
+	fixture_must(waitpid(pid, &status, 0) == pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	store_close(store);
+	close(ends[0]);
+	close(ends[1]);
 	assert_int_equal(opens(fixture, NULL, fixture->key), 0);
 }
 
@@ -586,11 +636,13 @@ int main(void)
 		TEST(test_check_finds_a_changed_row),
 		TEST(test_check_finds_an_earlier_state),
 		TEST(test_check_finds_a_wrong_record),
+		TEST(test_reading_goes_on_while_checking),
 		TEST(test_check_while_writing),
 		TEST(test_copy_while_writing),
 		TEST(test_copy),
 		TEST(test_rekey),
 		TEST(test_rekey_refused),
+		TEST(test_rekey_in_use),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
