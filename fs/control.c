@@ -37,6 +37,11 @@ struct control *control_new(struct tree *tree, struct stage *stage, struct scrat
 	return control;
 }
 
+void control_set_notify(struct control *control, struct notify *notify)
+{
+	control->notify = notify;
+}
+
 bool control_stop(struct control *control)
 {
 	struct timespec until;
@@ -192,11 +197,10 @@ static void control_wait_for(struct control_file *file, const struct control_wai
 	TAILQ_INSERT_TAIL(&file->waits, kept, link);
 }
 
-void control_say(struct control_file *file, const char *line)
+static void control_add_line(struct control_file *file, const char *line)
 {
 	size_t size = strlen(line) + 1;
 
-	pthread_mutex_lock(&file->control->lock);
 	if (file->report_size + size > file->report_capacity) {
 		size_t capacity = 2 * (file->report_size + size);
 		char *report = realloc(file->report, capacity);
@@ -212,6 +216,12 @@ void control_say(struct control_file *file, const char *line)
 		file->report_size += size;
 		control_answer_all(file);
 	}
+}
+
+void control_say(struct control_file *file, const char *line)
+{
+	pthread_mutex_lock(&file->control->lock);
+	control_add_line(file, line);
 	pthread_mutex_unlock(&file->control->lock);
 }
 
@@ -237,7 +247,7 @@ static void *control_thread(void *context)
 	if (file->released)
 		control_file_free(file);
 	control->running--;
-	pthread_cond_signal(&control->ended);
+	pthread_cond_broadcast(&control->ended);
 	pthread_mutex_unlock(&control->lock);
 	return NULL;
 }
@@ -266,21 +276,51 @@ static int control_start(struct control_file *file)
 	return -r;
 }
 
-int control_open(struct control *control, const struct control_open *open, uint64_t *ret_handle)
+/* With the lock, unlike others. NULL without memory. */
+static struct control_file *control_file_new(struct control *control, const struct control_open *open)
 {
 	struct control_file *file = calloc(1, sizeof(*file));
-	int r = 0;
 
 	if (!file)
-		return -ENOMEM;
+		return NULL;
 	file->control = control;
 	file->open = *open;
 	file->writers.opener = open->process;
 	file->copy_fd = -1;
 	TAILQ_INIT(&file->waits);
-	pthread_mutex_lock(&control->lock);
 	file->handle = ++control->last_handle;
 	LIST_INSERT_HEAD(&control->files, file, link);
+	return file;
+}
+
+void control_lock(struct control *control)
+{
+	const struct control_open open = {.kind = CONTROL_LOCK};
+	struct control_file *file;
+
+	pthread_mutex_lock(&control->lock);
+	file = control_file_new(control, &open);
+	if (!file) {
+		log_error("no memory to lock the store");
+	} else {
+		file->released = true;
+		if (control_start(file) < 0)
+			control_file_free(file);
+	}
+	pthread_mutex_unlock(&control->lock);
+}
+
+int control_open(struct control *control, const struct control_open *open, uint64_t *ret_handle)
+{
+	struct control_file *file;
+	int r = 0;
+
+	pthread_mutex_lock(&control->lock);
+	file = control_file_new(control, open);
+	if (!file) {
+		control_leave(control);
+		return -ENOMEM;
+	}
 	if (open->kind == CONTROL_BACKUP)
 		r = control_start(file);
 	if (r == 0)
@@ -289,6 +329,14 @@ int control_open(struct control *control, const struct control_open *open, uint6
 		control_file_free(file);
 	control_leave(control);
 	return r;
+}
+
+/* Documents and names are not even taken while the store is locked. */
+static int control_check_lock(const struct control_file *file)
+{
+	bool changes = file->open.kind == CONTROL_APPLY || file->open.kind == CONTROL_DELETE;
+
+	return changes && store_is_locked(file->control->tree->store) ? -ENOKEY : 0;
 }
 
 static bool control_is_pending(const struct control_file *file)
@@ -319,7 +367,9 @@ int control_write(struct control *control, uint64_t handle, pid_t thread, const 
 		return -EBUSY;
 	}
 	control_begin(file);
-	r = file->failed ? file->failed : stage_reserve(control->stage, size, file->open.kind == CONTROL_APPLY);
+	r = file->failed ? file->failed : control_check_lock(file);
+	if (r == 0)
+		r = stage_reserve(control->stage, size, file->open.kind == CONTROL_APPLY);
 	if (r == 0 && secbuf_write(&file->text, file->text.size, data, size) < 0) {
 		stage_unreserve(control->stage, size);
 		r = -ENOSPC; /* the arena being full is the same to a writer as the bound being reached */
@@ -330,6 +380,28 @@ int control_write(struct control *control, uint64_t handle, pid_t thread, const 
 		file->failed = r;
 	control_leave(control);
 	return r;
+}
+
+void control_lock_drop(struct control *control)
+{
+	struct control_file *file;
+
+	pthread_mutex_lock(&control->lock);
+	LIST_FOREACH(file, &control->files, link) {
+		if (file->state == CONTROL_RUNNING || !file->text.size || control_check_lock(file) == 0)
+			continue;
+		control_drop_text(file);
+		file->failed = -ENOKEY;
+	}
+	for (file = LIST_FIRST(&control->files); file;) {
+		if (file->state == CONTROL_RUNNING && file->open.kind == CONTROL_APPLY) {
+			pthread_cond_wait(&control->ended, &control->lock);
+			file = LIST_FIRST(&control->files);
+		} else {
+			file = LIST_NEXT(file, link);
+		}
+	}
+	pthread_mutex_unlock(&control->lock);
 }
 
 int control_truncate(struct control *control, uint64_t handle, uint64_t size)
@@ -365,6 +437,8 @@ static bool control_give_up(struct control_file *file)
 	log_warning("/.hush: nothing was done: %s",
 		    file->failed == -EINTR ? "somebody who had it open to write was killed" : strerror(-file->failed));
 	control_drop_text(file);
+	if (file->failed == -ENOKEY)
+		control_add_line(file, CONTROL_LOCKED);
 	file->state = CONTROL_DONE;
 	file->result = control_failure(file);
 	file->told = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * control: the files of /.hush: apply, delete, check, backup, and status.
+ * control: the files of /.hush: apply, delete, check, backup, lock, unlock, and status.
  *
- * Each open file has its own request and its own report. A request is the text that was written (apply, delete); it is
+ * Each open file has its own request and its own report. A request is the text that was written (apply, delete, lock, unlock); it is
  * carried out when whoever opened the file closes it (the rules of stage.h), at fsync, or at the first read after
  * writing. Of check and backup there is nothing to be written: check begins at the first read, backup when it is
  * opened. The report is a stream: a read gets what comes next of it, or waits for more. After a failed report a read
@@ -24,12 +24,15 @@
 #include <sys/types.h>
 
 struct control;
+struct notify;
 
 enum control_kind {
 	CONTROL_APPLY,
 	CONTROL_DELETE,
 	CONTROL_CHECK,
 	CONTROL_BACKUP,
+	CONTROL_LOCK,
+	CONTROL_UNLOCK,
 	CONTROL_STATUS,
 };
 
@@ -52,6 +55,12 @@ struct control_waiter {
  * without memory. */
 struct control *control_new(struct tree *tree, struct stage *stage, struct scratch *scratch, struct announce *announce);
 
+/* control_set_notify - what lets go of the kernel's pages when the store is locked; borrowed. Before anything is carried out. */
+void control_set_notify(struct control *control, struct notify *notify);
+
+/* control_lock - as if somebody had written to lock; nobody hears of the end but the log. */
+void control_lock(struct control *control);
+
 /* control_stop - nothing more is begun; waits for what is being carried out. False if that doesn't end within some
  * seconds: then only the end of the process ends it. Before store_stop. NULL is allowed. */
 bool control_stop(struct control *control);
@@ -63,7 +72,8 @@ struct control *control_free(struct control *control);
 int control_open(struct control *control, const struct control_open *open, uint64_t *ret_handle);
 
 /* control_write - by @thread, to the end of the request; after one was carried out a new one begins. -EBUSY while one
- * is, -ENOSPC beyond what may be staged or what the disk has left for it. */
+ * is, -ENOSPC beyond what may be staged or what the disk has left for it, -ENOKEY (apply, delete) while the store is
+ * locked. */
 int control_write(struct control *control, uint64_t handle, pid_t thread, const void *data, size_t size);
 
 /* control_truncate - begin the request anew. -EINVAL unless to 0 bytes. */

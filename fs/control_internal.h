@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * control_internal: what control.c and control_job.c share. Nobody else includes it.
+ * control_internal: what control.c, control_job.c and control_lock.c share. Nobody else includes it.
  */
 #ifndef FS_CONTROL_INTERNAL_H
 #define FS_CONTROL_INTERNAL_H
 
 #include "fs/control.h"
 #include "fs/writers.h"
+#include "store/bundle.h"
 
 #include <pthread.h>
 #include <sys/queue.h>
+
+#define CONTROL_LOCKED "it is locked: hushctl unlock" /* what there is to be said of -ENOKEY */
 
 enum control_state {
 	CONTROL_IDLE, /* nothing was carried out since the last write */
@@ -34,7 +37,7 @@ struct control_file {
 	bool released; /* nobody has it open: it ends with what is being carried out */
 
 	struct secbuf text; /* the request; counted among what is staged */
-	int failed; /* a write that was refused, or a writer that was killed: the text is not to be carried out */
+	int failed; /* a write that was refused, a writer that was killed, a lock: the text is not to be carried out */
 
 	enum control_state state;
 	int result;   /* once it is done */
@@ -50,6 +53,7 @@ struct control {
 	struct stage *stage;
 	struct scratch *scratch;
 	struct announce *announce;
+	struct notify *notify;
 	pthread_mutex_t turn; /* whoever changes something has it; never taken by the serving thread */
 	pthread_mutex_t lock; /* guards all that follows, and the files */
 	pthread_cond_t ended;
@@ -62,6 +66,21 @@ struct control {
 /* control_job_run - carry out the request of @file, whose text is in @text (freed here): the thread's whole work. Waits
  * for the disk. */
 int control_job_run(struct control_file *file, struct secbuf *text);
+
+/* control_job_take_turn - changes are made one after the other, so each waits for its turn, and then has it also if this fails: -ESHUTDOWN
+ * if the daemon is about to end. */
+int control_job_take_turn(struct control *control);
+
+/* control_job_fail - one line for the reader and one for the log. @error may be NULL. Returns @r. */
+int control_job_fail(struct control_file *file, const struct bundle_error *error, int r);
+
+/* control_lock_run, control_unlock_run - as control_job_run, of these two. */
+int control_lock_run(struct control_file *file, struct secbuf *text);
+int control_unlock_run(struct control_file *file, struct secbuf *text);
+
+/* control_lock_drop - the store was locked: requests that were written and not begun are wiped, those that are being carried out have ended
+ * when it returns. For a thread that carries out something itself, without its turn. */
+void control_lock_drop(struct control *control);
 
 /* control_say - add a line to the report; readers that wait get it. */
 void control_say(struct control_file *file, const char *line);

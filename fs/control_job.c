@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * control_job: what is carried out: bundles, removals, checks and copies.
+ * control_job: what is carried out: bundles, removals, checks and copies. Locking is in control_lock.c.
  *
  * Watchers are told after the commit and before the request is answered: when `hushctl apply` returns, their events are
  * there.
@@ -26,14 +26,15 @@
 #define JOB_COPY_SUFFIX ".copying-" /* and 16 digits: a name that nobody gives to a file of theirs */
 #define JOB_COPY_DIGITS 16
 
-/* One line for the reader and one for the log. Returns @r. */
-static int job_fail(struct control_file *file, const struct bundle_error *error, int r)
+int control_job_fail(struct control_file *file, const struct bundle_error *error, int r)
 {
-	static const char *const names[] = {"apply", "delete", "check", "backup"};
+	static const char *const names[] = {"apply", "delete", "check", "backup", "lock", "unlock"};
 	char line[BUNDLE_LINE_BYTES];
 
 	if (error && error->text[0])
 		bundle_error_line(error, line);
+	else if (r == -ENOKEY)
+		snprintf(line, sizeof(line), CONTROL_LOCKED);
 	else
 		snprintf(line, sizeof(line), "%s", strerror(-r));
 	log_error("/.hush/%s: %s", names[file->open.kind], line);
@@ -41,8 +42,7 @@ static int job_fail(struct control_file *file, const struct bundle_error *error,
 	return r;
 }
 
-/* Changes are made one after the other, so each waits for its turn. -ESHUTDOWN if the daemon is about to end. */
-static int job_take_turn(struct control *control)
+int control_job_take_turn(struct control *control)
 {
 	bool stopping;
 
@@ -94,15 +94,15 @@ static int job_apply(struct control_file *file, struct secbuf *text)
 
 	secbuf_deinit(text);
 	if (r < 0)
-		return job_fail(file, &error, r);
-	r = job_take_turn(control);
+		return control_job_fail(file, &error, r);
+	r = control_job_take_turn(control);
 	if (r == 0)
 		r = apply_run(control->tree->store, &bundle, file->open.uid, file->open.gid, &error);
 	if (r == 0)
 		job_announce_applied(control, &bundle);
 	pthread_mutex_unlock(&control->turn);
 	if (r < 0)
-		return job_fail(file, &error, r);
+		return control_job_fail(file, &error, r);
 	for (size_t i = 0; i < bundle.n; i++) {
 		bundle_line(&bundle.items[i].name, bundle.items[i].outcome, line);
 		control_say(file, line);
@@ -236,7 +236,7 @@ static int job_remove(struct control *control, struct job_names *names, struct b
 {
 	struct name *gone = NULL;
 	size_t n_gone;
-	int r = job_take_turn(control);
+	int r = control_job_take_turn(control);
 
 	job_look_at_meshes(control, names);
 	if (r == 0)
@@ -265,7 +265,7 @@ static int job_delete(struct control_file *file, struct secbuf *text)
 	if (r == 0)
 		r = job_remove(file->control, &names, &error);
 	if (r < 0)
-		return job_fail(file, &error, r);
+		return control_job_fail(file, &error, r);
 	for (size_t i = 0; i < names.n; i++) {
 		snprintf(line, sizeof(line), "deleted %s \"%s\"", types[names.names[i].kind], names.names[i].name);
 		control_say(file, line);
@@ -302,6 +302,8 @@ static int job_check(struct control_file *file)
 
 	clock_gettime(CLOCK_MONOTONIC, &progress.said);
 	r = store_check(file->control->tree->store, job_say_progress, &progress, &checked);
+	if (r == -ENOKEY)
+		return control_job_fail(file, NULL, r);
 	if (r < 0) {
 		control_say(file, r == -EBADMSG
 					  ? "the store was changed without the key: the daemon's log says what is wrong"
@@ -350,6 +352,10 @@ int control_job_run(struct control_file *file, struct secbuf *text)
 		return job_delete(file, text);
 	case CONTROL_CHECK:
 		return job_check(file);
+	case CONTROL_LOCK:
+		return control_lock_run(file, text);
+	case CONTROL_UNLOCK:
+		return control_unlock_run(file, text);
 	case CONTROL_BACKUP:
 	default:
 		return job_backup(file);

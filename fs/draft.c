@@ -21,12 +21,17 @@ void draft_rebase(struct drafts *drafts, struct draft *draft, uint64_t node)
 		draft->base_bytes = info.record.size;
 }
 
+void draft_wipe(struct drafts *drafts, struct draft *draft)
+{
+	drafts->bytes -= draft->data.size;
+	secbuf_deinit(&draft->data);
+}
+
 void draft_deinit(struct drafts *drafts, struct draft *draft)
 {
 	if (draft->base)
 		store_unpin(drafts->store, draft->base_node, draft->base);
-	drafts->bytes -= draft->data.size;
-	secbuf_deinit(&draft->data);
+	draft_wipe(drafts, draft);
 	*draft = (struct draft){0};
 }
 

@@ -36,6 +36,9 @@ void draft_rebase(struct drafts *drafts, struct draft *draft, uint64_t node);
 /* draft_deinit - unpin, wipe, free. */
 void draft_deinit(struct drafts *drafts, struct draft *draft);
 
+/* draft_wipe - all that was written to it is gone. */
+void draft_wipe(struct drafts *drafts, struct draft *draft);
+
 size_t draft_size(const struct draft *draft);
 
 /* drafts_fit_disk - has the disk room to commit @bytes? */

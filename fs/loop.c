@@ -151,12 +151,21 @@ static int64_t loop_now_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Sleep until there is a request, a signal, or a scratch file to be seen to. False when the grace period is over. */
+/* How many ms until somebody wants to be seen to; -1: never. */
+static int loop_tend(struct ops_context *context)
+{
+	int scratch_ms = scratch_tend(context->scratch);
+	int lock_ms = autolock_tend(&context->autolock, context->tree.store, context->control);
+
+	return scratch_ms < 0 || (lock_ms >= 0 && lock_ms < scratch_ms) ? lock_ms : scratch_ms;
+}
+
+/* Sleep until there is a request, a signal, or something to be seen to. False when the grace period is over. */
 static bool loop_wait(struct loop *loop, int *stop_fd, int64_t *deadline_ns)
 {
 	struct pollfd polled[] = {{.fd = fuse_session_fd(loop->session), .events = POLLIN},
 				  {.fd = *stop_fd, .events = POLLIN}};
-	int timeout_ms = scratch_tend(loop->context->scratch);
+	int timeout_ms = loop_tend(loop->context);
 
 	if (*deadline_ns) {
 		int64_t left_ns = *deadline_ns - loop_now_ns();

@@ -150,10 +150,14 @@ static int daemon_mount(struct daemon *daemon)
 						      daemon->context.scratch, daemon->context.announce);
 	if (!daemon->context.control)
 		return -ENOMEM;
+	daemon->context.autolock.seconds = daemon->options.lock_after;
+	autolock_used(&daemon->context.autolock);
 	daemon_mount_options(&daemon->options, mount_options, sizeof(mount_options));
 	r = loop_new(&daemon->context, mount_options, &daemon->loop);
-	if (r == 0)
+	if (r == 0) {
+		control_set_notify(daemon->context.control, daemon->context.notify);
 		r = loop_mount(daemon->loop, daemon->mountpoint);
+	}
 	if (r == 0)
 		announce_mounted(daemon->context.announce, daemon->mountpoint);
 	return r;

@@ -28,13 +28,13 @@ struct notify {
 	size_t n, capacity;
 };
 
-/* One that is due, taken out; 0 if none is. With the lock. */
-static uint64_t notify_take(struct notify *notify)
+/* One that is due (@all: or not), taken out; 0 if none is. With the lock. */
+static uint64_t notify_take(struct notify *notify, bool all)
 {
 	for (size_t i = 0; i < notify->n; i++) {
 		uint64_t ino = notify->inodes[i].ino;
 
-		if (!notify->inodes[i].due)
+		if (!notify->inodes[i].due && !all)
 			continue;
 		notify->inodes[i] = notify->inodes[--notify->n];
 		return ino;
@@ -48,7 +48,7 @@ static void *notify_serve(void *context)
 
 	pthread_mutex_lock(&notify->lock);
 	while (!notify->stopping) {
-		uint64_t ino = notify_take(notify);
+		uint64_t ino = notify_take(notify, false);
 
 		if (!ino) {
 			pthread_cond_wait(&notify->wake, &notify->lock);
@@ -143,6 +143,19 @@ void notify_closed(struct notify *notify, uint64_t ino)
 		pthread_cond_signal(&notify->wake);
 	}
 	pthread_mutex_unlock(&notify->lock);
+}
+
+void notify_drop_all(struct notify *notify)
+{
+	uint64_t ino;
+
+	do {
+		pthread_mutex_lock(&notify->lock);
+		ino = notify_take(notify, true);
+		pthread_mutex_unlock(&notify->lock);
+		if (ino)
+			fuse_lowlevel_notify_inval_inode(notify->session, ino, 0, 0);
+	} while (ino);
 }
 
 void notify_private(struct notify *notify, uint64_t ino)

@@ -27,6 +27,10 @@ void notify_paged(struct notify *notify, uint64_t ino);
 /* notify_closed - somebody has closed the file: its pages are dropped, if it has any. Does not block. */
 void notify_closed(struct notify *notify, uint64_t ino);
 
+/* notify_drop_all - all pages that were read so far are dropped when it returns, also those that somebody has mapped. Waits for reads that
+ * are being served, so not for the serving thread. */
+void notify_drop_all(struct notify *notify);
+
 /* notify_private - the attributes of @ino that are about to be answered are for who asks alone: the kernel keeps none
  * that were asked for before this. Does not block. */
 void notify_private(struct notify *notify, uint64_t ino);

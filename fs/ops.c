@@ -229,6 +229,7 @@ const struct fuse_lowlevel_ops *ops_table(void)
 		.readdirplus = ops_readdirplus,
 		.fsyncdir = ops_fsyncdir,
 		.statfs = ops_statfs,
+		.ioctl = ops_ioctl,
 	};
 
 	return &table;

@@ -6,6 +6,7 @@
 
 #include "fs/announce.h"
 #include "fs/aside.h"
+#include "fs/autolock.h"
 #include "fs/control.h"
 #include "fs/notify.h"
 #include "fs/scratch.h"
@@ -18,6 +19,7 @@ struct ops_context {
 	struct stage *stage;
 	struct scratch *scratch;
 	struct aside aside;
+	struct autolock autolock;
 	struct notify *notify; /* the loop's */
 	struct announce *announce;
 	struct control *control;

@@ -3,6 +3,7 @@
  */
 #include "fs/node.h"
 #include "fs/ops_internal.h"
+#include "store/key_text.h"
 
 #include <fcntl.h>
 
@@ -30,16 +31,15 @@ static void ops_control_read_done(void *context, int result, const void *bytes, 
 
 static bool ops_control_is_read_only(fuse_ino_t ino)
 {
-	return node_kind(ino) != NODE_APPLY && node_kind(ino) != NODE_DELETE;
+	return node_kind(ino) == NODE_STATUS || node_kind(ino) == NODE_CHECK || node_kind(ino) == NODE_BACKUP;
 }
 
 void ops_control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	static const enum control_kind kinds[16] = {[NODE_STATUS] = CONTROL_STATUS,
-						    [NODE_APPLY] = CONTROL_APPLY,
-						    [NODE_DELETE] = CONTROL_DELETE,
-						    [NODE_CHECK] = CONTROL_CHECK,
-						    [NODE_BACKUP] = CONTROL_BACKUP};
+	static const enum control_kind kinds[NODE_KINDS] = {
+		[NODE_STATUS] = CONTROL_STATUS, [NODE_APPLY] = CONTROL_APPLY, [NODE_DELETE] = CONTROL_DELETE,
+		[NODE_CHECK] = CONTROL_CHECK,	[NODE_BACKUP] = CONTROL_BACKUP, [NODE_LOCK] = CONTROL_LOCK,
+		[NODE_UNLOCK] = CONTROL_UNLOCK};
 	const struct control_open open = {.kind = kinds[node_kind(ino)],
 					  .ino = ino,
 					  .uid = fuse_req_ctx(req)->uid,
@@ -103,4 +103,40 @@ void ops_control_fsync(fuse_req_t req, const struct fuse_file_info *fi)
 	const struct control_waiter waiter = {.done = ops_control_done, .context = req};
 
 	control_sync(ops_context(req)->control, fi->fh, &waiter);
+}
+
+static void ops_ioctl_done(void *context, int result, const void *bytes, size_t size)
+{
+	fuse_req_t req = context;
+
+	if (result < 0)
+		ops_reply_error(req, result);
+	else
+		fuse_reply_ioctl(req, 0, NULL, 0);
+	(void)bytes;
+	(void)size;
+}
+
+/* A request to lock or unlock, as one that is written and then synced. */
+void ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument, struct fuse_file_info *fi, unsigned flags,
+	       const void *in, size_t in_size, size_t out_size)
+{
+	const struct control_waiter waiter = {.done = ops_ioctl_done, .context = req};
+	const struct key_text_request *request = in;
+	struct control *control = ops_context(req)->control;
+	int r;
+
+	(void)argument;
+	(void)flags;
+	(void)out_size;
+	if ((node_kind(ino) != NODE_LOCK && node_kind(ino) != NODE_UNLOCK) || command != KEY_TEXT_IOCTL)
+		r = -ENOTTY;
+	else if (in_size != sizeof(*request) || request->size > sizeof(request->text))
+		r = -EINVAL;
+	else
+		r = control_write(control, fi->fh, fuse_req_ctx(req)->pid, request->text, request->size);
+	if (r < 0)
+		ops_reply_error(req, r);
+	else
+		control_sync(control, fi->fh, &waiter);
 }

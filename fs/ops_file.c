@@ -42,12 +42,17 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (ops_announce_open(req, fi))
 		return;
-	if (node_kind(ino) == NODE_SCRATCH) {
-		ops_scratch_open(req, ino, fi);
-		return;
-	}
 	if (node_is_control(ino)) {
 		ops_control_open(req, ino, fi);
+		return;
+	}
+	/* not only when it is read: whoever copies a file empties the other one in between */
+	if (store_is_locked(context->tree.store)) {
+		ops_reply_error(req, -ENOKEY);
+		return;
+	}
+	if (node_kind(ino) == NODE_SCRATCH) {
+		ops_scratch_open(req, ino, fi);
 		return;
 	}
 	fi->direct_io = 1;
@@ -180,6 +185,7 @@ static int ops_read_bytes(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off
 	struct stat st;
 	int r;
 
+	autolock_used(&context->autolock);
 	if (node_kind(ino) == NODE_SCRATCH) {
 		if (paged)
 			notify_paged(context->notify, ino);
@@ -217,6 +223,7 @@ static int ops_write_bytes(fuse_req_t req, fuse_ino_t ino, const void *data, siz
 	struct ops_context *context = ops_context(req);
 	bool append = fi->flags & O_APPEND;
 
+	autolock_used(&context->autolock);
 	if (node_kind(ino) == NODE_SCRATCH)
 		return scratch_write(context->scratch, ino, data, size, (uint64_t)offset, append);
 	if (node_is_control(ino))

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OPTIONS_SECONDS_MAX (7u * 86400)
 #define CACHE_BYTES (32u * 1024 * 1024)
 
 static const char options_usage[] =
@@ -25,18 +26,20 @@ static const char options_usage[] =
 	"  -o max_size=BYTES    longest secret (1M; K and M are understood)\n"
 	"  -o max_staged=BYTES  memory for what is being written at a time (16M, or what can be locked)\n"
 	"  -o history=N         versions kept of each secret besides the current one (10)\n"
+	"  -o lock_after=TIME   lock it when nothing was read or written for so many minutes (90s, 5m and 1h are understood)\n"
 	"  -h, --help           -V, --version\n"
 	"\n"
 	"Without a key file or a passphrase file the key is the systemd credential hushfs.key, or is asked for.\n"
 	"Unmount: fusermount3 -u MOUNTPOINT\n";
 
-enum { KEY_FILE_OPTION, PASSPHRASE_FILE, ALLOW_OTHER, RO, RW, MAX_SIZE, MAX_STAGED, HISTORY };
+enum { KEY_FILE_OPTION, PASSPHRASE_FILE, ALLOW_OTHER, RO, RW, MAX_SIZE, MAX_STAGED, HISTORY, LOCK_AFTER };
 
 static char *const options_tokens[] = {
 	[KEY_FILE_OPTION] = "key_file", [PASSPHRASE_FILE] = "passphrase_file",
 	[ALLOW_OTHER] = "allow_other",	[RO] = "ro",
 	[RW] = "rw",			[MAX_SIZE] = "max_size",
 	[MAX_STAGED] = "max_staged",	[HISTORY] = "history",
+	[LOCK_AFTER] = "lock_after",
 	NULL,
 };
 
@@ -60,6 +63,29 @@ static int options_number(const char *option, const char *text, size_t least, si
 		return -EINVAL;
 	}
 	*ret_number = (size_t)number;
+	return 0;
+}
+
+/* A time in minutes, or with s, m or h behind it, in seconds. */
+static int options_time(const char *option, const char *text, unsigned *ret_seconds)
+{
+	static const char units[] = "smh";
+	static const unsigned factors[] = {1, 60, 3600};
+	const char *unit = strchr(units, 'm');
+	unsigned long number = 0;
+	char *end = NULL;
+
+	errno = 0;
+	if (text && *text >= '0' && *text <= '9')
+		number = strtoul(text, &end, 10);
+	if (end && *end && strchr(units, *end))
+		unit = strchr(units, *end++);
+	if (!end || *end || errno || number == 0 || number > OPTIONS_SECONDS_MAX / factors[unit - units]) {
+		log_error("-o %s=%s: give a time, as 10 (minutes), 90s, 5m or 1h, of %u days at most", option,
+			  text ? text : "", OPTIONS_SECONDS_MAX / 86400);
+		return -EINVAL;
+	}
+	*ret_seconds = (unsigned)number * factors[unit - units];
 	return 0;
 }
 
@@ -108,6 +134,9 @@ static int options_parse_o(struct options *options, char *list)
 		case HISTORY:
 			r = options_number(options_tokens[token], value, 0, STORE_HISTORY_MAX, &number);
 			options->store_options.history = (unsigned)number;
+			break;
+		case LOCK_AFTER:
+			r = options_time(options_tokens[token], value, &options->lock_after);
 			break;
 		default:
 			log_error("-o %s: there is no such option; see hushfs --help", whole);

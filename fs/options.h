@@ -18,6 +18,7 @@ struct options {
 	bool read_only;
 	struct key_source key;
 	struct store_options store_options;
+	unsigned lock_after; /* seconds without a value being read or written; 0: never */
 	size_t max_staged; /* bytes; 0: not told */
 	size_t max_scratch; /* bytes; follows from it */
 };

@@ -26,6 +26,7 @@ struct scratch_file {
 	unsigned opens;
 	int64_t used; /* seconds, CLOCK_MONOTONIC */
 	bool told;    /* the log has a line about it */
+	bool wiped;   /* it had bytes when the store was locked: it is never to be read or committed again */
 
 	struct name resource;  /* what it was committed as; kind 0: nothing */
 	uint64_t created;      /* that resource's record.created */
@@ -39,6 +40,7 @@ struct scratch {
 	size_t count, bytes, max_bytes, max_file;
 	uint64_t last; /* number given to a file */
 	unsigned seconds;
+	bool locked;
 };
 
 static int64_t scratch_now(void)
@@ -134,6 +136,34 @@ static void scratch_forget_name(struct scratch *scratch, struct scratch_file *fi
 		scratch_file_free(scratch, file);
 }
 
+static int scratch_check_lock(const struct scratch *scratch, const struct scratch_file *file)
+{
+	return scratch->locked || file->wiped ? -ENOKEY : 0;
+}
+
+void scratch_lock(struct scratch *scratch)
+{
+	struct scratch_file *file, *next;
+
+	pthread_mutex_lock(&scratch->lock);
+	scratch->locked = true;
+	for (file = TAILQ_FIRST(&scratch->files); file; file = next) {
+		next = TAILQ_NEXT(file, link);
+		file->wiped |= file->data.size != 0;
+		scratch->bytes -= file->data.size;
+		secbuf_deinit(&file->data);
+		scratch_forget_name(scratch, file);
+	}
+	pthread_mutex_unlock(&scratch->lock);
+}
+
+void scratch_unlock(struct scratch *scratch)
+{
+	pthread_mutex_lock(&scratch->lock);
+	scratch->locked = false;
+	pthread_mutex_unlock(&scratch->lock);
+}
+
 int scratch_put(struct scratch *scratch, const struct scratch_place *place, const struct record_attributes *attributes,
 		struct secbuf *bytes, uint64_t *ret_ino)
 {
@@ -142,6 +172,8 @@ int scratch_put(struct scratch *scratch, const struct scratch_place *place, cons
 
 	scratch_tend(scratch);
 	pthread_mutex_lock(&scratch->lock);
+	if (scratch->locked)
+		return scratch_leave(scratch, -ENOKEY);
 	before = scratch_at(scratch, place);
 	if ((scratch->count >= SCRATCH_FILES && !before) || size > scratch->max_bytes - scratch->bytes)
 		return scratch_leave(scratch, -ENOSPC);
@@ -276,10 +308,13 @@ int scratch_read(struct scratch *scratch, uint64_t ino, uint64_t offset, size_t 
 {
 	struct scratch_file *file = scratch_enter(scratch, ino);
 	size_t left;
-	int r = 0;
+	int r;
 
 	if (!file)
 		return -ENOENT;
+	r = scratch_check_lock(scratch, file);
+	if (r < 0)
+		return scratch_leave(scratch, r);
 	left = offset < file->data.size ? file->data.size - (size_t)offset : 0;
 	if (left)
 		r = secbuf_write(ret_bytes, ret_bytes->size, file->data.data + offset, size < left ? size : left);
@@ -291,6 +326,8 @@ static int scratch_change(struct scratch *scratch, struct scratch_file *file, ui
 {
 	size_t before = file->data.size;
 
+	if (scratch_check_lock(scratch, file) < 0)
+		return -ENOKEY;
 	if (size > scratch->max_file)
 		return -EFBIG;
 	if (size > before && size - before > scratch->max_bytes - scratch->bytes)
@@ -395,7 +432,9 @@ int scratch_commit(struct scratch *scratch, uint64_t ino, struct store_op *op)
 
 	if (!file)
 		return -ENOENT;
-	r = secbuf_write(&op->value, 0, file->data.data, file->data.size);
+	r = scratch_check_lock(scratch, file);
+	if (r == 0)
+		r = secbuf_write(&op->value, 0, file->data.data, file->data.size);
 	op->attributes[0] = file->attributes;
 	op->acls = file->acls;
 	/* later on it is the resource that has attributes */
@@ -418,6 +457,16 @@ void scratch_committed(struct scratch *scratch, uint64_t ino, const struct store
 	file->created = op->ret_created;
 	scratch_forget_name(scratch, file);
 	scratch_leave(scratch, 0);
+}
+
+bool scratch_is_wiped(struct scratch *scratch, uint64_t ino)
+{
+	struct scratch_file *file = scratch_enter(scratch, ino);
+	bool wiped = file && file->wiped;
+
+	if (file)
+		scratch_leave(scratch, 0);
+	return wiped;
 }
 
 bool scratch_is_ahead(struct scratch *scratch, uint64_t ino, struct name *ret_name)

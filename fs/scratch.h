@@ -45,6 +45,12 @@ struct scratch *scratch_free(struct scratch *scratch);
 /* scratch_usage - how many files there are, and their bytes. */
 void scratch_usage(struct scratch *scratch, size_t *ret_files, size_t *ret_bytes);
 
+/* scratch_lock - the store was locked: all bytes are wiped and all names gone, and until scratch_unlock nothing can be made. A file that
+ * is open gives -ENOKEY meanwhile to whoever reads, writes or commits it; one that had bytes for good (scratch_is_wiped). */
+void scratch_lock(struct scratch *scratch);
+void scratch_unlock(struct scratch *scratch);
+bool scratch_is_wiped(struct scratch *scratch, uint64_t ino);
+
 /* scratch_put - a new file; one that is there by that name is replaced. @bytes: its content, transferred; NULL: none.
  * -ENOSPC: too many files, or no room; -ENOMEM. */
 int scratch_put(struct scratch *scratch, const struct scratch_place *place, const struct record_attributes *attributes,

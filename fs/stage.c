@@ -136,6 +136,7 @@ static void stage_leave(struct stage *stage)
 int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret_handle)
 {
 	struct staged *entry = calloc(1, sizeof(*entry));
+	int r;
 
 	if (!entry)
 		return -ENOMEM;
@@ -162,12 +163,15 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 	pthread_mutex_lock(&stage->lock);
 	entry->handle = STAGE_HANDLE | ++stage->last_handle;
 	entry->opens = 1;
-	if (!entry->draft.whole)
+	r = stage_lock_check(stage, NULL);
+	if (r == 0 && !entry->draft.whole)
 		draft_rebase(&stage->drafts, &entry->draft, store_node(stage->tree->store, &entry->name));
-	if (!entry->fresh && !entry->draft.whole && !entry->draft.base) {
+	if (r == 0 && !entry->fresh && !entry->draft.whole && !entry->draft.base)
+		r = -ENOENT;
+	if (r < 0) {
 		stage_leave(stage);
 		free(entry);
-		return -ENOENT;
+		return r;
 	}
 	LIST_INSERT_HEAD(&stage->entries, entry, link);
 	stage->count++;
@@ -184,7 +188,9 @@ int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *
 
 	if (!entry)
 		return -EIO;
-	r = draft_write(&stage->drafts, &entry->draft, data, size, offset, append);
+	r = stage_lock_check(stage, entry);
+	if (r == 0)
+		r = draft_write(&stage->drafts, &entry->draft, data, size, offset, append);
 	if (r == 0 && size) {
 		entry->written = true;
 		writers_wrote(&entry->writers, thread);
@@ -220,7 +226,8 @@ int stage_cut_opened(struct stage *stage, uint64_t ino, pid_t thread)
 
 	pthread_mutex_lock(&stage->lock);
 	LIST_FOREACH(entry, &stage->entries, link)
-		if (entry->opening == thread && entry->ino == ino && !entry->in_flight)
+		if (entry->opening == thread && entry->ino == ino && !entry->in_flight &&
+		    stage_lock_check(stage, entry) == 0)
 			break;
 	if (entry) {
 		entry->opening = 0;
@@ -245,13 +252,16 @@ void stage_looked_up(struct stage *stage, pid_t thread)
 /* With the lock. */
 static int staged_resize(struct stage *stage, struct staged *entry, uint64_t size)
 {
-	int r = draft_resize(&stage->drafts, &entry->draft, size);
+	int r = stage_lock_check(stage, size ? entry : NULL);
 
 	if (r == 0)
-		entry->written = true;
+		r = draft_resize(&stage->drafts, &entry->draft, size);
+	if (r < 0)
+		return r;
+	entry->written = true;
 	if (size == 0 && entry->failed != -EINTR)
 		entry->failed = 0; /* whoever empties the file begins anew */
-	return r;
+	return 0;
 }
 
 int stage_resize(struct stage *stage, uint64_t handle, uint64_t size)
@@ -286,7 +296,9 @@ int stage_read(struct stage *stage, uint64_t handle, uint64_t offset, size_t siz
 
 	if (!entry)
 		return -EIO;
-	r = draft_read(&stage->drafts, &entry->draft, offset, size, ret_bytes);
+	r = stage_lock_check(stage, entry);
+	if (r == 0)
+		r = draft_read(&stage->drafts, &entry->draft, offset, size, ret_bytes);
 	stage_leave(stage);
 	return r;
 }
@@ -497,8 +509,9 @@ void stage_release(struct stage *stage, uint64_t handle)
 		}
 	} else if (entry->failed && entry->failed != -EINVAL) {
 		log_warning("\"%s\": %s, so nothing of it is kept; the old value stays", entry->name.name,
-			    entry->failed == -EINTR ? "somebody who had it open to write was killed"
-						    : "a write to it was refused (too large, or no room)");
+			    entry->failed == -EINTR   ? "somebody who had it open to write was killed"
+			    : entry->failed == -ENOKEY ? "the store was locked before it was closed"
+						       : "a write to it was refused (too large, or no room)");
 	}
 	staged_free(stage, entry);
 	stage_leave(stage);

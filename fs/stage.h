@@ -58,12 +58,16 @@ struct stage *stage_free(struct stage *stage);
 size_t stage_bytes(struct stage *stage);
 size_t stage_entries(struct stage *stage);
 
+/* stage_lock_drop - the store was locked: wipe what is staged. What was written so far is never published; closing it says -ENOKEY. Waits
+ * for commits under way, so not for the serving thread. */
+void stage_lock_drop(struct stage *stage);
+
 /* stage_reserve - @bytes that are written elsewhere (control.h) count among what is staged, until stage_unreserve. -ENOSPC; @commits: also
  * if the disk has no room for them. */
 int stage_reserve(struct stage *stage, size_t bytes, bool commits);
 void stage_unreserve(struct stage *stage, size_t bytes);
 
-/* stage_open - a new entry. -ENOENT if the resource is gone, -ENOMEM. */
+/* stage_open - a new entry. -ENOENT if the resource is gone, -ENOMEM, -ENOKEY. */
 int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret_handle);
 
 /* stage_share - one open more of a new file that @process is making; it ends with stage_release or stage_discard. -ENOENT. */
@@ -77,7 +81,7 @@ int stage_cut_opened(struct stage *stage, uint64_t ino, pid_t thread);
 void stage_looked_up(struct stage *stage, pid_t thread);
 
 /* stage_write - by @thread. @append: to the end, whatever @offset. -EFBIG beyond the longest value, -ENOSPC beyond the stage's
- * bound or what the disk has left, -EIO if the value it builds upon cannot be read. */
+ * bound or what the disk has left, -EIO if the value it builds upon cannot be read, -ENOKEY if the store is locked or was since. */
 int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *data, size_t size, uint64_t offset,
 		bool append);
 
@@ -87,7 +91,8 @@ int stage_resize(struct stage *stage, uint64_t handle, uint64_t size);
 /* stage_extend - to at least @size bytes, as fallocate(2). Errors as stage_write. */
 int stage_extend(struct stage *stage, uint64_t handle, uint64_t size);
 
-/* stage_read - up to @size bytes from @offset as the writer sees them; the caller frees. -EIO, -ENOMEM. */
+/* stage_read - up to @size bytes from @offset as the writer sees them; the caller frees. -EIO, -ENOMEM,
+ * -ENOKEY. */
 int stage_read(struct stage *stage, uint64_t handle, uint64_t offset, size_t size, struct secbuf *ret_bytes);
 
 /* stage_flush - one descriptor was closed by @thread. */

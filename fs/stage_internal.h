@@ -49,6 +49,10 @@ struct stage {
 /* stage_find - by handle; NULL if there is none. With the lock. */
 struct staged *stage_find(const struct stage *stage, uint64_t handle);
 
+/* stage_lock_check - with the lock: -ENOKEY if the store is locked, or was and with that @entry (NULL: a new one) lost what was
+ * written. Else 0. */
+int stage_lock_check(const struct stage *stage, const struct staged *entry);
+
 /* staged_is_pending - is there something to be published? */
 static inline bool staged_is_pending(const struct staged *entry)
 {

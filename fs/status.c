@@ -38,9 +38,10 @@ size_t status_text(const struct tree *tree, struct stage *stage, struct scratch 
 			"staged-bytes: %zu\n"
 			"scratch-files: %zu\n"
 			"scratch-bytes: %zu\n"
+			"locked: %s\n"
 			"uptime-seconds: %" PRIdMAX "\n",
 			HUSHFS_VERSION, id, status.generation, status.meshes, status.secrets, status.global_secrets,
 			status.rows, keys, stage_entries(stage), stage_bytes(stage), files, bytes,
-			(intmax_t)(now.tv_sec - tree->started.tv_sec));
+			store_is_locked(tree->store) ? "yes" : "no", (intmax_t)(now.tv_sec - tree->started.tv_sec));
 	return size < STATUS_BYTES ? (size_t)size : STATUS_BYTES - 1;
 }

@@ -29,6 +29,8 @@ static const struct fixed tree_fixed[] = {
 	{NODE_HUSH, "delete", NODE_DELETE, false},
 	{NODE_HUSH, "check", NODE_CHECK, false},
 	{NODE_HUSH, "backup", NODE_BACKUP, false},
+	{NODE_HUSH, "lock", NODE_LOCK, false},
+	{NODE_HUSH, "unlock", NODE_UNLOCK, false},
 	{NODE_MESH, "secrets", NODE_SECRETS, false},
 	{NODE_MESH, "mesh.yaml", NODE_MESH_YAML, false},
 };
@@ -163,8 +165,9 @@ void tree_fill(uint64_t ino, const struct record_attributes *from, uint64_t size
 /* /.hush and what is in it: nobody's but the owner's. */
 static void tree_fill_hush(const struct tree *tree, uint64_t ino, struct stat *ret_attributes)
 {
-	static const mode_t modes[16] = {[NODE_HUSH] = 0700,  [NODE_STATUS] = 0400, [NODE_APPLY] = 0600,
-					 [NODE_DELETE] = 0600, [NODE_CHECK] = 0400,  [NODE_BACKUP] = 0400};
+	static const mode_t modes[NODE_KINDS] = {[NODE_HUSH] = 0700,   [NODE_STATUS] = 0400, [NODE_APPLY] = 0600,
+						 [NODE_DELETE] = 0600, [NODE_CHECK] = 0400,  [NODE_BACKUP] = 0400,
+						 [NODE_LOCK] = 0600,   [NODE_UNLOCK] = 0600};
 	const struct record_attributes hush = {
 		.uid = tree->uid,
 		.gid = tree->gid,

@@ -50,6 +50,8 @@ static int check_value(void *context, const struct resource *resource, uint64_t 
 	SECBUF_AUTO value = {0};
 	int r;
 
+	if (store_is_locked(check->store))
+		return -ENOKEY; /* whoever locks it waits for us */
 	r = seal_open_value(&check->store->seal, &resource->id, generation, data, size, &value, &info);
 	if (r == -EBADMSG)
 		return check_refuse(check, resource, generation, "does not open");
@@ -81,8 +83,12 @@ static int check_generation(struct store *store, uint64_t *ret_generation)
 static int check_scan(struct check *check, struct seal_manifest *ret_manifest)
 {
 	struct index index = {0};
-	int r = load_index(check->store, check_value, check, &index, ret_manifest);
+	int r = lock_enter(check->store);
 
+	if (r < 0)
+		return r;
+	r = load_index(check->store, check_value, check, &index, ret_manifest);
+	lock_leave(check->store);
 	index_deinit(&index);
 	return r;
 }

@@ -32,6 +32,24 @@ static struct store_txn *commit_take(struct store *store, size_t *ret_count)
 	return *ret_count ? first : NULL;
 }
 
+/* With the lock. What is to be pruned waits while the store is locked. */
+static bool commit_has_work(const struct store *store)
+{
+	return store->first || (store->prune_now && !store->locked);
+}
+
+/* Without keys nothing can be sealed. */
+static void commit_run(struct store *store, struct store_txn *first, size_t count, int *results)
+{
+	if (lock_enter(store) == 0) {
+		batch_run(store, first, results);
+		lock_leave(store);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		results[i] = -ENOKEY;
+}
+
 static void *commit_thread(void *context)
 {
 	struct store *store = context;
@@ -42,16 +60,16 @@ static void *commit_thread(void *context)
 		size_t count;
 
 		pthread_mutex_lock(&store->lock);
-		while (!store->first && !store->prune_now && !store->stopping)
+		while (!commit_has_work(store) && !store->stopping)
 			pthread_cond_wait(&store->wake, &store->lock);
-		if (!store->first && !store->prune_now) {
+		if (!commit_has_work(store)) {
 			pthread_mutex_unlock(&store->lock);
 			return NULL;
 		}
 		txn = commit_take(store, &count);
 		pthread_mutex_unlock(&store->lock);
 
-		batch_run(store, txn, results);
+		commit_run(store, txn, count, results);
 		for (size_t i = 0; i < count; i++, txn = next) {
 			next = txn->next;
 			txn->done(txn, results[i]);

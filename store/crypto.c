@@ -15,6 +15,8 @@ _Static_assert(CRYPTO_NONCE_BYTES == crypto_aead_xchacha20poly1305_ietf_NPUBBYTE
 _Static_assert(CRYPTO_TAG_BYTES == crypto_aead_xchacha20poly1305_ietf_ABYTES, "tag");
 _Static_assert(CRYPTO_SALT_BYTES == crypto_pwhash_SALTBYTES, "salt");
 
+#define CRYPTO_STACK_BYTES (16u * 1024) /* more than any of libsodium's functions that take a key */
+
 int crypto_init(void)
 {
 	if (sodium_init() < 0) {
@@ -90,6 +92,11 @@ int crypto_open(uint8_t *ret_plain, const uint8_t key[static CRYPTO_KEY_BYTES], 
 		return -EBADMSG;
 	}
 	return 0;
+}
+
+void crypto_wipe_stack(void)
+{
+	sodium_stackzero(CRYPTO_STACK_BYTES);
 }
 
 void crypto_set_add(uint8_t sum[static CRYPTO_HASH_BYTES], const uint8_t hash[static CRYPTO_HASH_BYTES])

@@ -61,6 +61,9 @@ void crypto_seal(uint8_t *ret_sealed, const uint8_t key[static CRYPTO_KEY_BYTES]
 int crypto_open(uint8_t *ret_plain, const uint8_t key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes,
 		const uint8_t *sealed, size_t sealed_bytes);
 
+/* crypto_wipe_stack - what functions that returned left below the caller's frame, where libsodium may have had a key. */
+void crypto_wipe_stack(void);
+
 /* A multiset hash: the sum modulo 2^256 of keyed hashes (MSet-Add-Hash, Clarke et al., ASIACRYPT 2003).
  * Adding and removing an element cost the same, whatever the size of the set. */
 void crypto_set_add(uint8_t sum[static CRYPTO_HASH_BYTES], const uint8_t hash[static CRYPTO_HASH_BYTES]);

@@ -13,6 +13,7 @@
 #include "store/secmem.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 static const uint8_t header_magic[8] = {'H', 'U', 'S', 'H', 'S', 'T', 'O', 'R'};
@@ -73,6 +74,16 @@ void header_derive_keys(struct header_keys *ret_keys, const uint8_t root[static 
 	memcpy(k->root, root, CRYPTO_KEY_BYTES);
 	for (size_t i = 0; i < sizeof(subkeys) / sizeof(subkeys[0]); i++)
 		crypto_subkey(subkeys[i], k->root, i + 1, HEADER_CONTEXT);
+}
+
+void header_forget_keys(struct header_keys *keys)
+{
+	secmem_wipe(keys, offsetof(struct header_keys, row_id));
+}
+
+void header_recall_keys(struct header_keys *keys, const struct header_keys *from)
+{
+	memcpy(keys, from, offsetof(struct header_keys, row_id));
 }
 
 static void header_mac(const struct header *header, const struct header_keys *keys,
@@ -311,6 +322,7 @@ int header_slot_of(const struct header *header, const struct key *key, unsigned 
 	}
 	r = header_find_slot(header, key, root, ret_slot);
 	secmem_free(root);
+	crypto_wipe_stack();
 	return r;
 }
 
@@ -333,6 +345,7 @@ int header_open(const struct header *header, const struct key *key, const char *
 		header_derive_keys(keys, keys->root);
 		r = header_verify(header, keys);
 	}
+	crypto_wipe_stack();
 	if (r == -EBADMSG)
 		log_error("%s: the header was changed without the key: the store is refused", path);
 	if (r < 0) {

@@ -29,11 +29,11 @@ struct header_keys {
 	uint8_t value[CRYPTO_KEY_BYTES];      /* seals values */
 	uint8_t record[CRYPTO_KEY_BYTES];     /* seals metadata records */
 	uint8_t manifest[CRYPTO_KEY_BYTES];   /* seals the manifest */
-	uint8_t row_id[CRYPTO_KEY_BYTES];     /* hashes names to row ids */
 	uint8_t row_hash[CRYPTO_KEY_BYTES];   /* hashes rows into the manifest's sum */
 	uint8_t value_hash[CRYPTO_KEY_BYTES]; /* hashes values, to see whether a write changes them */
 	uint8_t nonce[CRYPTO_KEY_BYTES];      /* hedges nonces */
 	uint8_t header_mac[CRYPTO_KEY_BYTES];
+	uint8_t row_id[CRYPTO_KEY_BYTES]; /* hashes names to row ids; the last, as it stays when the others are forgotten */
 };
 
 /* header_create - a new store's header with a random id and root key, slot 0 opened by @key.
@@ -68,6 +68,11 @@ int header_set_slot(struct header *header, unsigned slot, const struct header_ke
 
 const uint8_t *header_store_id(const struct header *header);
 uint32_t header_epoch(const struct header *header);
+
+/* header_forget_keys - wipe all but row_id, which opens nothing and tells nothing of the others. header_recall_keys - those that were
+ * forgotten are as in @from, keys of the same root key. */
+void header_forget_keys(struct header_keys *keys);
+void header_recall_keys(struct header_keys *keys, const struct header_keys *from);
 
 /* header_derive_keys - all subkeys of a root key, as README.md has them. */
 void header_derive_keys(struct header_keys *ret_keys, const uint8_t root[static CRYPTO_KEY_BYTES]);

@@ -22,7 +22,7 @@ struct store {
 	struct header_keys *keys;
 	struct seal seal;
 	struct store_options options;
-	pthread_mutex_t slots_lock; /* one change of key slots at a time; taken before the other */
+	pthread_mutex_t slots_lock; /* one change of key slots at a time, and of locked; taken before the other */
 
 	pthread_mutex_t lock;
 	struct header header;
@@ -31,6 +31,9 @@ struct store {
 	struct index index;
 	struct cache cache;
 	struct seal_manifest manifest;
+	bool locked;        /* nobody may use the keys any more; row_id is for all, always */
+	unsigned key_users; /* who does at the moment, see lock_enter */
+	pthread_cond_t keys_unused;
 	uint64_t *prune; /* nodes that have versions to be removed with the next commit; owned array */
 	size_t n_prune, prune_capacity;
 	bool prune_now; /* the commit thread is to see to them without being asked for anything else */
@@ -59,6 +62,11 @@ int store_read_header(struct engine *engine, const char *path, struct header *re
 int store_fetch(struct store *store, const struct seal_id *id, uint64_t generation,
 		const uint8_t hash[static CRYPTO_HASH_BYTES], struct seal_row *ret_row, struct secbuf *ret_value,
 		struct seal_value_info *ret_info);
+
+/* lock_enter - the keys are there until lock_leave; -ENOKEY if the store is locked. Without the lock. May be nested, and the inner
+ * one may fail. */
+int lock_enter(struct store *store);
+void lock_leave(struct store *store);
 
 /* commit_start - start the commit thread. commit_stop - let it finish what waits, and end it. */
 int commit_start(struct store *store);

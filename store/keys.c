@@ -29,9 +29,15 @@ static int keys_commit(struct store *store, const struct header *header)
 static int keys_set(struct store *store, unsigned slot, const struct key *key)
 {
 	struct header header = store->header;
-	int r = header_set_slot(&header, slot, store->keys, key);
+	int r = lock_enter(store);
 
-	return r < 0 ? r : keys_commit(store, &header);
+	if (r < 0)
+		return r;
+	r = header_set_slot(&header, slot, store->keys, key);
+	if (r == 0)
+		r = keys_commit(store, &header);
+	lock_leave(store);
+	return r;
 }
 
 static bool keys_has(const struct store *store, unsigned slot)

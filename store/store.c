@@ -33,6 +33,7 @@ static struct store *store_new(const char *path, const struct store_options *opt
 	pthread_mutex_init(&store->slots_lock, NULL);
 	pthread_mutex_init(&store->lock, NULL);
 	pthread_cond_init(&store->wake, NULL);
+	pthread_cond_init(&store->keys_unused, NULL);
 	cache_init(&store->cache, options->cache_bytes);
 	store->last = &store->first;
 	return store;
@@ -52,6 +53,7 @@ struct store *store_close(struct store *store)
 	store->engine = engine_close(store->engine);
 	index_deinit(&store->index);
 	store->keys = secmem_free(store->keys);
+	pthread_cond_destroy(&store->keys_unused);
 	pthread_cond_destroy(&store->wake);
 	pthread_mutex_destroy(&store->lock);
 	pthread_mutex_destroy(&store->slots_lock);
@@ -436,13 +438,16 @@ static int store_read_row(struct store *store, uint64_t node, uint64_t generatio
 
 int store_read(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)
 {
-	int r;
+	int r = lock_enter(store);
 
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&store->lock);
 	r = store_read_cached(store, node, generation, ret_value);
 	pthread_mutex_unlock(&store->lock);
 	if (r == 1)
 		r = store_read_row(store, node, generation, ret_value);
+	lock_leave(store);
 	if (r == -EBADMSG)
 		r = -EIO;
 	if (r == -EIO)

@@ -89,7 +89,7 @@ int store_pin(struct store *store, uint64_t node, uint64_t *ret_generation);
 void store_unpin(struct store *store, uint64_t node, uint64_t generation);
 
 /* store_read - the bytes of a pinned version; the caller frees with secbuf_deinit.
- * -EIO if the row is not what was stored (logged), -ENOMEM if the arena is full. */
+ * -EIO if the row is not what was stored (logged), -ENOMEM if the arena is full, -ENOKEY if the store is locked. */
 int store_read(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value);
 
 /* Changing. */
@@ -152,7 +152,7 @@ struct store_txn *store_txn_free(struct store_txn *txn);
  * the order of submitting. Results: -ENOENT (no such resource, or no such mesh), -EEXIST, -ENOTEMPTY, -EXDEV, -EBUSY (a secret that its
  * mesh's mTLS backend names), -EINVAL (a Mesh document that can't be, or names a secret that does not exist),
  * -EFBIG (an append that grows too long), -ENOSPC (also of ACLs that have no room in the record), -EACCES (a default ACL
- * for a file), -EIO, -ENOMEM. */
+ * for a file), -ENOKEY (the store is locked, or was before this was on disk), -EIO, -ENOMEM. */
 void store_submit(struct store *store, struct store_txn *txn);
 
 /* store_run - the same, waiting for the result; @txn->done is not used, and the caller still owns @txn. */
@@ -174,6 +174,20 @@ int store_check(struct store *store, store_progress *progress, void *context, st
 /* store_copy - a consistent copy of the store in the new file @path (mode 0600), on disk when it returns; opened by the same keys.
  * -EEXIST. Changes wait meanwhile, and so does reading what is not cached. */
 int store_copy(struct store *store, const char *path);
+
+/* Locking: the keys are wiped from memory, until whoever has one that opens the store brings it again. Names and metadata stay, and all that
+ * is done with them alone: looking, listing, pinning, a copy. What needs the keys is refused with -ENOKEY: store_read, whatever is
+ * submitted, store_check, changes of key slots. */
+
+/* store_lock - waits for what is being read and committed, and answers what waits to be. After it nothing that opens or seals a row is in
+ * memory, and nothing that was submitted before holds a value. -ENOMEM, and nothing has changed. */
+int store_lock(struct store *store);
+
+/* store_unlock - with any key that opens the store. -EKEYREJECTED (logged), -EBADMSG, -ENOMEM. For a passphrase it takes Argon2id's time
+ * and memory. Also if it is not locked. */
+int store_unlock(struct store *store, const struct key *key);
+
+bool store_is_locked(struct store *store);
 
 /* Keys: slots of the header, numbered from 0. Each change is one commit. */
 

@@ -18,7 +18,9 @@ int command_get(int argc, char **argv);
 int command_init(int argc, char **argv);
 int command_key(int argc, char **argv);
 int command_lint(int argc, char **argv);
+int command_lock(int argc, char **argv);
 int command_rekey(int argc, char **argv);
 int command_status(int argc, char **argv);
+int command_unlock(int argc, char **argv);
 
 #endif

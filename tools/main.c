@@ -24,6 +24,8 @@ static const struct {
 	{"status", command_status, "what there is, and how the daemon is doing"},
 	{"check", command_check, "verify the whole store"},
 	{"backup", command_backup, "copy the store, also while it is mounted"},
+	{"lock", command_lock, "have the daemon forget the keys of a mount"},
+	{"unlock", command_unlock, "bring them back"},
 	{"key", command_key, "list, add, remove or rotate the keys of a store"},
 	{"rekey", command_rekey, "seal a store again under a new root key"},
 };

@@ -84,4 +84,8 @@ int target_status(struct target *target, FILE *out);
 int target_check(struct target *target, struct store_checked *ret_checked);
 int target_backup(struct target *target, const char *path);
 
+/* target_lock, target_unlock - a mount. */
+int target_lock(struct target *target);
+int target_unlock(struct target *target, const struct key *key);
+
 #endif

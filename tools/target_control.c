@@ -33,9 +33,7 @@ static void target_report_deinit(struct target_report *report)
 
 #define TARGET_REPORT_AUTO __attribute__((cleanup(target_report_deinit))) struct target_report
 
-/* -errno, said. */
-static int target_control_open(const struct target *target, const char *file, int flags,
-			       char ret_path[static TARGET_PATH_BYTES])
+int target_control_open(const struct target *target, const char *file, int flags, char ret_path[static TARGET_PATH_BYTES])
 {
 	int fd;
 
@@ -138,6 +136,19 @@ static int target_control_send(struct target *target, const char *path, int fd, 
 	else if (r < 0 && r != -ENOMEM)
 		target_mount_failed(target, path, -r);
 	return r;
+}
+
+void target_control_said(struct target *target, const char *path, int fd, int error)
+{
+	TARGET_REPORT_AUTO report = {0};
+	char line[BUNDLE_LINE_BYTES];
+
+	target_report_read(&report, fd);
+	target_report_last(&report, line);
+	if (*line)
+		log_error("%s: %s", target->path, line);
+	else
+		target_mount_failed(target, path, error);
 }
 
 /* What a failed request says: a sentence, or "document N, line M: " and a sentence, where N counts what was sent. */

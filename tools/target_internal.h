@@ -52,6 +52,11 @@ int target_mount_failed(const struct target *target, const char *path, int error
 
 #define TARGET_PATH_BYTES (PATH_MAX + 512)
 
+/* target_control_open - a file in /.hush, whose path is filled in. -errno, said. target_control_said - what the report on @fd says of a
+ * request that @error ended, in one line. */
+int target_control_open(const struct target *target, const char *file, int flags, char ret_path[static TARGET_PATH_BYTES]);
+void target_control_said(struct target *target, const char *path, int fd, int error);
+
 /* The calls that go through the control files (target_control.c). */
 int target_control_apply(struct target *target, struct bundle *bundle, struct bundle_error *ret_error);
 int target_control_remove(struct target *target, const struct name *names, size_t n, struct bundle_error *ret_error);

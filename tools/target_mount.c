@@ -29,6 +29,8 @@ int target_mount_failed(const struct target *target, const char *path, int error
 	else if (error == ENOTCONN)
 		log_error("%s: the daemon of this mount is gone; unmount it with fusermount3 -u and mount it again",
 			  target->path);
+	else if (error == ENOKEY)
+		log_error("%s: it is locked: hushctl unlock", path);
 	else if (error == EIO)
 		log_error("%s: what is stored is not what was written; the daemon's log says more", path);
 	else
@@ -257,11 +259,16 @@ static struct mesh_backend target_mount_backend(struct target *target, const cha
 	struct mesh_backend backend = {0};
 	char path[TARGET_PATH_BYTES];
 	struct name name;
+	int fd;
 
 	if (name_set(&name, NAME_MESH, "", mesh) < 0)
 		return backend;
 	target_mount_path(target, &name, path);
-	if (access(path, R_OK) < 0 || target_read(target, &name, &yaml) < 0 || mesh_read(&yaml, mesh, &backend) < 0)
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return backend;
+	close(fd);
+	if (target_read(target, &name, &yaml) < 0 || mesh_read(&yaml, mesh, &backend) < 0)
 		return (struct mesh_backend){0};
 	return backend;
 }
@@ -313,7 +320,8 @@ static int target_mount_unlink(struct target *target, const struct name *name, s
 		if (target_mount_in_use(&backend, name, ret_error))
 			return -EBUSY;
 	}
-	snprintf(ret_error->text, sizeof(ret_error->text), "%.300s: %s", path, strerror(error));
+	snprintf(ret_error->text, sizeof(ret_error->text), "%.300s: %s", path,
+		 error == ENOKEY ? "it is locked: hushctl unlock" : strerror(error));
 	return -error;
 }
 

@@ -109,6 +109,33 @@ def wait_for(condition, seconds=10):
     return False
 
 
+def memory_of(pid):
+    """All that can be read of a process's memory, in parts."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            addresses, rights = line.split()[:2]
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            if rights[0] != "r" or "[v" in line or (SAN and end - start > 1 << 32):
+                continue
+            try:
+                memory.seek(start)
+                part = b""
+                while start + len(part) < end and (more := memory.read(min(end - start - len(part), 1 << 26))):
+                    part += more
+                yield part
+            except (OSError, OverflowError):
+                continue
+
+
+def found(pid, needles):
+    """Which of the needles (text or bytes) are in a process's memory, and how many bytes were searched."""
+    hits, size = set(), 0
+    for part in memory_of(pid):
+        size += len(part)
+        hits |= {needle for needle in needles if (needle.encode() if isinstance(needle, str) else needle) in part}
+    return hits, size
+
+
 class Mount:
     """A fresh store, its key file, and a daemon in front (so that its pid is ours to kill)."""
 

@@ -46,6 +46,7 @@ struct kernel *kernel_start(struct store *store, size_t max_staged)
 					      kernel->context.announce);
 	fixture_must(kernel->context.stage && kernel->context.scratch);
 	fixture_must(loop_new(&kernel->context, "default_permissions", &kernel->loop) == 0);
+	control_set_notify(kernel->context.control, kernel->context.notify);
 	fixture_must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
 	for (int i = 0; i < 2; i++)
 		setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));

@@ -5,6 +5,7 @@
 #include "tests/unit/fixture.h"
 
 #include "store/key.h"
+#include "store/key_text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -282,6 +283,63 @@ static void test_full_arena(void **state)
 	assert_null(key);
 }
 
+/* What is written is read, whatever is in it: also a key that begins or ends with a newline, the longest passphrase. */
+static void test_as_text(void **state)
+{
+	static const struct key keys[] = {
+		{KEY_FILE, 32, "\n\0 2345678901234567890123456789\n"},
+		{KEY_PASSPHRASE, 1, "x"},
+		{KEY_PASSPHRASE, 5, "key\n\n"},
+		{KEY_PASSPHRASE, 1, "\n"},
+	};
+	struct key *longest = fixture_key();
+
+	(void)state;
+	longest->kind = KEY_PASSPHRASE;
+	longest->size = KEY_PASSPHRASE_BYTES - 1;
+	for (size_t i = 0; i <= sizeof(keys) / sizeof(keys[0]); i++) {
+		const struct key *given = i ? &keys[i - 1] : longest;
+		SECBUF_AUTO text = {0};
+		KEY_AUTO *key = NULL;
+
+		assert_int_equal(key_text_write(given, &text), 0);
+		assert_true(text.size <= KEY_TEXT_BYTES);
+		assert_int_equal(key_text_read(&text, &key), 0);
+		assert_memory_equal(key, given, sizeof(*key));
+	}
+	key_free(longest);
+}
+
+static void test_no_key_as_text(void **state)
+{
+	static const char *const texts[] = {"",
+					    "key-file",
+					    "key-file\n",
+					    "key-file\n1234567890123456789012345678901",
+					    "key-file\n123456789012345678901234567890123",
+					    "key-file \n12345678901234567890123456789012",
+					    "12345678901234567890123456789012",
+					    "passphrase",
+					    "passphrase\n",
+					    "passphrase\n\n",
+					    "Passphrase\nx",
+					    "\npassphrase\nx"};
+	SECBUF_AUTO text = {0};
+	struct key *key = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		secbuf_resize(&text, 0);
+		assert_int_equal(secbuf_write(&text, 0, texts[i], strlen(texts[i])), 0);
+		assert_int_equal(key_text_read(&text, &key), -EINVAL);
+	}
+	secbuf_resize(&text, 0);
+	assert_int_equal(secbuf_write(&text, 0, "passphrase\n", 11), 0);
+	assert_int_equal(secbuf_resize(&text, 11 + KEY_PASSPHRASE_BYTES), 0);
+	assert_int_equal(key_text_read(&text, &key), -EINVAL);
+	assert_null(key);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -300,6 +358,8 @@ int main(void)
 		TEST(test_new_key_file_is_made),
 		TEST(test_new_key_file_errors),
 		TEST(test_full_arena),
+		TEST(test_as_text),
+		TEST(test_no_key_as_text),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);

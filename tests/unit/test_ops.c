@@ -74,7 +74,7 @@ static void test_fixed_nodes(void **state)
 
 	assert_int_equal(kernel_walk(f->kernel, "meshes"), node_make(NODE_MESHES, 0));
 	assert_int_equal(kernel_walk(f->kernel, "global"), node_make(NODE_GLOBAL, 0));
-	assert_int_equal(kernel_walk(f->kernel, ".hush/status") & 15, NODE_STATUS);
+	assert_int_equal(node_kind(kernel_walk(f->kernel, ".hush/status")), NODE_STATUS);
 	assert_int_equal(kernel_lookup(f->kernel, 1, "nothing", NULL), -ENOENT);
 	assert_int_equal(kernel_lookup(f->kernel, f->secrets, "UPPER", NULL), -ENOENT);
 	assert_int_equal(kernel_lookup(f->kernel, f->secrets, "none", NULL), -ENOENT);
@@ -101,7 +101,7 @@ static void test_impossible_nodes_and_handles(void **state)
 	for (int i = 0; i < 2000; i++) {
 		uint64_t node = fixture_random(&seed, UINT64_MAX);
 
-		if (node_resource(node) == 0 || (node & 15) <= NODE_STATUS || node_is_control(node))
+		if (node_resource(node) == 0 || node_kind(node) <= NODE_STATUS || node_is_control(node))
 			continue;
 		if (node_kind(node) == NODE_MESH || node_kind(node) == NODE_SECRETS) /* for all it knows it was removed */
 			assert_true(kernel_getattr(f->kernel, node, 0, &attr) == 0 && attr.nlink == 0);
