@@ -65,10 +65,10 @@ static dev_t announce_device(int fd, const char *path)
 	return makedev(st.stx_dev_major, st.stx_dev_minor);
 }
 
-void announce_mounted(struct announce *announce, const char *mountpoint)
+void announce_mounted(struct announce *announce, const char *mountpoint, dev_t device)
 {
-	announce->device = announce_device(AT_FDCWD, mountpoint);
-	announce->mountpoint = announce->device ? mountpoint : NULL;
+	announce->device = device;
+	announce->mountpoint = device ? mountpoint : NULL;
 }
 
 /* openat(2) of a path within the mount. The descriptor, or -errno. */

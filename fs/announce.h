@@ -34,9 +34,9 @@ struct announce;
 struct announce *announce_new(const struct tree *tree);
 struct announce *announce_free(struct announce *announce);
 
-/* announce_mounted - what announce_run walks: the mount on @mountpoint (an absolute path, borrowed), as it is now.
+/* announce_mounted - what announce_run walks: the mount on @mountpoint (an absolute path, borrowed), which has the device @device.
  * Before that, and if something else is mounted there later, nothing is announced. */
-void announce_mounted(struct announce *announce, const char *mountpoint);
+void announce_mounted(struct announce *announce, const char *mountpoint, dev_t device);
 
 /* announce_run - in this order. Waits for the serving thread, so it must hold no lock that a request needs; one thread
  * at a time. What can't be announced is logged. */

@@ -25,6 +25,7 @@ struct control *control_new(struct tree *tree, struct stage *stage, struct scrat
 	if (!control)
 		return NULL;
 	control->tree = tree;
+	control->last_handle = tree->handles;
 	control->stage = stage;
 	control->scratch = scratch;
 	control->announce = announce;

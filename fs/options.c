@@ -30,14 +30,14 @@ static const char options_usage[] =
 	"Without a key file or a passphrase file the key is the systemd credential hushfs.key, or is asked for.\n"
 	"Unmount: fusermount3 -u MOUNTPOINT\n";
 
-enum { KEY_FILE_OPTION, PASSPHRASE_FILE, ALLOW_OTHER, RO, RW, MAX_SIZE, MAX_STAGED, HISTORY };
+enum { KEY_FILE_OPTION, PASSPHRASE_FILE, ALLOW_OTHER, RO, RW, MAX_SIZE, MAX_STAGED, HISTORY, NO_RESEND };
 
 static char *const options_tokens[] = {
 	[KEY_FILE_OPTION] = "key_file", [PASSPHRASE_FILE] = "passphrase_file",
 	[ALLOW_OTHER] = "allow_other",	[RO] = "ro",
 	[RW] = "rw",			[MAX_SIZE] = "max_size",
 	[MAX_STAGED] = "max_staged",	[HISTORY] = "history",
-	NULL,
+	[NO_RESEND] = "no_resend",	NULL,
 };
 
 /* A number with an optional K or M, at most @most. */
@@ -97,6 +97,9 @@ static int options_parse_o(struct options *options, char *list)
 			break;
 		case RW:
 			options->read_only = false;
+			break;
+		case NO_RESEND:
+			options->no_resend = true;
 			break;
 		case MAX_SIZE:
 			r = options_number(options_tokens[token], value, 1, STORE_VALUE_BYTES_MAX,

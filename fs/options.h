@@ -16,6 +16,7 @@ struct options {
 	bool foreground;
 	bool allow_other;
 	bool read_only;
+	bool no_resend; /* for tests: as on a kernel that does not send requests again */
 	struct key_source key;
 	struct store_options store_options;
 	size_t max_staged; /* bytes; 0: not told */

@@ -100,6 +100,29 @@ def end(pid):
     os.waitpid(pid, 0)
 
 
+def is_running(pid):
+    """Not ended: a zombie has ended, whoever it is waiting for."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def children(parent):
+    """The pids of a process's children that have not ended."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                fields = file.read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[1] == str(parent) and fields[0] != "Z":
+            found.append(int(pid))
+    return sorted(found)
+
+
 def wait_for(condition, seconds=10):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -174,11 +197,42 @@ class Mount:
         self.unmount()
         self.start()
 
+    @property
+    def workers(self):
+        """The pids of the keeper's workers: one, but while another is about to take over."""
+        return children(self.daemon.pid)
+
+    @property
+    def worker(self):
+        return self.workers[0]
+
+    def kill_worker(self, number=signal.SIGKILL):
+        """Kill the worker alone; its pid, or None if there was none just then."""
+        for pid in self.workers:
+            try:
+                os.kill(pid, number)
+                return pid
+            except ProcessLookupError:
+                pass
+        return None
+
+    def die(self, number=signal.SIGKILL):
+        """Kill the daemon, both its processes; its mount is left behind. The keeper's status."""
+        self.daemon.send_signal(signal.SIGSTOP)  # it is not to start another worker
+        workers = self.workers
+        self.daemon.send_signal(number)
+        self.daemon.send_signal(signal.SIGCONT)
+        if number == signal.SIGKILL:
+            for pid in workers:
+                os.kill(pid, number)
+        status = self.daemon.wait(30)
+        wait_for(lambda: not any(map(is_running, workers)))
+        self.daemon = None
+        return status
+
     def kill(self, number=signal.SIGKILL):
         """Kill the daemon, and clear away the dead mount."""
-        self.daemon.send_signal(number)
-        status = self.daemon.wait(30)
-        self.daemon = None
+        status = self.die(number)
         if is_mounted(self.path):
             _libc.umount2(self.path.encode(), 2)  # MNT_DETACH
         return status
@@ -192,7 +246,8 @@ class Mount:
             try:
                 self.daemon.wait(20)
             except subprocess.TimeoutExpired:
-                self.daemon.kill()
+                for pid in [*self.workers, self.daemon.pid]:
+                    os.kill(pid, signal.SIGKILL)
             self.daemon.wait(20)
             self.daemon = None
         if is_mounted(self.path):

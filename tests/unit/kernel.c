@@ -17,7 +17,7 @@ static void *kernel_serve(void *context)
 {
 	struct kernel *kernel = context;
 
-	loop_run(kernel->loop, -1, NULL, NULL);
+	loop_run(kernel->loop, NULL);
 	return NULL;
 }
 
@@ -45,7 +45,7 @@ struct kernel *kernel_start(struct store *store, size_t max_staged)
 	kernel->context.control = control_new(&kernel->context.tree, kernel->context.stage, kernel->context.scratch,
 					      kernel->context.announce);
 	fixture_must(kernel->context.stage && kernel->context.scratch);
-	fixture_must(loop_new(&kernel->context, "default_permissions", &kernel->loop) == 0);
+	fixture_must(loop_new(&kernel->context, &kernel->loop) == 0);
 	fixture_must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
 	for (int i = 0; i < 2; i++)
 		setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
