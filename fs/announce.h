@@ -2,8 +2,8 @@
  * announce: tells watchers (inotify) of changes that no program made through the mount.
  *
  * The kernel tells watchers of calls that go through the mount, and of nothing else. So the thread that has made a
- * change makes the calls that a program would have made: on its own mount, one after the other. Whoever serves them
- * knows the thread and answers them as if they did something: announce_is, announce_lookup, announce_attributes.
+ * change has a helper make the calls that a program would have made: on its own mount, one after the other. Whoever serves them
+ * knows the helper and answers them as if they did something: announce_is, announce_lookup, announce_attributes.
  */
 #ifndef FS_ANNOUNCE_H
 #define FS_ANNOUNCE_H
@@ -30,7 +30,7 @@ struct announce_change {
 
 struct announce;
 
-/* announce_new - NULL without memory. announce_free - NULL is allowed. Returns NULL. */
+/* announce_new - starts a helper (helper.h); @tree may be filled in later. NULL without memory. announce_free - NULL is allowed. Returns NULL. */
 struct announce *announce_new(const struct tree *tree);
 struct announce *announce_free(struct announce *announce);
 
@@ -41,6 +41,9 @@ void announce_mounted(struct announce *announce, const char *mountpoint, dev_t d
 /* announce_run - in this order. Waits for the serving thread, so it must hold no lock that a request needs; one thread
  * at a time. What can't be announced is logged. */
 void announce_run(struct announce *announce, const struct announce_change *changes, size_t n);
+
+/* announce_helper - which process it is. */
+pid_t announce_helper(const struct announce *announce);
 
 /* For the serving thread. announce_is - is a request of @thread one of announce_run's? NULL is allowed. */
 bool announce_is(struct announce *announce, pid_t thread);

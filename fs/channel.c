@@ -24,11 +24,12 @@ int channel_new(int *ret_keeper, int *ret_worker)
 	return 0;
 }
 
-int channel_send(int channel, const struct channel_message *message, int passed)
+ssize_t channel_send_bytes(int channel, const void *bytes, size_t size, int passed)
 {
 	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0};
-	struct iovec part = {(void *)message, sizeof(*message)};
+	struct iovec part = {(void *)bytes, size};
 	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+	ssize_t n;
 
 	if (passed >= 0) {
 		struct cmsghdr *rights;
@@ -41,7 +42,39 @@ int channel_send(int channel, const struct channel_message *message, int passed)
 		rights->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(rights), &passed, sizeof(int));
 	}
-	return sendmsg(channel, &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	n = sendmsg(channel, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return n < 0 ? -errno : n;
+}
+
+ssize_t channel_receive_bytes(int channel, void *ret_bytes, size_t size, int *ret_passed)
+{
+	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0};
+	struct iovec part = {ret_bytes, size};
+	struct msghdr header = {.msg_iov = &part,
+				.msg_iovlen = 1,
+				.msg_control = ret_passed ? control : NULL,
+				.msg_controllen = ret_passed ? sizeof(control) : 0};
+	const struct cmsghdr *rights;
+	ssize_t n;
+
+	do
+		n = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return n == 0 || errno == ECONNRESET ? -EPIPE : -errno;
+	if (ret_passed)
+		*ret_passed = -1;
+	rights = ret_passed ? CMSG_FIRSTHDR(&header) : NULL;
+	if (rights && rights->cmsg_type == SCM_RIGHTS && rights->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(ret_passed, CMSG_DATA(rights), sizeof(int));
+	return n;
+}
+
+int channel_send(int channel, const struct channel_message *message, int passed)
+{
+	ssize_t n = channel_send_bytes(channel, message, sizeof(*message), passed);
+
+	return n < 0 ? (int)n : 0;
 }
 
 int channel_say(int channel, enum channel_kind kind)
@@ -53,26 +86,12 @@ int channel_say(int channel, enum channel_kind kind)
 
 int channel_receive(int channel, struct channel_message *ret_message, int *ret_passed)
 {
-	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0};
-	struct iovec part = {ret_message, sizeof(*ret_message)};
-	struct msghdr header = {.msg_iov = &part,
-				.msg_iovlen = 1,
-				.msg_control = ret_passed ? control : NULL,
-				.msg_controllen = ret_passed ? sizeof(control) : 0};
-	const struct cmsghdr *rights;
 	ssize_t n;
 
 	memset(ret_message, 0, sizeof(*ret_message));
-	do
-		n = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n <= 0)
-		return n == 0 || errno == ECONNRESET ? -EPIPE : -errno;
-	if (ret_passed)
-		*ret_passed = -1;
-	rights = ret_passed ? CMSG_FIRSTHDR(&header) : NULL;
-	if (rights && rights->cmsg_type == SCM_RIGHTS && rights->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(ret_passed, CMSG_DATA(rights), sizeof(int));
+	n = channel_receive_bytes(channel, ret_message, sizeof(*ret_message), ret_passed);
+	if (n < 0)
+		return (int)n;
 	return (size_t)n < sizeof(ret_message->kind) || ret_message->init_size > CHANNEL_INIT_BYTES ? -EPROTO : 0;
 }
 

@@ -26,6 +26,7 @@ enum channel_kind {
 	CHANNEL_SERVING,    /* the kernel has heard of this worker */
 	CHANNEL_ANSWERED,
 	CHANNEL_YIELD,      /* to the worker: end as soon as nothing is open for writing, another one goes on */
+	CHANNEL_STAYED,     /* to the worker: an upgrade was asked for and failed */
 	CHANNEL_END,        /* to the worker: the mount was taken from the tree, end when what is open in it is closed */
 	CHANNEL_END_ASKED,  /* to the keeper: the worker was told to end */
 };
@@ -42,6 +43,11 @@ struct channel_message {
 
 /* channel_new - a pair; both close when a program is executed. -errno (logged). */
 int channel_new(int *ret_keeper, int *ret_worker);
+
+/* channel_send_bytes, channel_receive_bytes - one message with the descriptor @passed, or -1; @ret_passed: NULL if none may come. Sending does
+ * not block. The size, or -errno: -EPIPE if the other side is gone, -EAGAIN if it is behind. */
+ssize_t channel_send_bytes(int channel, const void *bytes, size_t size, int passed);
+ssize_t channel_receive_bytes(int channel, void *ret_bytes, size_t size, int *ret_passed);
 
 /* channel_send - with the descriptor @passed, or -1. Does not block. -errno: the other side is gone. */
 int channel_send(int channel, const struct channel_message *message, int passed);

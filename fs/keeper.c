@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -66,6 +67,7 @@ struct keeper {
 	int64_t start_ms;             /* when another worker is to be started; 0: not waiting for that */
 	unsigned started;             /* workers so far */
 	unsigned restarts, deaths;    /* after a death; deaths in a row without a request answered */
+	bool upgrade_asked;           /* while a worker was started */
 	bool stopping;
 	int ready_fd; /* where to say that the mount answers; -1 in front, and after that */
 	int status;   /* the exit status, once @ended */
@@ -146,21 +148,23 @@ static void keeper_start_again(struct keeper *keeper)
 /* SIGHUP: start what is installed now; it takes over when it is ready. */
 static void keeper_upgrade(struct keeper *keeper)
 {
-	int program;
+	int program, r = -EOPNOTSUPP;
 
-	if (keeper->next.phase || keeper->worker.phase != KEEPER_SERVING || keeper->stopping) {
-		log_warning("an upgrade was asked for while another worker was started: ask again");
+	keeper->upgrade_asked = keeper->next.phase || keeper->worker.phase != KEEPER_SERVING; /* then after that */
+	if (keeper->upgrade_asked || keeper->stopping)
 		return;
-	}
 	if (!keeper->serve.resend) {
 		log_warning("this kernel can't send requests again (Linux 6.9 can), so nothing can take over: unmount, and mount again");
-		return;
+	} else {
+		program = open(keeper->program_path, O_PATH | O_CLOEXEC);
+		r = program < 0 ? -errno : keeper_start(keeper, program, &keeper->next);
+		if (program < 0)
+			log_error("%s: %s; the running version goes on", keeper->program_path, strerror(-r));
 	}
-	program = open(keeper->program_path, O_PATH | O_CLOEXEC);
-	if (program < 0)
-		log_error("%s: %s; the running version goes on", keeper->program_path, strerror(errno));
-	else if (keeper_start(keeper, program, &keeper->next) == 0)
+	if (r == 0)
 		keeper->next_until_ms = keeper_now_ms() + KEEPER_READY_MS;
+	else
+		channel_say(keeper->worker.channel, CHANNEL_STAYED);
 }
 
 /* --- what a worker says ---------------------------------------------------------------------------------------- */
@@ -250,11 +254,13 @@ static void keeper_serving(struct keeper *keeper, bool resend)
 		keeper->program = worker->program;
 		worker->program = -1; /* transferred */
 	}
-	if (!keeper->serve.first)
-		return;
-	keeper->serve.first = false;
-	keeper->serve.resend = resend;
-	keeper_ready(keeper);
+	if (keeper->serve.first) {
+		keeper->serve.first = false;
+		keeper->serve.resend = resend;
+		keeper_ready(keeper);
+	}
+	if (keeper->upgrade_asked)
+		keeper_upgrade(keeper);
 }
 
 /* SIGTERM: take the mount from the tree, and let the worker end when what is open in it is closed. One that isn't serving yet has
@@ -397,9 +403,13 @@ static void keeper_next_ended(struct keeper *keeper, int status)
 	char how[64];
 
 	keeper_forget(&keeper->next);
+	if (keeper->worker.channel >= 0)
+		channel_say(keeper->worker.channel, CHANNEL_STAYED);
 	if (!keeper->stopping)
 		log_error("%s: ended (%s) before it could take over; the running version goes on", keeper->program_path,
 			  keeper_how(status, how));
+	if (keeper->upgrade_asked)
+		keeper_upgrade(keeper);
 }
 
 static void keeper_reap(struct keeper *keeper)
@@ -477,6 +487,7 @@ static int keeper_signals(struct keeper *keeper)
 	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
 	sigset_t set;
 
+	prctl(PR_SET_CHILD_SUBREAPER, 1); /* of what a dead worker leaves */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);

@@ -48,6 +48,8 @@ struct ledger_memory {
 	struct ledger_step step;
 	struct ledger_request requests[LEDGER_REQUESTS];
 	struct ledger_writer openings[LEDGER_OPENINGS];
+	int32_t helpers[LEDGER_HELPERS]; /* the last ones */
+	uint32_t n_helpers;              /* so far */
 	_Atomic uint32_t n_pins; /* entries that were ever used */
 	struct ledger_pin pins[LEDGER_PINS];
 };
@@ -342,6 +344,25 @@ static void ledger_drop_openings(struct ledger *ledger)
 	while (ledger->n_openings && !atomic_load(&ledger->memory->openings[ledger->n_openings - 1].thread))
 		ledger->n_openings--;
 	ledger->any_opening_done = false;
+}
+
+/* --- helpers ---------------------------------------------------------------------------------------------------- */
+
+void ledger_helper(struct ledger *ledger, pid_t helper)
+{
+	ledger->memory->helpers[ledger->memory->n_helpers % LEDGER_HELPERS] = helper;
+	ledger->memory->n_helpers++;
+}
+
+/* Only what is sent again: a number may have become another process's since. */
+bool ledger_was_helper(const struct ledger *ledger, pid_t thread)
+{
+	if (!ledger || !ledger->resent || thread <= 0)
+		return false;
+	for (size_t i = 0; i < LEDGER_HELPERS; i++)
+		if (ledger->memory->helpers[i] == thread)
+			return true;
+	return false;
 }
 
 /* --- taking it over --------------------------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@
 #define LEDGER_PINS 65536    /* different versions; of more, only these are kept beyond a worker's death */
 #define LEDGER_REQUESTS 1024 /* that are being committed at a time */
 #define LEDGER_OPENINGS 1024
+#define LEDGER_HELPERS 64 /* of the workers before */
 
 struct ledger;
 
@@ -62,6 +63,11 @@ bool ledger_was_committed(struct ledger *ledger);
 /* ledger_opening - @thread has opened @ino to write. ledger_opening_done - it has done something else since, or this is the cut. */
 void ledger_opening(struct ledger *ledger, uint64_t ino, pid_t thread);
 void ledger_opening_done(struct ledger *ledger, pid_t thread);
+
+/* ledger_helper - the process @helper of this worker makes calls on the mount, which are not to be carried out. ledger_was_helper - is
+ * the request that was begun one of those, of a worker before? */
+void ledger_helper(struct ledger *ledger, pid_t helper);
+bool ledger_was_helper(const struct ledger *ledger, pid_t thread);
 
 /* ledger_was_opening - had @thread done that with a worker before, and nothing since? */
 bool ledger_was_opening(struct ledger *ledger, uint64_t ino, pid_t thread);

@@ -120,6 +120,7 @@ int loop_attach(struct loop *loop, int fd)
 		log_error("cannot serve descriptor %d: %s", fd, strerror(-r));
 		return r;
 	}
+	notify_attached(loop->context->notify);
 	return loop_set_nonblocking(loop);
 }
 
@@ -250,10 +251,10 @@ int loop_run(struct loop *loop, struct loop_events *events)
 struct loop *loop_free(struct loop *loop)
 {
 	if (loop) {
-		if (loop->session && !notify_free(loop->context->notify))
-			return NULL; /* the process ends, and with it the connection that holds that thread */
-		if (loop->session)
+		if (loop->session) {
+			loop->context->notify = notify_free(loop->context->notify);
 			fuse_session_destroy(loop->session);
+		}
 		secmem_free(loop->buffer.mem);
 		free(loop);
 	}

@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
- * notify: a thread and the inodes that it is to see to.
+ * notify: the inodes that have pages, and a helper that makes the kernel drop them.
  *
- * Dropping pages waits for those that are just being read, and so for the serving thread: hence a thread of its own, which holds no lock
- * over that. Dropping attributes waits for nothing.
+ * Dropping pages waits for those that are just being read, and so for the serving thread: hence a process of its own. Dropping attributes
+ * waits for nothing.
  */
 #include "fs/notify.h"
 
+#include "fs/channel.h"
+#include "fs/helper.h"
 #include "store/log.h"
 
+#include <errno.h>
 #include <fuse_lowlevel.h>
-#include <pthread.h>
+#include <linux/fuse.h>
+#include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
-
-#define NOTIFY_END_SECONDS 2
+#include <unistd.h>
 
 struct notify {
 	struct fuse_session *session;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool stopping;
+	struct helper helper;
 	struct notify_inode {
 		uint64_t ino;
 		bool due; /* somebody has closed it */
@@ -28,38 +27,24 @@ struct notify {
 	size_t n, capacity;
 };
 
-/* One that is due, taken out; 0 if none is. With the lock. */
-static uint64_t notify_take(struct notify *notify)
+/* The helper: first comes the connection, then the numbers of inodes. */
+static void notify_serve(int channel)
 {
-	for (size_t i = 0; i < notify->n; i++) {
-		uint64_t ino = notify->inodes[i].ino;
+	uint64_t ino;
+	int fuse;
 
-		if (!notify->inodes[i].due)
-			continue;
-		notify->inodes[i] = notify->inodes[--notify->n];
-		return ino;
+	if (channel_receive_bytes(channel, &ino, sizeof(ino), &fuse) != sizeof(ino) || fuse < 0)
+		return;
+	while (channel_receive_bytes(channel, &ino, sizeof(ino), NULL) == sizeof(ino)) {
+		const struct {
+			struct fuse_out_header header;
+			struct fuse_notify_inval_inode_out inode;
+		} notification = {.header = {.len = sizeof(notification), .error = FUSE_NOTIFY_INVAL_INODE},
+				  .inode = {.ino = ino}};
+
+		if (write(fuse, &notification, sizeof(notification)) < 0 && errno == ENODEV)
+			return;
 	}
-	return 0;
-}
-
-static void *notify_serve(void *context)
-{
-	struct notify *notify = context;
-
-	pthread_mutex_lock(&notify->lock);
-	while (!notify->stopping) {
-		uint64_t ino = notify_take(notify);
-
-		if (!ino) {
-			pthread_cond_wait(&notify->wake, &notify->lock);
-			continue;
-		}
-		pthread_mutex_unlock(&notify->lock);
-		fuse_lowlevel_notify_inval_inode(notify->session, ino, 0, 0);
-		pthread_mutex_lock(&notify->lock);
-	}
-	pthread_mutex_unlock(&notify->lock);
-	return NULL;
 }
 
 struct notify *notify_new(struct fuse_session *session)
@@ -69,37 +54,45 @@ struct notify *notify_new(struct fuse_session *session)
 	if (!notify)
 		return NULL;
 	notify->session = session;
-	pthread_mutex_init(&notify->lock, NULL);
-	pthread_cond_init(&notify->wake, NULL);
-	if (pthread_create(&notify->thread, NULL, notify_serve, notify) != 0) {
+	if (helper_start(notify_serve, &notify->helper) < 0) {
 		free(notify);
 		return NULL;
 	}
 	return notify;
 }
 
-bool notify_free(struct notify *notify)
+struct notify *notify_free(struct notify *notify)
 {
-	struct timespec until;
-
-	if (!notify)
-		return true;
-	pthread_mutex_lock(&notify->lock);
-	notify->stopping = true;
-	pthread_cond_signal(&notify->wake);
-	pthread_mutex_unlock(&notify->lock);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += NOTIFY_END_SECONDS;
-	if (pthread_timedjoin_np(notify->thread, NULL, &until) != 0)
-		return false;
-	pthread_cond_destroy(&notify->wake);
-	pthread_mutex_destroy(&notify->lock);
-	free(notify->inodes);
-	free(notify);
-	return true;
+	if (notify) {
+		helper_stop(&notify->helper);
+		free(notify->inodes);
+		free(notify);
+	}
+	return NULL;
 }
 
-/* With the lock. NULL if it is not there. */
+void notify_attached(struct notify *notify)
+{
+	const uint64_t none = 0;
+
+	channel_send_bytes(notify->helper.channel, &none, sizeof(none), fuse_session_fd(notify->session));
+}
+
+/* Hand over what is due, as far as the helper is ready for it; the rest goes with the next. */
+static void notify_send(struct notify *notify)
+{
+	for (size_t i = 0; i < notify->n;) {
+		if (!notify->inodes[i].due) {
+			i++;
+			continue;
+		}
+		if (channel_send_bytes(notify->helper.channel, &notify->inodes[i].ino, sizeof(uint64_t), -1) == -EAGAIN)
+			return;
+		notify->inodes[i] = notify->inodes[--notify->n];
+	}
+}
+
+/* NULL if it is not there. */
 static struct notify_inode *notify_find(struct notify *notify, uint64_t ino)
 {
 	for (size_t i = 0; i < notify->n; i++)
@@ -108,7 +101,7 @@ static struct notify_inode *notify_find(struct notify *notify, uint64_t ino)
 	return NULL;
 }
 
-/* With the lock. NULL without memory. */
+/* NULL without memory. */
 static struct notify_inode *notify_add(struct notify *notify, uint64_t ino)
 {
 	if (notify->n == notify->capacity) {
@@ -126,23 +119,18 @@ static struct notify_inode *notify_add(struct notify *notify, uint64_t ino)
 
 void notify_paged(struct notify *notify, uint64_t ino)
 {
-	pthread_mutex_lock(&notify->lock);
 	if (!notify_find(notify, ino) && !notify_add(notify, ino))
 		log_warning("no memory to see to it that the kernel keeps no pages of a file");
-	pthread_mutex_unlock(&notify->lock);
 }
 
 void notify_closed(struct notify *notify, uint64_t ino)
 {
-	struct notify_inode *inode;
+	struct notify_inode *inode = notify_find(notify, ino);
 
-	pthread_mutex_lock(&notify->lock);
-	inode = notify_find(notify, ino);
-	if (inode) {
-		inode->due = true;
-		pthread_cond_signal(&notify->wake);
-	}
-	pthread_mutex_unlock(&notify->lock);
+	if (!inode)
+		return;
+	inode->due = true;
+	notify_send(notify);
 }
 
 void notify_private(struct notify *notify, uint64_t ino)

@@ -27,6 +27,7 @@ struct ops_context {
 	bool yielding;         /* another worker is about to go on: what would be open for writing is left to it */
 	bool muted;            /* the kernel has had the answer to INIT already */
 	uint64_t restarts;     /* workers that died before this one */
+	unsigned failed_upgrades; /* since this one serves */
 	pid_t keeper;          /* 0: it is gone */
 };
 

@@ -43,10 +43,12 @@ size_t status_text(const struct ops_context *context, char ret_text[static STATU
 			"scratch-bytes: %zu\n"
 			"uptime-seconds: %" PRIdMAX "\n"
 			"worker-restarts: %" PRIu64 "\n"
+			"failed-upgrades: %u\n"
 			"keeper: %d\n"
 			"worker: %d\n",
 			HUSHFS_VERSION, id, status.generation, status.meshes, status.secrets, status.global_secrets,
 			status.rows, keys, stage_entries(context->stage), stage_bytes(context->stage), files, bytes,
-			(intmax_t)(now.tv_sec - tree->started.tv_sec), context->restarts, context->keeper, getpid());
+			(intmax_t)(now.tv_sec - tree->started.tv_sec), context->restarts,
+			context->failed_upgrades, context->keeper, getpid());
 	return size < STATUS_BYTES ? (size_t)size : STATUS_BYTES - 1;
 }

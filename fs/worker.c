@@ -155,6 +155,8 @@ static void worker_hear(struct worker *worker)
 		worker_end(worker);
 	} else if (r == 0 && message.kind == CHANNEL_YIELD) {
 		worker_yield(worker);
+	} else if (r == 0 && message.kind == CHANNEL_STAYED) {
+		worker->context.failed_upgrades++;
 	} else if (r < 0) {
 		log_error("%s: the keeper is gone: if this process ends, so does the mount. Unmount and mount again when it suits; SIGTERM to %d "
 			  "unmounts",
@@ -203,6 +205,10 @@ static int worker_prepare(struct worker *worker, struct key **ret_key)
 
 	if (r == 0)
 		r = worker_signals(worker); /* before there are threads, which inherit what is blocked */
+	if (r == 0) {
+		worker->context.announce = announce_new(&worker->context.tree);
+		r = worker->context.announce ? 0 : -ENOMEM;
+	}
 	if (r == 0)
 		r = loop_new(&worker->context, &worker->loop);
 	if (r == 0)
@@ -244,6 +250,7 @@ static int worker_open(struct worker *worker, const struct key *key)
 		return r;
 	store_get_status(worker->store, &status);
 	ledger_opened(worker->context.ledger, status.generation);
+	ledger_helper(worker->context.ledger, announce_helper(worker->context.announce));
 	return channel_say(*worker_channel(worker), CHANNEL_OPENED);
 }
 
@@ -256,8 +263,7 @@ static int worker_make(struct worker *worker)
 	context->tree.handles = (uint64_t)worker->number << WORKER_HANDLES;
 	context->stage = stage_new(&context->tree, options->max_staged);
 	context->scratch = scratch_new(options->max_scratch, options->store_options.value_bytes, SCRATCH_SECONDS);
-	context->announce = announce_new(&context->tree);
-	if (context->stage && context->scratch && context->announce)
+	if (context->stage && context->scratch)
 		context->control = control_new(&context->tree, context->stage, context->scratch, context->announce);
 	return context->control ? 0 : -ENOMEM;
 }

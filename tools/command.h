@@ -20,5 +20,6 @@ int command_key(int argc, char **argv);
 int command_lint(int argc, char **argv);
 int command_rekey(int argc, char **argv);
 int command_status(int argc, char **argv);
+int command_upgrade(int argc, char **argv);
 
 #endif

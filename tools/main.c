@@ -25,6 +25,7 @@ static const struct {
 	{"check", command_check, "verify the whole store"},
 	{"backup", command_backup, "copy the store, also while it is mounted"},
 	{"key", command_key, "list, add, remove or rotate the keys of a store"},
+	{"upgrade", command_upgrade, "have a mount go on with the version that is now installed"},
 	{"rekey", command_rekey, "seal a store again under a new root key"},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

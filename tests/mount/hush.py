@@ -109,16 +109,17 @@ def is_running(pid):
         return False
 
 
-def children(parent):
-    """The pids of a process's children that have not ended."""
+def children(parent, name="hushfs"):
+    """The pids of a process's children of that name that have not ended."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/stat") as file:
-                fields = file.read().rpartition(")")[2].split()
+                head, _, tail = file.read().rpartition(")")
         except OSError:
             continue
-        if fields[1] == str(parent) and fields[0] != "Z":
+        fields = tail.split()
+        if fields[1] == str(parent) and fields[0] != "Z" and head.partition("(")[2] == name:
             found.append(int(pid))
     return sorted(found)
 
@@ -135,7 +136,7 @@ def wait_for(condition, seconds=10):
 class Mount:
     """A fresh store, its key file, and a daemon in front (so that its pid is ours to kill)."""
 
-    def __init__(self, options="", start=True, folder=None):
+    def __init__(self, options="", start=True, folder=None, program=HUSHFS):
         self.folder = folder or tempfile.mkdtemp(prefix="hushfs-test-")
         self.owns_folder = folder is None
         self.store = os.path.join(self.folder, "store.db")
@@ -143,6 +144,7 @@ class Mount:
         self.path = os.path.join(self.folder, "mnt")
         self.log = os.path.join(self.folder, "log")
         self.options = options
+        self.program = program
         self.daemon = None
         os.makedirs(self.path, exist_ok=True)
         if not os.path.exists(self.store):
@@ -174,13 +176,14 @@ class Mount:
     def start(self):
         options = f"key_file={self.key}" + ("," + self.options if self.options else "")
         with open(self.log, "ab") as log:
-            self.daemon = subprocess.Popen([HUSHFS, "-f", "-o", options, self.store, self.path], stderr=log,
+            self.daemon = subprocess.Popen([self.program, "-f", "-o", options, self.store, self.path], stderr=log,
                                            stdin=subprocess.DEVNULL, stdout=log)
-        if not wait_for(lambda: self.daemon.poll() is not None or is_mounted(self.path), 20):
+        meshes = os.path.join(self.path, "meshes")  # a mount that a dead daemon left there is one as well
+        answers = lambda: is_mounted(self.path) and errno_of(os.stat, meshes) == 0
+        if not wait_for(lambda: self.daemon.poll() is not None or answers(), 20):
             raise RuntimeError("the daemon does not come up")
         if self.daemon.poll() is not None:
             raise RuntimeError("the daemon ended: " + self.log_text()[-500:])
-        os.stat(os.path.join(self.path, "meshes"))
 
     def log_text(self):
         with open(self.log, errors="replace") as log:
