@@ -17,19 +17,18 @@
 
 struct announce {
 	const struct tree *tree;
-	const char *mountpoint; /* NULL: not mounted */
-	dev_t device;
+	dev_t device; /* 0: not mounted */
 	struct helper helper;
 	atomic_int thread; /* the helper's, while it announces; else 0 */
 	pthread_mutex_t lock;
 	struct announce_change now; /* what it is about; under the lock */
 };
 
-struct announce *announce_new(const struct tree *tree)
+struct announce *announce_new(const struct tree *tree, const char *mountpoint)
 {
 	struct announce *announce = calloc(1, sizeof(*announce));
 
-	if (announce && helper_start(announce_walk, &announce->helper) < 0) {
+	if (announce && helper_start(announce_walk, mountpoint, &announce->helper) < 0) {
 		free(announce);
 		return NULL;
 	}
@@ -50,10 +49,16 @@ struct announce *announce_free(struct announce *announce)
 	return NULL;
 }
 
-void announce_mounted(struct announce *announce, const char *mountpoint, dev_t device)
+void announce_mounted(struct announce *announce, dev_t device)
 {
 	announce->device = device;
-	announce->mountpoint = device ? mountpoint : NULL;
+}
+
+void announce_detach(struct announce *announce)
+{
+	const struct announce_order order = {.kind = ANNOUNCE_DETACH};
+
+	channel_send_bytes(announce->helper.channel, &order, sizeof(order), -1);
 }
 
 /* Somebody may have changed it again meanwhile, and was seen doing so. */
@@ -66,11 +71,9 @@ static bool announce_is_overtaken(int r)
 static int announce_ask(struct announce *announce, const struct announce_order *order)
 {
 	int answer;
-	ssize_t n = channel_send_bytes(announce->helper.channel, order, sizeof(*order), -1);
 
-	if (n >= 0)
-		n = channel_receive_bytes(announce->helper.channel, &answer, sizeof(answer), NULL);
-	return n < 0 ? (int)n : answer;
+	helper_ask(&announce->helper, order, sizeof(*order), &answer, sizeof(answer));
+	return answer;
 }
 
 void announce_run(struct announce *announce, const struct announce_change *changes, size_t n)
@@ -81,8 +84,7 @@ void announce_run(struct announce *announce, const struct announce_change *chang
 	bool found;
 
 	atomic_store(&announce->thread, announce->helper.pid);
-	snprintf(order.mountpoint, sizeof(order.mountpoint), "%s", announce->mountpoint ? announce->mountpoint : "");
-	found = announce->mountpoint && announce_ask(announce, &order) == 0;
+	found = announce->device && announce_ask(announce, &order) == 0;
 	if (found)
 		failed = 0;
 	for (size_t i = 0; i < n && found; i++) {

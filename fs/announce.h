@@ -30,13 +30,17 @@ struct announce_change {
 
 struct announce;
 
-/* announce_new - starts a helper (helper.h); @tree may be filled in later. NULL without memory. announce_free - NULL is allowed. Returns NULL. */
-struct announce *announce_new(const struct tree *tree);
+/* announce_new - starts a helper (helper.h); @tree may be filled in later. @mountpoint: what announce_run is to walk, an
+ * absolute path (borrowed). NULL without memory. announce_free - NULL is allowed. Returns NULL. */
+struct announce *announce_new(const struct tree *tree, const char *mountpoint);
 struct announce *announce_free(struct announce *announce);
 
-/* announce_mounted - what announce_run walks: the mount on @mountpoint (an absolute path, borrowed), which has the device @device.
- * Before that, and if something else is mounted there later, nothing is announced. */
-void announce_mounted(struct announce *announce, const char *mountpoint, dev_t device);
+/* announce_mounted - what is mounted there has the device @device. Before that, and if something else is mounted there later, nothing is
+ * announced. */
+void announce_mounted(struct announce *announce, dev_t device);
+
+/* announce_detach - have the helper take the mount out of the tree. Does not wait for that. */
+void announce_detach(struct announce *announce);
 
 /* announce_run - in this order. Waits for the serving thread, so it must hold no lock that a request needs; one thread
  * at a time. What can't be announced is logged. */

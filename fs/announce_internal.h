@@ -6,17 +6,15 @@
 
 #include "fs/announce.h"
 
-#include <limits.h>
-
-/* One message; the answer is 0 or -errno, an int. */
+/* One message; the answer is 0 or -errno, an int. The helper has more rights than who tells it this: it knows by itself where to walk, and trusts
+ * nothing in here. */
 struct announce_order {
-	enum { ANNOUNCE_BEGIN, ANNOUNCE_CHANGE, ANNOUNCE_END } kind;
-	dev_t device; /* BEGIN: of what is mounted on @mountpoint */
-	char mountpoint[PATH_MAX];
+	enum { ANNOUNCE_BEGIN, ANNOUNCE_CHANGE, ANNOUNCE_END, ANNOUNCE_DETACH /* not answered */ } kind;
+	dev_t device;                  /* BEGIN: of what is mounted */
 	struct announce_change change; /* CHANGE */
 };
 
-/* announce_walk - for helper_start. */
-void announce_walk(int channel);
+/* announce_walk - for helper_start. @mountpoint: an absolute path. */
+void announce_walk(int channel, const void *mountpoint);
 
 #endif

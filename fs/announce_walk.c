@@ -11,6 +11,7 @@
 #include "fs/announce_internal.h"
 
 #include "fs/channel.h"
+#include "fs/mount.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,11 +45,11 @@ static int announce_open(int folder, const char *path, int flags)
 }
 
 /* The mount's root, if it is still ours. */
-static int announce_open_root(const struct announce_order *order)
+static int announce_open_root(const char *mountpoint, dev_t device)
 {
-	int fd = open(order->mountpoint, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = open(mountpoint, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (fd >= 0 && announce_device(fd, "") != order->device) {
+	if (fd >= 0 && announce_device(fd, "") != device) {
 		close(fd);
 		fd = -1;
 	}
@@ -120,14 +121,27 @@ static void announce_folder(const struct announce_change *change, char *ret_path
 
 /* The folder that was used last, as most changes come in rows. */
 struct announce_walk {
+	const char *mountpoint;
 	int root, folder;
 	char path[NAME_RESOURCE_BYTES + 32];
 };
+
+/* Whatever the sender has become: one name, in a folder that this helper names. */
+static bool announce_is_sound(const struct announce_change *change)
+{
+	const struct name *name = &change->name;
+	struct name checked;
+
+	return memchr(name->name, '\0', sizeof(name->name)) && memchr(name->mesh, '\0', sizeof(name->mesh)) &&
+	       name->kind != NAME_ROOT && name_set(&checked, name->kind, name->mesh, name->name) == 0;
+}
 
 static int announce_one(struct announce_walk *walk, const struct announce_change *change)
 {
 	char path[sizeof(walk->path)];
 
+	if (!announce_is_sound(change))
+		return -EINVAL;
 	announce_folder(change, path, sizeof(path));
 	if (walk->folder < 0 || strcmp(path, walk->path) != 0) {
 		if (walk->folder >= 0)
@@ -161,7 +175,8 @@ static int announce_walk_order(struct announce_walk *walk, const struct announce
 {
 	switch (order->kind) {
 	case ANNOUNCE_BEGIN:
-		walk->root = announce_open_root(order);
+		announce_walk_end(walk);
+		walk->root = announce_open_root(walk->mountpoint, order->device);
 		return walk->root < 0 ? walk->root : 0;
 	case ANNOUNCE_CHANGE:
 		return announce_one(walk, &order->change);
@@ -172,14 +187,19 @@ static int announce_walk_order(struct announce_walk *walk, const struct announce
 	}
 }
 
-void announce_walk(int channel)
+void announce_walk(int channel, const void *mountpoint)
 {
-	struct announce_walk walk = {.root = -1, .folder = -1};
+	struct announce_walk walk = {.mountpoint = mountpoint, .root = -1, .folder = -1};
 	struct announce_order order;
 
 	while (channel_receive_bytes(channel, &order, sizeof(order), NULL) == sizeof(order)) {
-		int r = announce_walk_order(&walk, &order);
+		int r;
 
+		if (order.kind == ANNOUNCE_DETACH) {
+			mount_detach(mountpoint);
+			continue;
+		}
+		r = announce_walk_order(&walk, &order);
 		channel_send_bytes(channel, &r, sizeof(r), -1);
 	}
 }

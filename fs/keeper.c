@@ -90,6 +90,13 @@ static void keeper_end(struct keeper *keeper, int status)
 
 /* --- starting workers ------------------------------------------------------------------------------------------ */
 
+/* A worker needs nothing of the environment; a sanitizer has its options there. */
+#if defined(__SANITIZE_ADDRESS__)
+#define KEEPER_ENVIRONMENT environ
+#else
+#define KEEPER_ENVIRONMENT ((char *[]){NULL})
+#endif
+
 /* In the child: become a worker. */
 static void keeper_become_worker(struct keeper *keeper, int program, int channel, unsigned number)
 {
@@ -101,7 +108,7 @@ static void keeper_become_worker(struct keeper *keeper, int program, int channel
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (dup2(channel, CHANNEL_FD) >= 0 && (channel != CHANNEL_FD || fcntl(channel, F_SETFD, 0) == 0))
-		execveat(program, "", keeper->argv, environ, AT_EMPTY_PATH);
+		execveat(program, "", keeper->argv, KEEPER_ENVIRONMENT, AT_EMPTY_PATH);
 	log_error("%s: cannot be executed: %s", keeper->program_path, strerror(errno));
 	_exit(127);
 }

@@ -28,11 +28,12 @@ struct notify {
 };
 
 /* The helper: first comes the connection, then the numbers of inodes. */
-static void notify_serve(int channel)
+static void notify_serve(int channel, const void *context)
 {
 	uint64_t ino;
 	int fuse;
 
+	(void)context;
 	if (channel_receive_bytes(channel, &ino, sizeof(ino), &fuse) != sizeof(ino) || fuse < 0)
 		return;
 	while (channel_receive_bytes(channel, &ino, sizeof(ino), NULL) == sizeof(ino)) {
@@ -54,7 +55,7 @@ struct notify *notify_new(struct fuse_session *session)
 	if (!notify)
 		return NULL;
 	notify->session = session;
-	if (helper_start(notify_serve, &notify->helper) < 0) {
+	if (helper_start(notify_serve, NULL, &notify->helper) < 0) {
 		free(notify);
 		return NULL;
 	}

@@ -9,6 +9,7 @@
 #include "fs/control.h"
 #include "fs/ledger.h"
 #include "fs/notify.h"
+#include "fs/sandbox.h"
 #include "fs/scratch.h"
 #include "fs/stage.h"
 #include "fs/tree.h"
@@ -28,6 +29,7 @@ struct ops_context {
 	bool muted;            /* the kernel has had the answer to INIT already */
 	uint64_t restarts;     /* workers that died before this one */
 	unsigned failed_upgrades; /* since this one serves */
+	struct sandbox sandbox; /* in which it is served; zeroed: in none */
 	pid_t keeper;          /* 0: it is gone */
 };
 

@@ -45,10 +45,12 @@ size_t status_text(const struct ops_context *context, char ret_text[static STATU
 			"worker-restarts: %" PRIu64 "\n"
 			"failed-upgrades: %u\n"
 			"keeper: %d\n"
-			"worker: %d\n",
+			"worker: %d\n"
+			"sandbox: uid=%u landlock=%d seccomp=%s\n",
 			HUSHFS_VERSION, id, status.generation, status.meshes, status.secrets, status.global_secrets,
 			status.rows, keys, stage_entries(context->stage), stage_bytes(context->stage), files, bytes,
 			(intmax_t)(now.tv_sec - tree->started.tv_sec), context->restarts,
-			context->failed_upgrades, context->keeper, getpid());
+			context->failed_upgrades, context->keeper, getpid(),
+			context->sandbox.uid, context->sandbox.landlock, context->sandbox.seccomp ? "yes" : "no");
 	return size < STATUS_BYTES ? (size_t)size : STATUS_BYTES - 1;
 }

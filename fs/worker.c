@@ -6,15 +6,20 @@
 #include "fs/worker.h"
 
 #include "fs/channel.h"
+#include "fs/helper.h"
 #include "fs/loop.h"
-#include "fs/mount.h"
 #include "fs/ops.h"
 #include "fs/options.h"
+#include "fs/sandbox.h"
+#include "fs/writer.h"
 #include "store/log.h"
 #include "store/secmem.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +27,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define WORKER_GRACE_MS 10000 /* after SIGTERM, for what is open */
@@ -34,6 +40,8 @@ enum { WORKER_STOP, WORKER_CHANNEL }; /* what the loop watches */
 struct worker {
 	struct options options;
 	unsigned number;
+	uid_t mounter_uid, uid; /* who has started it, and who it becomes */
+	gid_t mounter_gid, gid;
 	struct store *store;
 	struct ops_context context;
 	struct loop *loop;
@@ -60,7 +68,6 @@ static size_t worker_scratch_bytes(const struct options *options)
  * and scratch files share that, and whoever comes too late is told so. A buffer that grows is there twice for a moment. */
 static int worker_memory(struct options *options, bool first)
 {
-	const struct rlimit none = {0, 0};
 	size_t other = worker_other_bytes(options, 8), least = worker_other_bytes(options, 3), bytes;
 	bool told = options->max_staged != 0;
 	struct rlimit lockable;
@@ -68,7 +75,6 @@ static int worker_memory(struct options *options, bool first)
 
 	if (r < 0)
 		return r;
-	setrlimit(RLIMIT_CORE, &none);
 	if (!told)
 		options->max_staged = STAGE_BYTES_DEFAULT;
 	options->max_scratch = worker_scratch_bytes(options);
@@ -80,10 +86,14 @@ static int worker_memory(struct options *options, bool first)
 		options->max_staged = options->max_scratch = (lockable.rlim_cur - least) / 2;
 		r = secmem_init(2 * options->max_staged + least);
 	}
+	if (r == 1 && !options->allow_swap) {
+		log_error("secrets in memory could be swapped out: %zu KiB can't be locked; raise the limit (ulimit -l, "
+			  "LimitMEMLOCK=), lower -o max_staged, or allow it with -o allow_swap",
+			  bytes / 1024);
+		return -EPERM;
+	}
 	if (r == 1 && first)
-		log_warning("secrets in memory could be swapped out: %zu KiB can't be locked; raise the limit (ulimit "
-			    "-l, LimitMEMLOCK=) or lower -o max_staged",
-			    bytes / 1024);
+		log_warning("secrets in memory could be swapped out: %zu KiB can't be locked", bytes / 1024);
 	return r < 0 ? r : 0;
 }
 
@@ -126,7 +136,7 @@ static void worker_stop(struct worker *worker)
 		return;
 	if (*worker_channel(worker) >= 0 && channel_say(*worker_channel(worker), CHANNEL_END_ASKED) == 0)
 		return;
-	mount_detach(worker->options.mountpoint);
+	announce_detach(worker->context.announce);
 	worker_end(worker);
 }
 
@@ -198,6 +208,86 @@ static int worker_wait(struct worker *worker, enum channel_kind kind, struct cha
 	return r == 0 && (ret_message->kind != (uint32_t)kind || *ret_passed < 0) ? -EPIPE : r;
 }
 
+/* Who it is to become: root's worker the owner of the store, unless told otherwise. */
+static int worker_user(struct worker *worker)
+{
+	const char *run_as = worker->options.run_as;
+	const struct passwd *user;
+	struct stat st;
+
+	worker->uid = worker->mounter_uid = geteuid();
+	worker->gid = worker->mounter_gid = getegid();
+	if (worker->uid != 0 && run_as)
+		log_error("-o run_as=%s: that takes root to start it", run_as);
+	if (worker->uid != 0)
+		return run_as ? -EPERM : 0;
+	user = run_as ? getpwnam(run_as) : NULL;
+	if (run_as && !user) {
+		log_error("-o run_as=%s: there is no such user", run_as);
+		return -EINVAL;
+	}
+	if (!user && stat(worker->options.store, &st) < 0) {
+		log_error("%s: %s", worker->options.store, strerror(errno));
+		return -errno;
+	}
+	worker->uid = user ? user->pw_uid : st.st_uid;
+	worker->gid = user ? user->pw_gid : st.st_gid;
+	return 0;
+}
+
+/* They keep the rights that this process gives up. */
+static int worker_helpers(struct worker *worker)
+{
+	int r;
+
+	helper_for(worker->uid);
+	r = writer_start();
+	if (r < 0)
+		return r;
+	worker->context.announce = announce_new(&worker->context.tree, worker->options.mountpoint);
+	return worker->context.announce ? loop_new(&worker->context, &worker->loop) : -ENOMEM;
+}
+
+/* May the user that it is now use the store? SQLite would say less. */
+static int worker_check_store(const struct worker *worker, const char *folder)
+{
+	const char *store = worker->options.store;
+	const char *what = access(folder, R_OK | W_OK | X_OK) < 0 ? folder : access(store, R_OK | W_OK) < 0 ? store : NULL;
+
+	if (!what)
+		return 0;
+	log_error("%s: user %u, who is to serve it (-o run_as), can't write here: %s", what, worker->uid, strerror(errno));
+	return -EACCES;
+}
+
+static void worker_say_missing(const struct sandbox *sandbox)
+{
+	if (!sandbox->landlock)
+		log_warning("the worker is not confined to the folder of the store: no Landlock in this kernel or build");
+	if (!sandbox->seccomp)
+		log_warning("the worker's system calls are not limited: no seccomp in this kernel or build");
+}
+
+/* What is open now stays, as do the helpers. From here on it has the folder of the store and what the keeper hands to it. */
+static int worker_confine(struct worker *worker)
+{
+	struct sandbox *sandbox = &worker->context.sandbox;
+	char path[PATH_MAX];
+	const char *folder;
+	int r;
+
+	snprintf(path, sizeof(path), "%s", worker->options.store);
+	folder = dirname(path);
+	if (!worker->options.foreground)
+		log_connect();
+	r = sandbox_enter(folder, worker->uid, worker->gid, sandbox);
+	if (r == 0)
+		r = worker_check_store(worker, folder);
+	if (r == 0 && worker->number == 1)
+		worker_say_missing(sandbox);
+	return r;
+}
+
 /* All that needs no store: so nothing of it keeps others waiting while a worker takes over. */
 static int worker_prepare(struct worker *worker, struct key **ret_key)
 {
@@ -205,12 +295,12 @@ static int worker_prepare(struct worker *worker, struct key **ret_key)
 
 	if (r == 0)
 		r = worker_signals(worker); /* before there are threads, which inherit what is blocked */
-	if (r == 0) {
-		worker->context.announce = announce_new(&worker->context.tree);
-		r = worker->context.announce ? 0 : -ENOMEM;
-	}
 	if (r == 0)
-		r = loop_new(&worker->context, &worker->loop);
+		r = worker_user(worker);
+	if (r == 0)
+		r = worker_helpers(worker);
+	if (r == 0)
+		r = worker_confine(worker);
 	if (r == 0)
 		r = channel_receive_key(*worker_channel(worker), ret_key);
 	if (r == 0)
@@ -259,7 +349,7 @@ static int worker_make(struct worker *worker)
 	struct ops_context *context = &worker->context;
 	const struct options *options = &worker->options;
 
-	tree_init(&context->tree, worker->store, geteuid(), getegid());
+	tree_init(&context->tree, worker->store, worker->mounter_uid, worker->mounter_gid);
 	context->tree.handles = (uint64_t)worker->number << WORKER_HANDLES;
 	context->stage = stage_new(&context->tree, options->max_staged);
 	context->scratch = scratch_new(options->max_scratch, options->store_options.value_bytes, SCRATCH_SECONDS);
@@ -268,26 +358,13 @@ static int worker_make(struct worker *worker)
 	return context->control ? 0 : -ENOMEM;
 }
 
-/* What is open now stays; nothing else will be opened. The place for giving up rights. */
-static int worker_confine(struct worker *worker)
-{
-	(void)worker;
-	return 0;
-}
-
 /* To syslog from here on, unless it is in front. */
 static void worker_log(const struct worker *worker)
 {
-	int null;
-
 	if (worker->options.foreground)
 		return;
 	log_to_syslog();
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (int fd = 0; fd <= 2 && null >= 0; fd++)
-		dup2(null, fd);
-	if (null > 2)
-		close(null);
+	dup2(STDIN_FILENO, STDERR_FILENO);
 }
 
 /* The connection, from the worker before or from the start. */
@@ -299,10 +376,8 @@ static int worker_take_over(struct worker *worker)
 
 	if (r < 0)
 		return r;
-	announce_mounted(worker->context.announce, worker->options.mountpoint, (dev_t)message.device);
+	announce_mounted(worker->context.announce, (dev_t)message.device);
 	r = loop_attach(worker->loop, fuse);
-	if (r == 0)
-		r = worker_confine(worker);
 	if (r == 0)
 		r = loop_take_over(worker->loop, message.init, message.init_size, message.first);
 	if (r < 0)
@@ -334,6 +409,7 @@ static void worker_free(struct worker *worker)
 
 	control_free(context->control);
 	announce_free(context->announce);
+	writer_stop();
 	stage_free(context->stage);
 	scratch_free(context->scratch);
 	store_close(worker->store);
@@ -342,14 +418,29 @@ static void worker_free(struct worker *worker)
 	secmem_deinit();
 }
 
+/* Of those that it was started with, the channel and stderr. */
+static void worker_descriptors(void)
+{
+	int null;
+
+	close_range(CHANNEL_FD + 1, ~0u, 0);
+	fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+	}
+	if (null > STDERR_FILENO)
+		close(null);
+}
+
 int worker_main(unsigned number, int argc, char **argv)
 {
 	static struct worker worker;
 	int r;
 
 	prctl(PR_SET_NAME, "hushfs");
-	close_range(CHANNEL_FD + 1, ~0u, 0);
-	fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+	worker_descriptors();
 	worker.number = number;
 	worker.context.keeper = getppid();
 	worker.events = (struct loop_events){

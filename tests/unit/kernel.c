@@ -41,7 +41,7 @@ struct kernel *kernel_start(struct store *store, size_t max_staged)
 	tree_init(&kernel->context.tree, store, 1000, 1001);
 	kernel->context.stage = stage_new(&kernel->context.tree, max_staged);
 	kernel->context.scratch = scratch_new(SCRATCH_BYTES_LEAST, SCRATCH_BYTES_LEAST, SCRATCH_SECONDS);
-	kernel->context.announce = announce_new(&kernel->context.tree);
+	kernel->context.announce = announce_new(&kernel->context.tree, "/nowhere");
 	kernel->context.control = control_new(&kernel->context.tree, kernel->context.stage, kernel->context.scratch,
 					      kernel->context.announce);
 	fixture_must(kernel->context.stage && kernel->context.scratch);
