@@ -38,6 +38,7 @@ BUILD := build/$(if $(SAN),san,plain)
 PKG_CONFIG ?= pkg-config
 FUSE_CFLAGS = $(eval FUSE_CFLAGS := $(shell $(PKG_CONFIG) --cflags fuse3))$(FUSE_CFLAGS)
 FUSE_LIBS = $(eval FUSE_LIBS := $(shell $(PKG_CONFIG) --libs fuse3))$(FUSE_LIBS)
+CONFINE_LIBS = -lseccomp -lcap-ng
 STORE_LIBS = -lsodium -lsqlite3 -lyaml -lpthread
 TOOLS_LIBS = -lcrypto
 
@@ -77,7 +78,7 @@ $(BUILD)/%.o: %.c Makefile
 
 $(BUILD)/hushfs: $(BUILD)/fs/main.o $(FS) $(STORE)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(STORE_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(CONFINE_LIBS) $(STORE_LIBS)
 
 $(BUILD)/hushctl: $(TOOLS) $(STORE)
 	$(call say,LD)
@@ -85,7 +86,7 @@ $(BUILD)/hushctl: $(TOOLS) $(STORE)
 
 $(UNIT_TESTS): %: %.o $(UNIT_HELPERS) $(FS) $(STORE)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(STORE_LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(CONFINE_LIBS) $(STORE_LIBS) -lcmocka
 
 # hooks around what changes the disk, at which it dies
 comma := ,

@@ -26,6 +26,7 @@ struct control *control_new(struct tree *tree, struct stage *stage, struct scrat
 	if (!control)
 		return NULL;
 	control->tree = tree;
+	control->last_handle = tree->handles;
 	control->stage = stage;
 	control->scratch = scratch;
 	control->announce = announce;
@@ -35,6 +36,11 @@ struct control *control_new(struct tree *tree, struct stage *stage, struct scrat
 	LIST_INIT(&control->files);
 	control_job_tidy(tree->store);
 	return control;
+}
+
+void control_set_status(struct control *control, const struct ops_context *context)
+{
+	control->status_of = context;
 }
 
 void control_set_notify(struct control *control, struct notify *notify)
@@ -454,7 +460,7 @@ static void control_take_status(struct control_file *file)
 	if (!file->report)
 		file->report = malloc(STATUS_BYTES);
 	if (file->report)
-		file->report_size = status_text(control->tree, control->stage, control->scratch, file->report);
+		file->report_size = status_text(control->status_of, file->report);
 }
 
 void control_read(struct control *control, uint64_t handle, size_t size, uint64_t offset,

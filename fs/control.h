@@ -55,6 +55,10 @@ struct control_waiter {
  * without memory. */
 struct control *control_new(struct tree *tree, struct stage *stage, struct scratch *scratch, struct announce *announce);
 
+/* control_set_status - whose status /.hush/status tells; borrowed. Before anything is read. */
+struct ops_context;
+void control_set_status(struct control *control, const struct ops_context *context);
+
 /* control_set_notify - what lets go of the kernel's pages when the store is locked; borrowed. Before anything is carried out. */
 void control_set_notify(struct control *control, struct notify *notify);
 

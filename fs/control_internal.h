@@ -53,6 +53,7 @@ struct control {
 	struct stage *stage;
 	struct scratch *scratch;
 	struct announce *announce;
+	const struct ops_context *status_of;
 	struct notify *notify;
 	pthread_mutex_t turn; /* whoever changes something has it; never taken by the serving thread */
 	pthread_mutex_t lock; /* guards all that follows, and the files */

@@ -12,18 +12,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <linux/fuse.h>
 #include <poll.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/wait.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #define LOOP_SPIN_NS 20000
+#define LOOP_WATCH_NS 5000000  /* under load, how often the other descriptors are looked at */
+#define LOOP_NOTIFY_RESEND 7   /* FUSE_NOTIFY_RESEND; Debian 12's headers are older */
 #define LOOP_PAGES 256 /* libfuse's own bound on a request (FUSE_MAX_MAX_PAGES), and a page for its head */
 
 struct loop {
@@ -31,8 +32,10 @@ struct loop {
 	struct ops_context *context;
 	struct fuse_buf buffer;
 	size_t buffer_bytes;
-	char *mountpoint; /* NULL if attached, or taken from the tree: what is mounted there then is not ours */
-	bool unmounted;   /* the kernel has let go of the connection */
+	bool unmounted; /* the kernel has let go of the connection */
+	bool ending;
+	int64_t deadline_ns; /* when it ends; only if @ending */
+	const char *warning; /* to be said then; NULL: nothing */
 };
 
 /* libfuse's own words, one line each. */
@@ -51,7 +54,7 @@ static void loop_log(enum fuse_log_level level, const char *format, va_list args
 		log_warning("%s", line);
 }
 
-int loop_new(struct ops_context *context, const char *mount_options, struct loop **ret_loop)
+int loop_new(struct ops_context *context, struct loop **ret_loop)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	struct loop *loop = calloc(1, sizeof(*loop));
@@ -63,15 +66,14 @@ int loop_new(struct ops_context *context, const char *mount_options, struct loop
 		loop->buffer_bytes = (LOOP_PAGES + 1) * (size_t)sysconf(_SC_PAGESIZE);
 		loop->buffer.mem = secmem_alloc(loop->buffer_bytes);
 	}
-	if (loop && loop->buffer.mem && fuse_opt_add_arg(&args, "hushfs") == 0 &&
-	    fuse_opt_add_arg(&args, "-o") == 0 && fuse_opt_add_arg(&args, mount_options) == 0) {
+	if (loop && loop->buffer.mem && fuse_opt_add_arg(&args, "hushfs") == 0) {
 		loop->session = fuse_session_new(&args, ops_table(), sizeof(*ops_table()), context);
 		context->notify = loop->session ? notify_new(loop->session) : NULL;
-		r = context->notify ? 0 : -EINVAL;
+		r = context->notify ? 0 : -ENOMEM;
 	}
 	fuse_opt_free_args(&args);
 	if (r < 0) {
-		log_error("cannot make a FUSE session with the options \"%s\": %s", mount_options, strerror(-r));
+		log_error("cannot make a FUSE session: %s", strerror(-r));
 		loop_free(loop);
 		return r;
 	}
@@ -91,20 +93,6 @@ static int loop_set_nonblocking(struct loop *loop)
 	return 0;
 }
 
-int loop_mount(struct loop *loop, const char *mountpoint)
-{
-	loop->mountpoint = strdup(mountpoint);
-	if (!loop->mountpoint)
-		return -ENOMEM;
-	if (fuse_session_mount(loop->session, mountpoint) != 0) {
-		log_error("%s: cannot mount here", mountpoint);
-		free(loop->mountpoint);
-		loop->mountpoint = NULL;
-		return -EIO;
-	}
-	return loop_set_nonblocking(loop);
-}
-
 static ssize_t loop_io_read(int fd, void *buffer, size_t size, void *userdata)
 {
 	(void)userdata;
@@ -113,8 +101,14 @@ static ssize_t loop_io_read(int fd, void *buffer, size_t size, void *userdata)
 
 static ssize_t loop_io_writev(int fd, struct iovec *parts, int count, void *userdata)
 {
-	(void)userdata;
-	return writev(fd, parts, count);
+	const struct ops_context *context = userdata;
+	size_t size = 0;
+
+	if (!context->muted)
+		return writev(fd, parts, count);
+	for (int i = 0; i < count; i++)
+		size += parts[i].iov_len;
+	return (ssize_t)size;
 }
 
 int loop_attach(struct loop *loop, int fd)
@@ -126,21 +120,8 @@ int loop_attach(struct loop *loop, int fd)
 		log_error("cannot serve descriptor %d: %s", fd, strerror(-r));
 		return r;
 	}
+	notify_attached(loop->context->notify);
 	return loop_set_nonblocking(loop);
-}
-
-/* Take the mount out of the tree: nothing can be opened any more, what is open goes on.
- * Not fuse_session_unmount, which closes the connection first. */
-static void loop_detach(struct loop *loop)
-{
-	char *const arguments[] = {"fusermount3", "-u", "-q", "-z", "--", loop->mountpoint, NULL};
-	pid_t pid;
-
-	if (umount2(loop->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 &&
-	    posix_spawnp(&pid, "fusermount3", NULL, NULL, arguments, (char *const[]){NULL}) == 0)
-		waitpid(pid, NULL, 0);
-	free(loop->mountpoint);
-	loop->mountpoint = NULL;
 }
 
 static int64_t loop_now_ns(void)
@@ -149,6 +130,47 @@ static int64_t loop_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int loop_take_over(struct loop *loop, const void *init, size_t size, bool answer)
+{
+	const struct fuse_in_header *header = init;
+
+	if (size < sizeof(*header) || size > loop->buffer_bytes || header->opcode != FUSE_INIT || header->len != size) {
+		log_error("what the kernel began with is no INIT");
+		return -EPROTO;
+	}
+	memcpy(loop->buffer.mem, init, size);
+	loop->buffer.size = size;
+	loop->context->muted = !answer;
+	fuse_session_process_buf(loop->session, &loop->buffer);
+	loop->context->muted = false;
+	secmem_wipe(loop->buffer.mem, size);
+	return 0;
+}
+
+bool loop_resend(struct loop *loop)
+{
+	const struct fuse_out_header notification = {.len = sizeof(notification), .error = LOOP_NOTIFY_RESEND};
+
+	return write(fuse_session_fd(loop->session), &notification, sizeof(notification)) == sizeof(notification);
+}
+
+void loop_end(struct loop *loop, int ms, const char *warning)
+{
+	loop->ending = true;
+	loop->deadline_ns = loop_now_ns() + ms * INT64_C(1000000);
+	loop->warning = warning;
+}
+
+/* Is the time over? */
+static bool loop_is_over(const struct loop *loop)
+{
+	if (!loop->ending || loop_now_ns() < loop->deadline_ns)
+		return false;
+	if (loop->warning)
+		log_warning("%s", loop->warning);
+	return true;
 }
 
 /* How many ms until somebody wants to be seen to; -1: never. */
@@ -160,62 +182,76 @@ static int loop_tend(struct ops_context *context)
 	return scratch_ms < 0 || (lock_ms >= 0 && lock_ms < scratch_ms) ? lock_ms : scratch_ms;
 }
 
-/* Sleep until there is a request, a signal, or something to be seen to. False when the grace period is over. */
-static bool loop_wait(struct loop *loop, int *stop_fd, int64_t *deadline_ns)
+/* How long to sleep: until a scratch file has to be seen to, or the end. */
+static int loop_timeout_ms(const struct loop *loop)
 {
-	struct pollfd polled[] = {{.fd = fuse_session_fd(loop->session), .events = POLLIN},
-				  {.fd = *stop_fd, .events = POLLIN}};
 	int timeout_ms = loop_tend(loop->context);
 
-	if (*deadline_ns) {
-		int64_t left_ns = *deadline_ns - loop_now_ns();
+	if (loop->ending) {
+		int64_t left_ms = (loop->deadline_ns - loop_now_ns()) / 1000000 + 1;
 
-		if (left_ns <= 0)
-			return false;
-		if (timeout_ms < 0 || timeout_ms > left_ns / 1000000)
-			timeout_ms = (int)(left_ns / 1000000) + 1;
+		if (left_ms < 0)
+			left_ms = 0;
+		if (timeout_ms < 0 || timeout_ms > left_ms)
+			timeout_ms = (int)left_ms;
 	}
-	poll(polled, 2, timeout_ms);
-	if (polled[1].revents & POLLIN) {
-		*stop_fd = -1;
-		if (!loop->mountpoint)
-			return false;
-		*deadline_ns = loop_now_ns() + LOOP_GRACE_SECONDS * INT64_C(1000000000);
-		loop_detach(loop);
-	}
-	return true;
+	return timeout_ms;
 }
 
-int loop_run(struct loop *loop, int stop_fd, void (*ready)(void *context), void *ready_context)
+/* See to @events; with @sleep wait until there is a request or one of them, or time is up. */
+static void loop_wait(struct loop *loop, struct loop_events *events, bool sleep)
 {
-	int64_t deadline_ns = 0, served_ns = 0;
+	struct pollfd polled[1 + LOOP_WATCHED] = {{.fd = fuse_session_fd(loop->session), .events = POLLIN}};
 
-	while (!loop->unmounted) {
+	for (size_t i = 0; i < LOOP_WATCHED; i++)
+		polled[1 + i] = (struct pollfd){.fd = events ? events->fds[i] : -1, .events = POLLIN};
+	if (poll(polled, 1 + LOOP_WATCHED, sleep ? loop_timeout_ms(loop) : 0) <= 0)
+		return;
+	for (size_t i = 0; i < LOOP_WATCHED; i++)
+		if (polled[1 + i].revents)
+			events->readable(events->context, i);
+}
+
+/* True if it was a request that wants an answer. */
+static bool loop_serve(struct loop *loop, size_t size)
+{
+	const struct fuse_in_header *header = loop->buffer.mem;
+	uint32_t opcode = size < sizeof(*header) ? FUSE_FORGET : header->opcode;
+
+	if (size >= sizeof(*header))
+		ops_begin(loop->context, header->unique, opcode, (pid_t)header->pid);
+	fuse_session_process_buf(loop->session, &loop->buffer);
+	secmem_wipe(loop->buffer.mem, size);
+	return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
+}
+
+int loop_run(struct loop *loop, struct loop_events *events)
+{
+	int64_t served_ns = 0, watched_ns = 0;
+
+	while (!loop->unmounted && !loop_is_over(loop)) {
 		int r;
 
 		loop->buffer.size = 0;
 		r = fuse_session_receive_buf(loop->session, &loop->buffer);
 		if (r > 0) {
-			fuse_session_process_buf(loop->session, &loop->buffer);
-			secmem_wipe(loop->buffer.mem, (size_t)r);
+			bool wanted = loop_serve(loop, (size_t)r);
+
 			served_ns = loop_now_ns();
-			if (ready)
-				ready(ready_context);
-			ready = NULL;
-		} else if (r == -EAGAIN) {
-			if (loop_now_ns() - served_ns < LOOP_SPIN_NS)
+			if (events && wanted)
+				events->served(events->context);
+			if (served_ns - watched_ns < LOOP_WATCH_NS)
 				continue;
-			if (!loop_wait(loop, &stop_fd, &deadline_ns)) {
-				if (deadline_ns)
-					log_warning("still in use %d seconds after the signal to end; what was being "
-						    "written is dropped",
-						    LOOP_GRACE_SECONDS);
-				return 0;
-			}
+			/* under load it never sleeps */
+			watched_ns = served_ns;
+			loop_wait(loop, events, false);
+		} else if (r == -EAGAIN) {
+			if (loop_now_ns() - served_ns >= LOOP_SPIN_NS)
+				loop_wait(loop, events, true);
 		} else if (r == 0) {
 			loop->unmounted = true;
 		} else if (r != -EINTR) {
-			return loop->mountpoint ? r : 0; /* an attached client hung up */
+			return r;
 		}
 	}
 	return 0;
@@ -224,16 +260,11 @@ int loop_run(struct loop *loop, int stop_fd, void (*ready)(void *context), void 
 struct loop *loop_free(struct loop *loop)
 {
 	if (loop) {
-		if (loop->session && !notify_free(loop->context->notify))
-			return NULL; /* the process ends, and with it the connection that holds that thread */
 		if (loop->session) {
-			/* of a connection that is gone, libfuse only frees what it knows */
-			if (loop->mountpoint || loop->unmounted)
-				fuse_session_unmount(loop->session);
+			loop->context->notify = notify_free(loop->context->notify);
 			fuse_session_destroy(loop->session);
 		}
 		secmem_free(loop->buffer.mem);
-		free(loop->mountpoint);
 		free(loop);
 	}
 	return NULL;

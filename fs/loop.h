@@ -11,24 +11,37 @@
 
 struct loop;
 
-/* loop_new - a session without a connection. @mount_options: as mount -o has them. 0, -EINVAL for options that
- * libfuse refuses, -ENOMEM (logged). @context must live as long. */
-int loop_new(struct ops_context *context, const char *mount_options, struct loop **ret_loop);
+#define LOOP_WATCHED 2
 
-/* loop_mount - mount on @mountpoint, with mount(2) as root and through fusermount3 otherwise. -EIO (logged). */
-int loop_mount(struct loop *loop, const char *mountpoint);
+/* What else the serving thread sees to. */
+struct loop_events {
+	int fds[LOOP_WATCHED]; /* descriptors to be polled; -1: none */
+	void (*readable)(void *context, size_t which);
+	void (*served)(void *context); /* after each request that wants an answer */
+	void *context;
+};
 
-/* loop_attach - serve @fd, which has a FUSE client at its other end already; takes @fd over. -errno (logged). */
+/* loop_new - a session without a connection. 0, -ENOMEM (logged). @context must live as long. */
+int loop_new(struct ops_context *context, struct loop **ret_loop);
+
+/* loop_attach - serve @fd, a connection to the kernel (or whoever plays it); takes @fd over. -errno (logged). */
 int loop_attach(struct loop *loop, int fd);
 
-/* loop_run - serve until the filesystem is unmounted, or the client hangs up.
- * @ready is called when the first request (the kernel's INIT) was answered.
- * When @stop_fd is readable (a signalfd), the mount is taken from the tree, and served on until what is open in it is
- * closed, LOOP_GRACE_SECONDS at the most. 0 or -errno (logged). */
-#define LOOP_GRACE_SECONDS 10
-int loop_run(struct loop *loop, int stop_fd, void (*ready)(void *context), void *ready_context);
+/* loop_take_over - let the session know of the request INIT, which was read from the connection before. @answer: nobody has answered it yet.
+ * -EPROTO if it isn't one (logged). */
+int loop_take_over(struct loop *loop, const void *init, size_t size, bool answer);
 
-/* loop_free - unmount if need be. NULL is allowed. Returns NULL.
+/* loop_resend - have the kernel send again what it has handed out and has no answer to. False if it can't (before Linux 6.9). */
+bool loop_resend(struct loop *loop);
+
+/* loop_run - serve until the filesystem is unmounted, the other end hangs up, or loop_end. @events may be NULL.
+ * 0 or -errno (logged). */
+int loop_run(struct loop *loop, struct loop_events *events);
+
+/* loop_end - loop_run returns after @ms milliseconds at the most (0: now), and says with @warning that it did; NULL: it doesn't. */
+void loop_end(struct loop *loop, int ms, const char *warning);
+
+/* loop_free - NULL is allowed. Returns NULL.
  * Requests that wait for the commit thread must have been answered: close the store first. */
 struct loop *loop_free(struct loop *loop);
 

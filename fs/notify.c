@@ -1,26 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0
- * notify: a thread and the inodes that it is to see to.
+ * notify: the inodes that have pages, and a helper that makes the kernel drop them.
  *
- * Dropping pages waits for those that are just being read, and so for the serving thread: hence a thread of its own, which holds no lock
- * over that. Dropping attributes waits for nothing.
+ * Dropping pages waits for those that are just being read, and so for the serving thread: hence a process of its own. Dropping attributes
+ * waits for nothing.
  */
 #include "fs/notify.h"
 
+#include "fs/channel.h"
+#include "fs/helper.h"
 #include "store/log.h"
 
+#include <errno.h>
 #include <fuse_lowlevel.h>
+#include <linux/fuse.h>
+#include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
+#include <unistd.h>
 
-#define NOTIFY_END_SECONDS 2
+/* What the helper is told: to drop the pages of an inode, and whether to say when that is done. */
+struct notify_order {
+	uint64_t ino;
+	uint64_t answer;
+};
 
 struct notify {
 	struct fuse_session *session;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool stopping;
+	struct helper helper;
+	pthread_mutex_t lock; /* guards what follows: pages are dropped by who locks the store, too */
 	struct notify_inode {
 		uint64_t ino;
 		bool due; /* somebody has closed it */
@@ -28,38 +36,27 @@ struct notify {
 	size_t n, capacity;
 };
 
-/* One that is due (@all: or not), taken out; 0 if none is. With the lock. */
-static uint64_t notify_take(struct notify *notify, bool all)
+/* The helper: first comes the connection, then the orders. */
+static void notify_serve(int channel, const void *context)
 {
-	for (size_t i = 0; i < notify->n; i++) {
-		uint64_t ino = notify->inodes[i].ino;
+	struct notify_order order;
+	int fuse;
 
-		if (!notify->inodes[i].due && !all)
-			continue;
-		notify->inodes[i] = notify->inodes[--notify->n];
-		return ino;
+	(void)context;
+	if (channel_receive_bytes(channel, &order, sizeof(order), &fuse) != sizeof(order) || fuse < 0)
+		return;
+	while (channel_receive_bytes(channel, &order, sizeof(order), NULL) == sizeof(order)) {
+		const struct {
+			struct fuse_out_header header;
+			struct fuse_notify_inval_inode_out inode;
+		} notification = {.header = {.len = sizeof(notification), .error = FUSE_NOTIFY_INVAL_INODE},
+				  .inode = {.ino = order.ino}};
+
+		if (write(fuse, &notification, sizeof(notification)) < 0 && errno == ENODEV)
+			return;
+		if (order.answer)
+			channel_send_bytes(channel, &order, sizeof(order), -1);
 	}
-	return 0;
-}
-
-static void *notify_serve(void *context)
-{
-	struct notify *notify = context;
-
-	pthread_mutex_lock(&notify->lock);
-	while (!notify->stopping) {
-		uint64_t ino = notify_take(notify, false);
-
-		if (!ino) {
-			pthread_cond_wait(&notify->wake, &notify->lock);
-			continue;
-		}
-		pthread_mutex_unlock(&notify->lock);
-		fuse_lowlevel_notify_inval_inode(notify->session, ino, 0, 0);
-		pthread_mutex_lock(&notify->lock);
-	}
-	pthread_mutex_unlock(&notify->lock);
-	return NULL;
 }
 
 struct notify *notify_new(struct fuse_session *session)
@@ -70,33 +67,45 @@ struct notify *notify_new(struct fuse_session *session)
 		return NULL;
 	notify->session = session;
 	pthread_mutex_init(&notify->lock, NULL);
-	pthread_cond_init(&notify->wake, NULL);
-	if (pthread_create(&notify->thread, NULL, notify_serve, notify) != 0) {
+	if (helper_start(notify_serve, NULL, &notify->helper) < 0) {
 		free(notify);
 		return NULL;
 	}
 	return notify;
 }
 
-bool notify_free(struct notify *notify)
+struct notify *notify_free(struct notify *notify)
 {
-	struct timespec until;
+	if (notify) {
+		helper_stop(&notify->helper);
+		pthread_mutex_destroy(&notify->lock);
+		free(notify->inodes);
+		free(notify);
+	}
+	return NULL;
+}
 
-	if (!notify)
-		return true;
-	pthread_mutex_lock(&notify->lock);
-	notify->stopping = true;
-	pthread_cond_signal(&notify->wake);
-	pthread_mutex_unlock(&notify->lock);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += NOTIFY_END_SECONDS;
-	if (pthread_timedjoin_np(notify->thread, NULL, &until) != 0)
-		return false;
-	pthread_cond_destroy(&notify->wake);
-	pthread_mutex_destroy(&notify->lock);
-	free(notify->inodes);
-	free(notify);
-	return true;
+void notify_attached(struct notify *notify)
+{
+	const struct notify_order none = {0};
+
+	channel_send_bytes(notify->helper.channel, &none, sizeof(none), fuse_session_fd(notify->session));
+}
+
+/* Hand over what is due, as far as the helper is ready for it; the rest goes with the next. With the lock. */
+static void notify_send(struct notify *notify)
+{
+	for (size_t i = 0; i < notify->n;) {
+		const struct notify_order order = {.ino = notify->inodes[i].ino};
+
+		if (!notify->inodes[i].due) {
+			i++;
+			continue;
+		}
+		if (channel_send_bytes(notify->helper.channel, &order, sizeof(order), -1) == -EAGAIN)
+			return;
+		notify->inodes[i] = notify->inodes[--notify->n];
+	}
 }
 
 /* With the lock. NULL if it is not there. */
@@ -140,22 +149,32 @@ void notify_closed(struct notify *notify, uint64_t ino)
 	inode = notify_find(notify, ino);
 	if (inode) {
 		inode->due = true;
-		pthread_cond_signal(&notify->wake);
+		notify_send(notify);
 	}
 	pthread_mutex_unlock(&notify->lock);
 }
 
-void notify_drop_all(struct notify *notify)
+/* One that has pages, due or not, taken out; 0 if there is none. */
+static uint64_t notify_take(struct notify *notify)
 {
 	uint64_t ino;
 
-	do {
-		pthread_mutex_lock(&notify->lock);
-		ino = notify_take(notify, true);
-		pthread_mutex_unlock(&notify->lock);
-		if (ino)
-			fuse_lowlevel_notify_inval_inode(notify->session, ino, 0, 0);
-	} while (ino);
+	pthread_mutex_lock(&notify->lock);
+	ino = notify->n ? notify->inodes[--notify->n].ino : 0;
+	pthread_mutex_unlock(&notify->lock);
+	return ino;
+}
+
+void notify_drop_all(struct notify *notify)
+{
+	struct notify_order order = {.answer = 1};
+	struct pollfd polled = {.fd = notify->helper.channel, .events = POLLOUT};
+
+	while ((order.ino = notify_take(notify))) {
+		while (channel_send_bytes(notify->helper.channel, &order, sizeof(order), -1) == -EAGAIN)
+			poll(&polled, 1, -1);
+		channel_receive_bytes(notify->helper.channel, &order, sizeof(order), NULL);
+	}
 }
 
 void notify_private(struct notify *notify, uint64_t ino)

@@ -8,18 +8,19 @@
 #ifndef FS_NOTIFY_H
 #define FS_NOTIFY_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct fuse_session;
 struct notify;
 
-/* notify_new - starts its thread. NULL without memory or threads. */
+/* notify_new - starts its helper (helper.h). NULL without memory or processes. */
 struct notify *notify_new(struct fuse_session *session);
 
-/* notify_free - ends the thread. False if the kernel holds it: then it goes on using the session, which must be left alone until
- * the process ends. NULL is allowed. */
-bool notify_free(struct notify *notify);
+/* notify_free - NULL is allowed. Returns NULL. */
+struct notify *notify_free(struct notify *notify);
+
+/* All that follow are for the serving thread. notify_attached - the session has its connection. */
+void notify_attached(struct notify *notify);
 
 /* notify_paged - the file @ino was read through the page cache. Does not block. */
 void notify_paged(struct notify *notify, uint64_t ino);

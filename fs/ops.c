@@ -13,11 +13,13 @@
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
+#include <linux/fuse.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
-#define OPS_WRITE_BYTES (256 * 1024) /* of one WRITE request at most */
+#define OPS_WRITE_BYTES (256 * 1024)   /* of one WRITE request at most */
+#define OPS_RESENT (UINT64_C(1) << 63) /* in the number of a request that the kernel sends again */
 
 struct ops_context *ops_context(fuse_req_t req)
 {
@@ -52,6 +54,52 @@ int ops_attributes(fuse_req_t req, uint64_t ino, struct stat *ret_attributes)
 	if (r < 0 && node_is_value(ino)) /* not published yet */
 		r = stage_attributes(context->stage, ino, 0, ops_process(req), ret_attributes);
 	return r;
+}
+
+/* O_TRUNC comes right after opening. */
+static bool ops_may_come_before_cut(uint32_t opcode)
+{
+	return opcode == FUSE_SETATTR || opcode == FUSE_GETATTR || opcode == FUSE_GETXATTR || opcode == FUSE_OPEN ||
+	       opcode == FUSE_INTERRUPT;
+}
+
+void ops_begin(struct ops_context *context, uint64_t unique, uint32_t opcode, pid_t thread)
+{
+	context->unique = unique & ~OPS_RESENT;
+	ledger_begin(context->ledger, unique);
+	if (!ops_may_come_before_cut(opcode))
+		ledger_opening_done(context->ledger, thread);
+}
+
+bool ops_was_committed(fuse_req_t req)
+{
+	struct ops_context *context = ops_context(req);
+
+	if (!ledger_was_committed(context->ledger))
+		return false;
+	fuse_reply_err(req, 0);
+	ledger_answered(context->ledger, context->unique);
+	return true;
+}
+
+bool ops_was_made(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct ops_context *context = ops_context(req);
+	struct fuse_entry_param entry;
+	struct stat st;
+	int r;
+
+	if (!ledger_was_committed(context->ledger))
+		return false;
+	r = tree_lookup(&context->tree, parent, name, &st);
+	if (r < 0) { /* somebody has removed it since */
+		ops_reply_error(req, r);
+	} else {
+		entry = ops_entry(req, &st);
+		fuse_reply_entry(req, &entry);
+	}
+	ledger_answered(context->ledger, context->unique);
+	return true;
 }
 
 void ops_reply_attributes(fuse_req_t req, uint64_t ino)

@@ -8,7 +8,9 @@
 #include "fs/aside.h"
 #include "fs/autolock.h"
 #include "fs/control.h"
+#include "fs/ledger.h"
 #include "fs/notify.h"
+#include "fs/sandbox.h"
 #include "fs/scratch.h"
 #include "fs/stage.h"
 #include "fs/tree.h"
@@ -23,7 +25,18 @@ struct ops_context {
 	struct notify *notify; /* the loop's */
 	struct announce *announce;
 	struct control *control;
+	struct ledger *ledger; /* NULL: none comes after this one, or was before */
+	uint64_t unique;       /* of the request that is being served, whether it is sent again or not */
+	bool yielding;         /* another worker is about to go on: what would be open for writing is left to it */
+	bool muted;            /* the kernel has had the answer to INIT already */
+	uint64_t restarts;     /* workers that died before this one */
+	unsigned failed_upgrades; /* since this one serves */
+	struct sandbox sandbox; /* in which it is served; zeroed: in none */
+	pid_t keeper;          /* 0: it is gone */
 };
+
+/* ops_begin - the serving thread begins with the request @unique (as the kernel numbers it) of @thread. */
+void ops_begin(struct ops_context *context, uint64_t unique, uint32_t opcode, pid_t thread);
 
 struct fuse_lowlevel_ops;
 

@@ -9,6 +9,15 @@ static bool ops_is_announcing(fuse_req_t req)
 	return announce_is(ops_context(req)->announce, fuse_req_ctx(req)->pid);
 }
 
+/* The same of a worker that has died: its helper was killed, and is gone when it is answered. */
+static bool ops_was_announcing(fuse_req_t req)
+{
+	if (!ledger_was_helper(ops_context(req)->ledger, fuse_req_ctx(req)->pid))
+		return false;
+	ops_reply_error(req, -EINTR);
+	return true;
+}
+
 bool ops_announce_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fuse_entry_param entry;
@@ -17,7 +26,7 @@ bool ops_announce_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int r;
 
 	if (!ops_is_announcing(req))
-		return false;
+		return ops_was_announcing(req);
 	r = announce_lookup(ops_context(req)->announce, parent, name, &st, &generation);
 	if (r < 0) {
 		ops_reply_error(req, r);
@@ -35,7 +44,7 @@ bool ops_announce_attributes(fuse_req_t req, fuse_ino_t ino)
 	struct stat st;
 
 	if (!ops_is_announcing(req))
-		return false;
+		return ops_was_announcing(req);
 	announce_attributes(ops_context(req)->announce, ino, &st);
 	fuse_reply_attr(req, &st, 0);
 	return true;
@@ -45,7 +54,7 @@ bool ops_announce_attributes(fuse_req_t req, fuse_ino_t ino)
 bool ops_announce_open(fuse_req_t req, struct fuse_file_info *fi)
 {
 	if (!ops_is_announcing(req))
-		return false;
+		return ops_was_announcing(req);
 	fi->fh = 0;
 	fi->direct_io = fi->noflush = 1;
 	fuse_reply_open(req, fi);
@@ -69,7 +78,7 @@ bool ops_announce_create(fuse_req_t req, fuse_ino_t parent, const char *name, st
 	int r;
 
 	if (!ops_is_announcing(req))
-		return false;
+		return ops_was_announcing(req);
 	fi->fh = 0;
 	fi->direct_io = fi->noflush = 1;
 	r = ops_announce_entry(req, parent, name, &entry);
@@ -86,7 +95,7 @@ bool ops_announce_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int r;
 
 	if (!ops_is_announcing(req))
-		return false;
+		return ops_was_announcing(req);
 	r = ops_announce_entry(req, parent, name, &entry);
 	if (r < 0)
 		ops_reply_error(req, r);
@@ -101,7 +110,7 @@ bool ops_announce_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct stat st;
 
 	if (!ops_is_announcing(req))
-		return false;
+		return ops_was_announcing(req);
 	ops_reply_error(req, tree_lookup(&ops_context(req)->tree, parent, name, &st) == 0 ? -EEXIST : 0);
 	return true;
 }

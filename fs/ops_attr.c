@@ -118,6 +118,8 @@ void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, const stru
 		return;
 	}
 	r = tree_resource(&context->tree, ino, &info, &inode);
+	if (r == 0 && !info.record.name.kind) /* it was removed while another worker served: its name is not known */
+		r = -ENOENT;
 	if (r < 0) {
 		ops_reply_error(req, ops_stale(r));
 		return;
@@ -148,12 +150,18 @@ static void ops_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size, unsigned
 			 const struct record_attributes *attributes)
 {
 	struct ops_context *context = ops_context(req);
+	bool former = ledger_was_opening(context->ledger, ino, fuse_req_ctx(req)->pid);
 	struct change *change;
 	uint64_t handle;
 	int r;
 
+	ledger_opening_done(context->ledger, fuse_req_ctx(req)->pid);
 	if (size == 0 && stage_cut_opened(context->stage, ino, fuse_req_ctx(req)->pid) == 0) {
 		ops_reply_resized(req, ino, set, attributes, 0);
+		return;
+	}
+	if (size == 0 && former) { /* what was opened is lost, which writing to it tells; the value stays */
+		ops_reply_attributes(req, ino);
 		return;
 	}
 	if (stage_share(context->stage, ino, ops_process(req), &handle) == 0) {
@@ -178,7 +186,7 @@ static void ops_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size, unsigned
 		return;
 	}
 	change->handle = handle;
-	stage_sync(context->stage, handle, change_done, change);
+	stage_sync(context->stage, handle, change->unique, change_done, change);
 }
 
 /* The answer has what is committed, not what was cut: see ops_getattr. */
@@ -190,6 +198,11 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, st
 
 	if (ops_announce_attributes(req, ino))
 		return;
+	if (ledger_was_committed(ops_context(req)->ledger)) {
+		ops_reply_attributes(req, ino);
+		ledger_answered(ops_context(req)->ledger, ops_context(req)->unique);
+		return;
+	}
 	if (node_kind(ino) == NODE_SCRATCH)
 		ops_scratch_setattr(req, ino, st, to_set);
 	else if (node_is_control(ino) && (to_set & FUSE_SET_ATTR_SIZE))

@@ -40,6 +40,7 @@ struct change *change_new(fuse_req_t req, void (*reply)(struct change *change), 
 		return NULL;
 	}
 	change->req = req;
+	change->unique = ops_context(req)->unique;
 	change->reply = reply;
 	change->ino = ino;
 	return change;
@@ -48,13 +49,15 @@ struct change *change_new(fuse_req_t req, void (*reply)(struct change *change), 
 void change_done(void *context, int result)
 {
 	struct change *change = context;
+	struct ops_context *ops = ops_context(change->req);
 
 	if (change->handle)
-		stage_discard(ops_context(change->req)->stage, change->handle);
+		stage_discard(ops->stage, change->handle);
 	if (result < 0)
 		ops_reply_error(change->req, result);
 	else
 		change->reply(change);
+	ledger_answered(ops->ledger, change->unique);
 	free(change);
 }
 
@@ -113,6 +116,7 @@ struct store_txn *change_txn(fuse_req_t req, enum store_op_kind kind, const stru
 		return store_txn_free(txn);
 	txn->done = change_txn_done;
 	txn->context = change;
+	txn->request = change->unique;
 	txn->ops[0].kind = kind;
 	txn->ops[0].name = *name;
 	txn->ops[0].writer = fuse_req_ctx(req)->uid;

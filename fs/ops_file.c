@@ -35,12 +35,52 @@ static bool ops_writes(const struct fuse_file_info *fi)
 	return (fi->flags & O_ACCMODE) != O_RDONLY; /* O_TRUNC comes as a setattr */
 }
 
+/* Pin the current version for a reader, as the ledger is to know: unless the worker before has done that for this request. */
+static int ops_pin(struct ops_context *context, fuse_ino_t ino, uint64_t *ret_generation)
+{
+	struct store_held held = {.node = node_resource(ino), .inode = tree_inode(ino)};
+	struct store_info info;
+	int r;
+
+	if (ledger_has_stepped(context->ledger, ret_generation))
+		return 0;
+	r = store_pin(context->tree.store, held.node, &held.generation);
+	if (r < 0)
+		return r;
+	if (store_look(context->tree.store, held.node, &info) == 0) {
+		held.size = info.record.size;
+		held.attributes = info.record.inodes[held.inode];
+	}
+	ledger_pin(context->ledger, &held);
+	*ret_generation = held.generation;
+	return 0;
+}
+
+static void ops_unpin(struct ops_context *context, fuse_ino_t ino, uint64_t generation)
+{
+	uint64_t stepped;
+
+	if (ledger_has_stepped(context->ledger, &stepped))
+		return;
+	ledger_unpin(context->ledger, node_resource(ino), generation);
+	store_unpin(context->tree.store, node_resource(ino), generation);
+}
+
+/* Is it better left to the worker that is about to take over? The kernel sends to that what was not answered. */
+static bool ops_leave(fuse_req_t req)
+{
+	if (!ops_context(req)->yielding)
+		return false;
+	fuse_reply_none(req);
+	return true;
+}
+
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ops_context *context = ops_context(req);
 	int r = 0;
 
-	if (ops_announce_open(req, fi))
+	if (ops_announce_open(req, fi) || (ops_writes(fi) && ops_leave(req)))
 		return;
 	if (node_is_control(ino)) {
 		ops_control_open(req, ino, fi);
@@ -60,13 +100,15 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (ops_writes(fi)) {
 		r = ops_stage_existing(req, ino, false, &fi->fh);
 	} else {
-		r = store_pin(context->tree.store, node_resource(ino), &fi->fh);
+		r = ops_pin(context, ino, &fi->fh);
 		fi->noflush = 1;
 	}
 	if (r == -ENOENT && stage_entries(context->stage)) {
 		fi->noflush = 0;
 		r = stage_share(context->stage, ino, ops_process(req), &fi->fh);
 	}
+	if (r == 0 && ops_writes(fi))
+		ledger_opening(context->ledger, ino, fuse_req_ctx(req)->pid);
 	if (r < 0) {
 		/* a reader takes ENOENT for an answer: the kernel would look only once more */
 		ops_reply_error(req, ops_writes(fi) ? ops_stale(r) : r);
@@ -74,7 +116,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		if (fi->fh & STAGE_HANDLE)
 			stage_discard(context->stage, fi->fh);
 		else if (fi->fh)
-			store_unpin(context->tree.store, node_resource(ino), fi->fh);
+			ops_unpin(context, ino, fi->fh);
 	}
 }
 
@@ -88,7 +130,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 	struct stat st;
 	int r;
 
-	if (ops_announce_create(req, parent, name, fi))
+	if (ops_announce_create(req, parent, name, fi) || ops_leave(req))
 		return;
 	if (ops_scratch_place(req, parent, name, &place)) {
 		ops_scratch_create(req, &place, mode, fi);
@@ -236,7 +278,7 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, of
 	int r = ops_write_bytes(req, ino, data, size, offset, fi);
 
 	if (r < 0)
-		ops_reply_error(req, r);
+		ops_reply_error(req, r == -ENOENT ? -EIO : r);
 	else
 		fuse_reply_write(req, size);
 }
@@ -288,6 +330,8 @@ void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct change *change;
 
+	if (ops_was_committed(req))
+		return;
 	if (node_kind(ino) == NODE_SCRATCH) {
 		ops_scratch_sync(req, ino, true);
 		return;
@@ -302,7 +346,8 @@ void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	change = change_new(req, change_reply_ok, ino);
 	if (change)
-		stage_flush(ops_context(req)->stage, fi->fh, fuse_req_ctx(req)->pid, change_done, change);
+		stage_flush(ops_context(req)->stage, fi->fh, fuse_req_ctx(req)->pid, change->unique, change_done,
+			    change);
 }
 
 void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -310,6 +355,8 @@ void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_in
 	struct change *change;
 
 	(void)datasync;
+	if (ops_was_committed(req))
+		return;
 	if (node_kind(ino) == NODE_SCRATCH) {
 		ops_scratch_sync(req, ino, false);
 		return;
@@ -324,7 +371,7 @@ void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_in
 	}
 	change = change_new(req, change_reply_ok, ino);
 	if (change)
-		stage_sync(ops_context(req)->stage, fi->fh, change_done, change);
+		stage_sync(ops_context(req)->stage, fi->fh, change->unique, change_done, change);
 }
 
 void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -338,7 +385,7 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	else if (fi->fh & STAGE_HANDLE)
 		stage_release(context->stage, fi->fh);
 	else if (fi->fh)
-		store_unpin(context->tree.store, node_resource(ino), fi->fh);
+		ops_unpin(context, ino, fi->fh);
 	notify_closed(context->notify, ino);
 	fuse_reply_err(req, 0);
 }

@@ -145,7 +145,7 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	struct name mesh;
 	int r;
 
-	if (ops_announce_mkdir(req, parent, name))
+	if (ops_announce_mkdir(req, parent, name) || ops_was_made(req, parent, name))
 		return;
 	if (ops_comes_with_mesh(parent, name, true)) {
 		r = inherit_entry(&folder, RECORD_MESH_SECRETS, false, &owner.mode, &acls);
@@ -195,7 +195,7 @@ void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct name mesh;
 	int r;
 
-	if (ops_announce_remove(req, parent, name))
+	if (ops_announce_remove(req, parent, name) || ops_was_committed(req))
 		return;
 	if (ops_comes_with_mesh(parent, name, true)) {
 		if (ops_has_scratch(req, node_make(NODE_SECRETS, node_resource(parent))))
@@ -230,7 +230,7 @@ void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct stat st;
 	int r;
 
-	if (ops_announce_remove(req, parent, name))
+	if (ops_announce_remove(req, parent, name) || ops_was_committed(req))
 		return;
 	if (ops_scratch_place(req, parent, name, &place)) {
 		ops_reply_error(req, scratch_unlink(context->scratch, &place));
@@ -283,6 +283,8 @@ void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	int r;
 
 	(void)device;
+	if (ops_was_made(req, parent, name))
+		return;
 	if (S_ISREG(mode) && ops_scratch_place(req, parent, name, &place)) {
 		ops_scratch_mknod(req, &place, mode);
 		return;

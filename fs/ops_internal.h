@@ -43,6 +43,12 @@ struct record_attributes ops_new_file(fuse_req_t req, fuse_ino_t parent, mode_t 
 /* ops_is_aside - has the process behind @req renamed this secret away, to make it anew? */
 bool ops_is_aside(fuse_req_t req, uint64_t ino);
 
+/* ops_was_committed - is it sent again, and was committed by a worker that died before it answered? Then it has replied: done. */
+bool ops_was_committed(fuse_req_t req);
+
+/* ops_was_made - the same for one that made the entry @name, which is the reply. */
+bool ops_was_made(fuse_req_t req, fuse_ino_t parent, const char *name);
+
 /* ops_decode_attributes - what setattr is to set, but the size: RECORD_SET_…. */
 unsigned ops_decode_attributes(const struct stat *st, int to_set, struct record_attributes *ret_attributes);
 
@@ -50,6 +56,7 @@ unsigned ops_decode_attributes(const struct stat *st, int to_set, struct record_
 
 struct change {
 	fuse_req_t req;
+	uint64_t unique; /* its number */
 	uint64_t ino;    /* to be replied with, where the request wants attributes */
 	uint64_t handle; /* a stage entry that ends with it, or 0 */
 	uint64_t scratch; /* the scratch file that becomes a resource with it, or 0 */

@@ -107,6 +107,8 @@ void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t 
 	bool exists;
 	int r;
 
+	if (ops_was_committed(req))
+		return;
 	r = flags & ~(unsigned)RENAME_NOREPLACE ? -EINVAL : rename_ends(req, parent, name, to_parent, to_name, &from, &to);
 	if (r < 0) {
 		ops_reply_error(req, r);
@@ -131,7 +133,7 @@ void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t 
 		else
 			change = change_new(req, change_reply_ok, 0);
 		if (change)
-			stage_publish_as(context->stage, handle, &to.name, exclusive, change_done, change);
+			stage_publish_as(context->stage, handle, &to.name, exclusive, change->unique, change_done, change);
 	} else if (!exists && to.scratch) {
 		ops_reply_error(req, -ENOENT);
 	} else if (to.scratch) {

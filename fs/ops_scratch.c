@@ -127,9 +127,12 @@ void ops_scratch_sync(fuse_req_t req, fuse_ino_t ino, bool closing)
 {
 	struct scratch *scratch = ops_context(req)->scratch;
 	struct name name;
+	struct stat st;
 
 	if (scratch_is_wiped(scratch, ino)) {
 		ops_reply_error(req, -ENOKEY);
+	} else if (scratch_attributes(scratch, ino, &st) < 0) { /* gone with the worker that had it */
+		ops_reply_error(req, -EIO);
 	} else if (!scratch_is_ahead(scratch, ino, &name)) {
 		fuse_reply_err(req, 0);
 	} else if (closing && writer_killed_by(fuse_req_ctx(req)->pid)) {

@@ -86,6 +86,8 @@ void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *
 	enum acl_kind kind;
 	int r;
 
+	if (ops_was_committed(req))
+		return;
 	if (!ops_acl_kind(name, &kind)) {
 		ops_reply_error(req, -EOPNOTSUPP);
 		return;
@@ -176,6 +178,8 @@ void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 	const struct acl none = {0};
 	enum acl_kind kind;
 
+	if (ops_was_committed(req))
+		return;
 	if (ops_acl_kind(name, &kind))
 		ops_set_attributes(req, ino, kind == ACL_KIND_ACCESS ? RECORD_SET_ACL : RECORD_SET_DEFAULT_ACL,
 				   &attributes, &none, change_reply_ok);

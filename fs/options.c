@@ -25,6 +25,8 @@ static const char options_usage[] =
 	"  -o ro                read-only\n"
 	"  -o max_size=BYTES    longest secret (1M; K and M are understood)\n"
 	"  -o max_staged=BYTES  memory for what is being written at a time (16M, or what can be locked)\n"
+	"  -o run_as=USER       as root: serve as this user, who must be able to use the store (its owner)\n"
+	"  -o allow_swap        go on where memory can't be locked; secrets in it could be swapped out\n"
 	"  -o history=N         versions kept of each secret besides the current one (10)\n"
 	"  -o lock_after=TIME   lock it when nothing was read or written for so many minutes (90s, 5m and 1h are understood)\n"
 	"  -h, --help           -V, --version\n"
@@ -32,7 +34,9 @@ static const char options_usage[] =
 	"Without a key file or a passphrase file the key is the systemd credential hushfs.key, or is asked for.\n"
 	"Unmount: fusermount3 -u MOUNTPOINT\n";
 
-enum { KEY_FILE_OPTION, PASSPHRASE_FILE, ALLOW_OTHER, RO, RW, MAX_SIZE, MAX_STAGED, HISTORY, LOCK_AFTER };
+enum {
+	KEY_FILE_OPTION, PASSPHRASE_FILE, ALLOW_OTHER, RO, RW, MAX_SIZE, MAX_STAGED, HISTORY, LOCK_AFTER, RUN_AS, ALLOW_SWAP, NO_RESEND
+};
 
 static char *const options_tokens[] = {
 	[KEY_FILE_OPTION] = "key_file", [PASSPHRASE_FILE] = "passphrase_file",
@@ -40,7 +44,8 @@ static char *const options_tokens[] = {
 	[RW] = "rw",			[MAX_SIZE] = "max_size",
 	[MAX_STAGED] = "max_staged",	[HISTORY] = "history",
 	[LOCK_AFTER] = "lock_after",
-	NULL,
+	[RUN_AS] = "run_as",		[ALLOW_SWAP] = "allow_swap",
+	[NO_RESEND] = "no_resend",	NULL,
 };
 
 /* A number with an optional K or M, at most @most. */
@@ -89,13 +94,14 @@ static int options_time(const char *option, const char *text, unsigned *ret_seco
 	return 0;
 }
 
-static int options_path(const char *option, const char *text, const char **ret_path)
+/* What is given as @what: PATH or USER. */
+static int options_text(const char *option, const char *what, const char *text, const char **ret_text)
 {
 	if (!text || !*text) {
-		log_error("-o %s: give a path, as %s=PATH", option, option);
+		log_error("-o %s: give a value, as %s=%s", option, option, what);
 		return -EINVAL;
 	}
-	*ret_path = text;
+	*ret_text = text;
 	return 0;
 }
 
@@ -110,10 +116,10 @@ static int options_parse_o(struct options *options, char *list)
 
 		switch (token) {
 		case KEY_FILE_OPTION:
-			r = options_path(options_tokens[token], value, &options->key.key_file);
+			r = options_text(options_tokens[token], "PATH", value, &options->key.key_file);
 			break;
 		case PASSPHRASE_FILE:
-			r = options_path(options_tokens[token], value, &options->key.passphrase_file);
+			r = options_text(options_tokens[token], "PATH", value, &options->key.passphrase_file);
 			break;
 		case ALLOW_OTHER:
 			options->allow_other = true;
@@ -123,6 +129,15 @@ static int options_parse_o(struct options *options, char *list)
 			break;
 		case RW:
 			options->read_only = false;
+			break;
+		case RUN_AS:
+			r = options_text(options_tokens[token], "USER", value, &options->run_as);
+			break;
+		case ALLOW_SWAP:
+			options->allow_swap = true;
+			break;
+		case NO_RESEND:
+			options->no_resend = true;
 			break;
 		case MAX_SIZE:
 			r = options_number(options_tokens[token], value, 1, STORE_VALUE_BYTES_MAX,

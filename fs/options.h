@@ -16,6 +16,9 @@ struct options {
 	bool foreground;
 	bool allow_other;
 	bool read_only;
+	bool allow_swap;
+	const char *run_as; /* the user that is to serve; NULL: the owner of the store */
+	bool no_resend; /* for tests: as on a kernel that does not send requests again */
 	struct key_source key;
 	struct store_options store_options;
 	unsigned lock_after; /* seconds without a value being read or written; 0: never */

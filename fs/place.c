@@ -3,6 +3,7 @@
  */
 #include "fs/place.h"
 
+#include "fs/mount.h"
 #include "store/log.h"
 
 #include <dirent.h>
@@ -13,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define PLACE_STALE 8 /* mounts of dead daemons, one on the other, that are taken away at most */
+
 static int place_resolve(const char *path, const char *what, const char *hint, char ret_path[static PATH_MAX])
 {
 	int r;
@@ -22,16 +25,27 @@ static int place_resolve(const char *path, const char *what, const char *hint, c
 	r = -errno;
 	if (r == -ENOENT)
 		log_error("%s: there is no such %s; %s", path, what, hint);
-	else if (r == -ENOTCONN)
-		log_error("%s: a daemon that ended left its mount here: fusermount3 -u %s", path, path);
 	else
 		log_error("%s: %s", path, strerror(-r));
 	return r;
 }
 
-static int place_check_empty(const char *path)
+/* A daemon that was killed leaves its mount behind, which nobody can use: it is taken away. */
+static DIR *place_open(const char *path)
 {
 	DIR *folder = opendir(path);
+
+	for (int i = 0; i < PLACE_STALE && !folder && errno == ENOTCONN && mount_is_ours(path); i++) {
+		log_warning("%s: the mount of a daemon that is gone is replaced", path);
+		mount_detach(path);
+		folder = opendir(path);
+	}
+	return folder;
+}
+
+static int place_check_empty(const char *path)
+{
+	DIR *folder = place_open(path);
 	struct dirent *entry;
 	bool empty = true;
 	int r;
@@ -39,7 +53,7 @@ static int place_check_empty(const char *path)
 	if (!folder) {
 		r = -errno;
 		if (r == -ENOTCONN)
-			log_error("%s: a daemon that ended left its mount here: fusermount3 -u %s", path, path);
+			log_error("%s: a program that ended left its mount here: fusermount3 -u %s", path, path);
 		else
 			log_error("%s: %s: %s", path, r == -ENOTDIR ? "the mount point is no folder" : "mount point",
 				  strerror(-r));

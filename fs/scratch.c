@@ -65,7 +65,7 @@ struct scratch *scratch_new(size_t max_bytes, size_t max_file, unsigned seconds)
 	scratch->seconds = seconds;
 	/* not the numbers that a daemon before this one gave to the same kernel */
 	clock_gettime(CLOCK_REALTIME, &now);
-	scratch->last = (uint64_t)now.tv_sec << 20;
+	scratch->last = ((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec) / 1024;
 	return scratch;
 }
 

@@ -32,6 +32,7 @@ struct stage *stage_new(struct tree *tree, size_t max_bytes)
 	stage->drafts = (struct drafts){.store = tree->store,
 					.max_bytes = max_bytes,
 					.max_value = store_get_options(tree->store)->value_bytes};
+	stage->last_handle = tree->handles;
 	pthread_mutex_init(&stage->lock, NULL);
 	pthread_cond_init(&stage->landed, NULL);
 	LIST_INIT(&stage->entries);
@@ -393,13 +394,14 @@ static void stage_published(struct store_txn *txn, int result)
 
 /* Publish an entry as @to. With the lock, which it leaves. */
 static void staged_publish(struct stage *stage, struct staged *entry, const struct name *to, bool exclusive,
-			   stage_done *done, void *context)
+			   uint64_t request, stage_done *done, void *context)
 {
 	struct store_txn *txn = staged_transaction(stage, entry);
 
 	if (txn) {
 		struct publishing *publishing = txn->context;
 
+		txn->request = request;
 		publishing->done = done;
 		publishing->context = context;
 		if (!name_equal(to, &entry->name)) { /* a rename replaces what is there, attributes and all */
@@ -424,7 +426,7 @@ static int staged_failure(const struct staged *entry)
 	return entry->failed == -EINTR ? -EIO : entry->failed;
 }
 
-void stage_flush(struct stage *stage, uint64_t handle, pid_t thread, stage_done *done, void *context)
+void stage_flush(struct stage *stage, uint64_t handle, pid_t thread, uint64_t request, stage_done *done, void *context)
 {
 	struct staged *entry = stage_enter(stage, handle);
 	struct writers_close close;
@@ -439,7 +441,7 @@ void stage_flush(struct stage *stage, uint64_t handle, pid_t thread, stage_done 
 	if (close.broken)
 		entry->failed = -EINTR;
 	if (close.opener && entry->written && staged_is_pending(entry) && !writer_holds(thread, entry->ino)) {
-		staged_publish(stage, entry, &entry->name, false, done, context);
+		staged_publish(stage, entry, &entry->name, false, request, done, context);
 		return;
 	}
 	failed = close.opener ? staged_failure(entry) : 0;
@@ -447,7 +449,7 @@ void stage_flush(struct stage *stage, uint64_t handle, pid_t thread, stage_done 
 	done(context, failed);
 }
 
-void stage_sync(struct stage *stage, uint64_t handle, stage_done *done, void *context)
+void stage_sync(struct stage *stage, uint64_t handle, uint64_t request, stage_done *done, void *context)
 {
 	struct staged *entry = stage_enter(stage, handle);
 	int failed;
@@ -457,7 +459,7 @@ void stage_sync(struct stage *stage, uint64_t handle, stage_done *done, void *co
 		return;
 	}
 	if (staged_is_pending(entry)) {
-		staged_publish(stage, entry, &entry->name, false, done, context);
+		staged_publish(stage, entry, &entry->name, false, request, done, context);
 		return;
 	}
 	failed = staged_failure(entry);
@@ -465,8 +467,8 @@ void stage_sync(struct stage *stage, uint64_t handle, stage_done *done, void *co
 	done(context, failed);
 }
 
-void stage_publish_as(struct stage *stage, uint64_t handle, const struct name *to, bool exclusive, stage_done *done,
-		      void *context)
+void stage_publish_as(struct stage *stage, uint64_t handle, const struct name *to, bool exclusive, uint64_t request,
+		      stage_done *done, void *context)
 {
 	struct staged *entry = stage_enter(stage, handle);
 
@@ -482,7 +484,7 @@ void stage_publish_as(struct stage *stage, uint64_t handle, const struct name *t
 		done(context, failed);
 		return;
 	}
-	staged_publish(stage, entry, to, exclusive, done, context);
+	staged_publish(stage, entry, to, exclusive, request, done, context);
 }
 
 void stage_release(struct stage *stage, uint64_t handle)

@@ -95,11 +95,11 @@ int stage_extend(struct stage *stage, uint64_t handle, uint64_t size);
  * -ENOKEY. */
 int stage_read(struct stage *stage, uint64_t handle, uint64_t offset, size_t size, struct secbuf *ret_bytes);
 
-/* stage_flush - one descriptor was closed by @thread. */
-void stage_flush(struct stage *stage, uint64_t handle, pid_t thread, stage_done *done, void *context);
+/* stage_flush - one descriptor was closed by @thread. @request, here and below: store_txn.request, if there is something to be committed. */
+void stage_flush(struct stage *stage, uint64_t handle, pid_t thread, uint64_t request, stage_done *done, void *context);
 
 /* stage_sync - publish what there is. */
-void stage_sync(struct stage *stage, uint64_t handle, stage_done *done, void *context);
+void stage_sync(struct stage *stage, uint64_t handle, uint64_t request, stage_done *done, void *context);
 
 /* stage_release - the last descriptor was closed: publish what is not yet, waiting for the disk so that whoever comes next sees
  * it. Nobody hears of an error but the log. */
@@ -136,8 +136,8 @@ void stage_replaced(struct stage *stage, const struct name *name);
 void stage_renamed(struct stage *stage, const struct name *from, const struct name *to, uint64_t created);
 
 /* stage_publish_as - a new file gets its name: publish it under @to, with its attributes. @exclusive: -EEXIST if that exists. */
-void stage_publish_as(struct stage *stage, uint64_t handle, const struct name *to, bool exclusive, stage_done *done,
-		      void *context);
+void stage_publish_as(struct stage *stage, uint64_t handle, const struct name *to, bool exclusive, uint64_t request,
+		      stage_done *done, void *context);
 
 /* stage_unlink - a new file is removed before it was published: it never will be. */
 void stage_unlink(struct stage *stage, uint64_t handle);

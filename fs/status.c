@@ -3,12 +3,15 @@
  */
 #include "fs/status.h"
 
+#include "fs/ops.h"
+
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
-size_t status_text(const struct tree *tree, struct stage *stage, struct scratch *scratch,
-		   char ret_text[static STATUS_BYTES])
+size_t status_text(const struct ops_context *context, char ret_text[static STATUS_BYTES])
 {
+	const struct tree *tree = &context->tree;
 	struct store_status status;
 	uint8_t kinds[STORE_KEY_SLOTS];
 	size_t files, bytes, keys = 0;
@@ -17,7 +20,7 @@ size_t status_text(const struct tree *tree, struct stage *stage, struct scratch 
 	char id[33];
 	int size;
 
-	scratch_usage(scratch, &files, &bytes);
+	scratch_usage(context->scratch, &files, &bytes);
 	store_get_status(tree->store, &status);
 	store_keys(tree->store, kinds, &current);
 	for (size_t i = 0; i < sizeof(kinds); i++)
@@ -39,9 +42,16 @@ size_t status_text(const struct tree *tree, struct stage *stage, struct scratch 
 			"scratch-files: %zu\n"
 			"scratch-bytes: %zu\n"
 			"locked: %s\n"
-			"uptime-seconds: %" PRIdMAX "\n",
+			"uptime-seconds: %" PRIdMAX "\n"
+			"worker-restarts: %" PRIu64 "\n"
+			"failed-upgrades: %u\n"
+			"keeper: %d\n"
+			"worker: %d\n"
+			"sandbox: uid=%u landlock=%d seccomp=%s\n",
 			HUSHFS_VERSION, id, status.generation, status.meshes, status.secrets, status.global_secrets,
-			status.rows, keys, stage_entries(stage), stage_bytes(stage), files, bytes,
-			store_is_locked(tree->store) ? "yes" : "no", (intmax_t)(now.tv_sec - tree->started.tv_sec));
+			status.rows, keys, stage_entries(context->stage), stage_bytes(context->stage), files, bytes,
+			store_is_locked(tree->store) ? "yes" : "no", (intmax_t)(now.tv_sec - tree->started.tv_sec), context->restarts,
+			context->failed_upgrades, context->keeper, getpid(),
+			context->sandbox.uid, context->sandbox.landlock, context->sandbox.seccomp ? "yes" : "no");
 	return size < STATUS_BYTES ? (size_t)size : STATUS_BYTES - 1;
 }

@@ -19,6 +19,7 @@ struct tree {
 	uint64_t root;           /* the store's number of the record that has /, /meshes and /global */
 	uid_t uid;               /* whom /.hush belongs to */
 	gid_t gid;
+	uint64_t handles;        /* where the numbers of open files begin: another worker's are never ours */
 	struct timespec started; /* CLOCK_REALTIME; the times of /.hush */
 };
 

@@ -1,103 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0
- * writer: asks /proc. Only for requests about something that is being written, so its cost does not matter.
+ * writer: has a helper look (writer_look.c), which may see what a worker that has given up its rights may not.
  */
 #include "fs/writer.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "fs/helper.h"
+#include "fs/writer_internal.h"
 
-/* A file of /proc/TID as text. Its size, or -1. */
-static ssize_t writer_read_proc(pid_t tid, const char *file, char *ret_text, size_t bytes)
+static struct helper writer_helper = {.channel = -1};
+
+int writer_start(void)
 {
-	char path[64];
-	ssize_t n;
-	int fd;
+	return helper_start(writer_serve, NULL, &writer_helper);
+}
 
-	if (tid <= 0)
-		return -1;
-	snprintf(path, sizeof(path), "/proc/%d/%s", tid, file);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	n = read(fd, ret_text, bytes - 1);
-	close(fd);
-	if (n < 0)
-		return -1;
-	ret_text[n] = '\0';
-	return n;
+void writer_stop(void)
+{
+	helper_stop(&writer_helper);
+}
+
+static struct writer_answer writer_ask(const struct writer_question *question)
+{
+	struct writer_answer answer;
+
+	if (writer_helper.channel < 0)
+		return writer_look(question);
+	helper_ask(&writer_helper, question, sizeof(*question), &answer, sizeof(answer));
+	return answer;
 }
 
 pid_t writer_process(pid_t tid)
 {
-	char status[512]; /* Tgid is the fourth line */
-	const char *field;
-
-	if (writer_read_proc(tid, "status", status, sizeof(status)) < 0)
-		return 0;
-	field = strstr(status, "\nTgid:");
-	return field ? (pid_t)strtol(field + 6, NULL, 10) : 0;
-}
-
-/* A process that is ending has no memory any more when it closes its files. Others must not be asked for their stat:
- * one that closes a file in execve() holds the lock that reading stat takes, and waits for our answer. */
-static bool writer_is_ending(pid_t tid)
-{
-	char pages[128]; /* the first number is the size */
-
-	return writer_read_proc(tid, "statm", pages, sizeof(pages)) > 0 && strncmp(pages, "0 ", 2) == 0;
+	return writer_ask(&(struct writer_question){.wants = WRITER_PROCESS, .thread = tid}).process;
 }
 
 int writer_killed_by(pid_t tid)
 {
-	char stat[2048];
-	char *field;
-
-	if (!writer_is_ending(tid) || writer_read_proc(tid, "stat", stat, sizeof(stat)) < 0)
-		return 0;
-	field = strrchr(stat, ')'); /* ends the name, the only field with blanks: the 2nd of 52 */
-	for (int i = 2; field && i < 52; i++)
-		field = strchr(field + 1, ' ');
-	return field ? (int)strtol(field, NULL, 10) & 0x7f : 0; /* as wait(2) has it: the signal in the low 7 bits */
+	return writer_ask(&(struct writer_question){.wants = WRITER_KILLED_BY, .thread = tid}).killed_by;
 }
 
 bool writer_is_gone(pid_t process)
 {
-	return process > 0 && kill(process, 0) < 0 && errno == ESRCH;
-}
-
-/* What /proc says of a descriptor: may be written to, and of which file? */
-static bool writer_fd_is(pid_t tid, const char *fd, uint64_t ino)
-{
-	char file[32], text[512];
-	const char *flags, *number;
-
-	snprintf(file, sizeof(file), "fdinfo/%.16s", fd);
-	if (writer_read_proc(tid, file, text, sizeof(text)) < 0)
-		return false;
-	flags = strstr(text, "flags:");
-	number = strstr(text, "\nino:");
-	return flags && number && (strtoul(flags + 6, NULL, 8) & O_ACCMODE) != O_RDONLY &&
-	       strtoull(number + 5, NULL, 10) == ino;
+	return writer_ask(&(struct writer_question){.wants = WRITER_GONE, .process = process}).gone;
 }
 
 bool writer_holds(pid_t tid, uint64_t ino)
 {
-	struct dirent *fd;
-	bool holds = false;
-	char path[64];
-	DIR *folder;
+	return writer_ask(&(struct writer_question){.wants = WRITER_HOLDS, .thread = tid, .ino = ino}).holds;
+}
 
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo", tid);
-	folder = opendir(path);
-	while (folder && !holds && (fd = readdir(folder)))
-		holds = fd->d_name[0] != '.' && writer_fd_is(tid, fd->d_name, ino);
-	if (folder)
-		closedir(folder);
-	return holds;
+struct writer_fate writer_fate(pid_t tid, pid_t other)
+{
+	const struct writer_answer answer = writer_ask(&(struct writer_question){
+		.wants = WRITER_PROCESS | WRITER_KILLED_BY | WRITER_GONE, .thread = tid, .process = other});
+
+	return (struct writer_fate){.process = answer.process, .killed_by = answer.killed_by, .other_gone = answer.gone};
 }

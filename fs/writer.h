@@ -8,12 +8,17 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* writer_start - from now on a helper (helper.h) looks, with the rights that this process still has. Before, this process looks itself. All
+ * that follow are for the serving thread alone. -errno (logged). writer_stop - let the helper end. */
+int writer_start(void);
+void writer_stop(void);
+
 /* writer_process - the process id of the thread @tid, as FUSE requests carry thread ids. 0 if it can't be known:
  * the thread is in a pid namespace that we don't see, or is gone. */
 pid_t writer_process(pid_t tid);
 
 /* writer_killed_by - the signal that is ending the thread @tid, which is closing its files at this moment. 0 if none is, or if that
- * can't be known: it takes the rights to trace the process, and no Landlock in ours (it hides the field). */
+ * can't be known: it takes the rights to trace the process, and no Landlock for who looks (it hides the field). */
 int writer_killed_by(pid_t tid);
 
 /* writer_is_gone - has the process ended? False if that can't be known. */
@@ -22,5 +27,13 @@ bool writer_is_gone(pid_t process);
 /* writer_holds - has the process of @tid a descriptor (another than the one that it is closing) by which it may write to the
  * file @ino? False if that can't be known. Its time grows with the number of its descriptors. */
 bool writer_holds(pid_t tid, uint64_t ino);
+
+/* writer_fate - writer_process and writer_killed_by of @tid and writer_is_gone of @other, asked for at once. */
+struct writer_fate {
+	pid_t process;
+	int killed_by;
+	bool other_gone;
+};
+struct writer_fate writer_fate(pid_t tid, pid_t other);
 
 #endif

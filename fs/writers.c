@@ -36,12 +36,12 @@ void writers_wrote(struct writers *writers, pid_t thread)
  * SIGPIPE every day. */
 struct writers_close writers_closes(const struct writers *writers, pid_t thread)
 {
-	pid_t process = writer_process(thread);
-	int killed_by = writer_killed_by(thread);
-	bool opener = !process || !writers->opener || process == writers->opener || writer_is_gone(writers->opener);
+	const struct writer_fate fate = writer_fate(thread, writers->opener);
+	bool opener = !fate.process || !writers->opener || fate.process == writers->opener || fate.other_gone;
 
 	return (struct writers_close){
 		.opener = opener,
-		.broken = killed_by && (killed_by != SIGPIPE || opener || writers_have(writers, process)),
+		.broken = fate.killed_by &&
+			  (fate.killed_by != SIGPIPE || opener || writers_have(writers, fate.process)),
 	};
 }

@@ -69,9 +69,9 @@ int batch_get(const struct batch *batch, const struct name *name, struct batch_s
 		if (state.live) {
 			state.exists = state.live->exists;
 			state.record = state.live->record;
-		} else {
-			state.record.name = *name;
 		}
+		if (!state.exists)
+			state.record.name = *name;
 		if (name->kind == NAME_SECRET) {
 			struct name mesh = {.kind = NAME_MESH};
 			struct seal_id mesh_id;

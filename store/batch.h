@@ -40,6 +40,8 @@ struct batch_value {
 
 struct batch {
 	struct store *store;
+	const struct store_txn *txns; /* that are in it: those of @results 0; borrowed */
+	const int *results;
 	struct timespec now;
 	struct seal_manifest manifest; /* as it will be */
 	const struct header *header;   /* and the header, if key slots change; else NULL. Borrowed from its transaction */

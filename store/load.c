@@ -225,6 +225,25 @@ int load_index(const struct store *store, load_visit *visit, void *context, stru
 	return r;
 }
 
+/* Before anything is pruned: what readers go on reading. Of a resource that was removed only its versions are left. */
+static void load_hold(struct store *store)
+{
+	for (size_t i = 0; i < store->options.n_held; i++) {
+		const struct store_held *held = &store->options.held[i];
+		struct resource *resource = index_find(&store->index, held->node);
+		struct version *version = resource ? index_version(resource, held->generation) : NULL;
+
+		if (!version)
+			continue;
+		version->pins += held->pins;
+		if (resource->exists)
+			continue;
+		resource->record.generation = held->generation;
+		resource->record.size = held->size;
+		resource->record.inodes[held->inode] = held->attributes;
+	}
+}
+
 int load_all(struct store *store)
 {
 	struct load load = {.store = store, .index = &store->index};
@@ -232,6 +251,8 @@ int load_all(struct store *store)
 
 	if (r == 0)
 		store->manifest = load.manifest;
+	if (r == 0)
+		load_hold(store);
 	for (size_t i = 0; i < load.count && r == 0; i++)
 		commit_prune_later(store, load.resources[i]);
 	free(load.resources);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *log_program = "hushfs";
@@ -16,6 +17,12 @@ static bool log_syslog;
 void log_init(const char *program)
 {
 	log_program = program;
+}
+
+void log_connect(void)
+{
+	tzset(); /* reads a file */
+	openlog(log_program, LOG_PID | LOG_NDELAY, LOG_DAEMON);
 }
 
 void log_to_syslog(void)

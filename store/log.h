@@ -12,6 +12,9 @@
 /* log_init - say who is speaking. @program is kept, not copied. Until then the name is "hushfs". */
 void log_init(const char *program);
 
+/* log_connect - get ready for log_to_syslog, for who can't connect any more by then. */
+void log_connect(void);
+
 /* log_to_syslog - from now on to syslog (facility daemon) instead of stderr. */
 void log_to_syslog(void);
 

@@ -256,6 +256,7 @@ static void publish_state(struct store *store, struct batch_state *state)
 		for (struct version *v = live->versions; v; v = v->older)
 			v->doomed = true;
 	if (state->exists) {
+		live->mesh_node = state->mesh_node;
 		live->record = state->record;
 		memcpy(live->hash, state->hash, sizeof(live->hash));
 	}
@@ -329,6 +330,17 @@ static void publish_tidy(struct store *store, uint64_t node)
 		commit_prune_later(store, live);
 }
 
+/* Say which requests are about to be committed; with 0 that they were not. */
+static void publish_say(const struct batch *batch, uint64_t generation)
+{
+	const struct store_options *options = &batch->store->options;
+	size_t i = 0;
+
+	for (const struct store_txn *txn = batch->txns; txn && options->committing; txn = txn->next, i++)
+		if (txn->request && batch->results[i] == 0)
+			options->committing(options->context, txn->request, generation);
+}
+
 /* One commit of what the log holds. 0, or -errno and nothing has changed. */
 static int publish_commit(struct batch *batch, uint64_t *prune, size_t n_prune)
 {
@@ -350,8 +362,12 @@ static int publish_commit(struct batch *batch, uint64_t *prune, size_t n_prune)
 		r = publish_seal(batch, &rows);
 	if (r == -ENOMEM)
 		log_error("%s: no memory to commit", store->path);
-	if (r == 0)
+	if (r == 0) {
+		publish_say(batch, batch->manifest.generation);
 		r = engine_commit(store->engine, rows.changes, rows.count);
+		if (r < 0)
+			publish_say(batch, 0); /* another commit may get this generation */
+	}
 	rows_deinit(&rows);
 	if (r < 0)
 		return r;
@@ -385,13 +401,18 @@ static void publish_one_by_one(struct store *store, struct store_txn *first, int
 	size_t i = 0;
 
 	for (struct store_txn *txn = first; txn; txn = txn->next, i++) {
+		struct store_txn *next = txn->next;
 		struct batch batch;
 
 		batch_init(&batch, store);
+		batch.txns = txn;
+		batch.results = &results[i];
+		txn->next = NULL;
 		results[i] = publish_run(&batch, txn);
 		if (results[i] == 0)
 			results[i] = publish_commit(&batch, NULL, 0);
 		batch_deinit(&batch);
+		txn->next = next;
 	}
 }
 
@@ -425,6 +446,8 @@ void batch_run(struct store *store, struct store_txn *first, int *results)
 	pthread_mutex_unlock(&store->lock);
 
 	batch_init(&batch, store);
+	batch.txns = first;
+	batch.results = results;
 	for (struct store_txn *txn = first; txn; txn = txn->next, i++) {
 		results[i] = publish_run(&batch, txn);
 		if (results[i] == 0) {

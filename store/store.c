@@ -119,6 +119,8 @@ int store_load(const char *path, const struct key *key, const struct store_optio
 		store_set_header(store, &header, slot);
 		r = load_all(store);
 	}
+	store->options.held = NULL; /* not borrowed any longer */
+	store->options.n_held = 0;
 	if (r < 0) {
 		store_close(store);
 		return r;

@@ -27,10 +27,26 @@
 struct store;
 struct header;
 
+/* A version that readers have had open since before the store was opened, as another process had it. */
+struct store_held {
+	uint64_t node;
+	uint64_t generation;
+	uint32_t pins;                       /* each to be given back with store_unpin */
+	enum record_inode inode;             /* which of the resource's inodes is open, */
+	uint32_t size;                       /* and what it looks like, in case that the resource was removed */
+	struct record_attributes attributes;
+};
+
 struct store_options {
 	size_t value_bytes; /* longest value */
 	unsigned history;   /* versions kept of each resource besides the current one */
 	size_t cache_bytes; /* sealed values kept in memory */
+	const struct store_held *held; /* borrowed during store_open; those that are gone are passed over */
+	size_t n_held;
+	/* Called from the commit thread, unless NULL, when a transaction's @request is about to be committed with @generation; with 0: it
+	 * was not, after all. Must not block for long. */
+	void (*committing)(void *context, uint64_t request, uint64_t generation);
+	void *context;
 };
 
 /* A resource as it stands. */
@@ -131,6 +147,7 @@ struct store_op {
 /* A transaction: one allocation, ops included. */
 struct store_txn {
 	struct store_txn *next; /* the store's queue */
+	uint64_t request;       /* for store_options.committing; 0: nobody's */
 	/* Called once, from the commit thread, after the changes are on disk and to be seen, or were refused.
 	 * It must not block for long and frees the transaction. */
 	void (*done)(struct store_txn *txn, int result);

@@ -22,5 +22,6 @@ int command_lock(int argc, char **argv);
 int command_rekey(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_unlock(int argc, char **argv);
+int command_upgrade(int argc, char **argv);
 
 #endif

@@ -27,6 +27,7 @@ static const struct {
 	{"lock", command_lock, "have the daemon forget the keys of a mount"},
 	{"unlock", command_unlock, "bring them back"},
 	{"key", command_key, "list, add, remove or rotate the keys of a store"},
+	{"upgrade", command_upgrade, "have a mount go on with the version that is now installed"},
 	{"rekey", command_rekey, "seal a store again under a new root key"},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -100,6 +100,30 @@ def end(pid):
     os.waitpid(pid, 0)
 
 
+def is_running(pid):
+    """Not ended: a zombie has ended, whoever it is waiting for."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def children(parent, name="hushfs"):
+    """The pids of a process's children of that name that have not ended."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                head, _, tail = file.read().rpartition(")")
+        except OSError:
+            continue
+        fields = tail.split()
+        if fields[1] == str(parent) and fields[0] != "Z" and head.partition("(")[2] == name:
+            found.append(int(pid))
+    return sorted(found)
+
+
 def wait_for(condition, seconds=10):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -139,7 +163,7 @@ def found(pid, needles):
 class Mount:
     """A fresh store, its key file, and a daemon in front (so that its pid is ours to kill)."""
 
-    def __init__(self, options="", start=True, folder=None):
+    def __init__(self, options="", start=True, folder=None, program=HUSHFS):
         self.folder = folder or tempfile.mkdtemp(prefix="hushfs-test-")
         self.owns_folder = folder is None
         self.store = os.path.join(self.folder, "store.db")
@@ -147,6 +171,7 @@ class Mount:
         self.path = os.path.join(self.folder, "mnt")
         self.log = os.path.join(self.folder, "log")
         self.options = options
+        self.program = program
         self.daemon = None
         os.makedirs(self.path, exist_ok=True)
         if not os.path.exists(self.store):
@@ -178,13 +203,14 @@ class Mount:
     def start(self):
         options = f"key_file={self.key}" + ("," + self.options if self.options else "")
         with open(self.log, "ab") as log:
-            self.daemon = subprocess.Popen([HUSHFS, "-f", "-o", options, self.store, self.path], stderr=log,
+            self.daemon = subprocess.Popen([self.program, "-f", "-o", options, self.store, self.path], stderr=log,
                                            stdin=subprocess.DEVNULL, stdout=log)
-        if not wait_for(lambda: self.daemon.poll() is not None or is_mounted(self.path), 20):
+        meshes = os.path.join(self.path, "meshes")  # a mount that a dead daemon left there is one as well
+        answers = lambda: is_mounted(self.path) and errno_of(os.stat, meshes) == 0
+        if not wait_for(lambda: self.daemon.poll() is not None or answers(), 20):
             raise RuntimeError("the daemon does not come up")
         if self.daemon.poll() is not None:
             raise RuntimeError("the daemon ended: " + self.log_text()[-500:])
-        os.stat(os.path.join(self.path, "meshes"))
 
     def log_text(self):
         with open(self.log, errors="replace") as log:
@@ -201,11 +227,42 @@ class Mount:
         self.unmount()
         self.start()
 
+    @property
+    def workers(self):
+        """The pids of the keeper's workers: one, but while another is about to take over."""
+        return children(self.daemon.pid)
+
+    @property
+    def worker(self):
+        return self.workers[0]
+
+    def kill_worker(self, number=signal.SIGKILL):
+        """Kill the worker alone; its pid, or None if there was none just then."""
+        for pid in self.workers:
+            try:
+                os.kill(pid, number)
+                return pid
+            except ProcessLookupError:
+                pass
+        return None
+
+    def die(self, number=signal.SIGKILL):
+        """Kill the daemon, both its processes; its mount is left behind. The keeper's status."""
+        self.daemon.send_signal(signal.SIGSTOP)  # it is not to start another worker
+        workers = self.workers
+        self.daemon.send_signal(number)
+        self.daemon.send_signal(signal.SIGCONT)
+        if number == signal.SIGKILL:
+            for pid in workers:
+                os.kill(pid, number)
+        status = self.daemon.wait(30)
+        wait_for(lambda: not any(map(is_running, workers)))
+        self.daemon = None
+        return status
+
     def kill(self, number=signal.SIGKILL):
         """Kill the daemon, and clear away the dead mount."""
-        self.daemon.send_signal(number)
-        status = self.daemon.wait(30)
-        self.daemon = None
+        status = self.die(number)
         if is_mounted(self.path):
             _libc.umount2(self.path.encode(), 2)  # MNT_DETACH
         return status
@@ -219,7 +276,8 @@ class Mount:
             try:
                 self.daemon.wait(20)
             except subprocess.TimeoutExpired:
-                self.daemon.kill()
+                for pid in [*self.workers, self.daemon.pid]:
+                    os.kill(pid, signal.SIGKILL)
             self.daemon.wait(20)
             self.daemon = None
         if is_mounted(self.path):

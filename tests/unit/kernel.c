@@ -17,7 +17,7 @@ static void *kernel_serve(void *context)
 {
 	struct kernel *kernel = context;
 
-	loop_run(kernel->loop, -1, NULL, NULL);
+	loop_run(kernel->loop, NULL);
 	return NULL;
 }
 
@@ -41,11 +41,12 @@ struct kernel *kernel_start(struct store *store, size_t max_staged)
 	tree_init(&kernel->context.tree, store, 1000, 1001);
 	kernel->context.stage = stage_new(&kernel->context.tree, max_staged);
 	kernel->context.scratch = scratch_new(SCRATCH_BYTES_LEAST, SCRATCH_BYTES_LEAST, SCRATCH_SECONDS);
-	kernel->context.announce = announce_new(&kernel->context.tree);
+	kernel->context.announce = announce_new(&kernel->context.tree, "/nowhere");
 	kernel->context.control = control_new(&kernel->context.tree, kernel->context.stage, kernel->context.scratch,
 					      kernel->context.announce);
 	fixture_must(kernel->context.stage && kernel->context.scratch);
-	fixture_must(loop_new(&kernel->context, "default_permissions", &kernel->loop) == 0);
+	fixture_must(loop_new(&kernel->context, &kernel->loop) == 0);
+	control_set_status(kernel->context.control, &kernel->context);
 	control_set_notify(kernel->context.control, kernel->context.notify);
 	fixture_must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
 	for (int i = 0; i < 2; i++)

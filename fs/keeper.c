@@ -1,0 +1,654 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * keeper: mounts, holds the connection to the kernel, and sees to it that a worker serves it.
+ *
+ * It has one thread and one place to wait, knows the store's key and the kernel's first request, and reads nothing else that
+ * comes from outside: no store, no request, no file of the mount. What a worker says are the kinds of channel.h. As long as
+ * it holds the connection, requests wait when a worker dies, and the next worker gets those, too, that the dead one had
+ * taken (the kernel sends them again). Workers are programs of their own, so that another version can go on.
+ *
+ * The fork to the background comes first: locks on memory don't survive one. The parent waits for the child's word that
+ * the mount answers, or that it failed (which the child has said on the same stderr).
+ */
+#include "fs/keeper.h"
+
+#include "fs/channel.h"
+#include "fs/ledger.h"
+#include "fs/mount.h"
+#include "fs/options.h"
+#include "fs/place.h"
+#include "store/log.h"
+#include "store/secmem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KEEPER_ARENA_BYTES (64 * 1024) /* for the key, and what it takes to read it */
+#define KEEPER_READ_BYTES (256 * 1024) /* the least that the kernel hands a request over in is 8 KiB */
+#define KEEPER_DEATHS 10               /* in a row without a request answered; then it gives up */
+#define KEEPER_PAUSE_MS 10             /* after the second of these, then doubled */
+#define KEEPER_READY_MS 5000           /* how long the worker of an upgrade may take to get ready */
+
+enum keeper_phase { KEEPER_NONE, KEEPER_STARTING, KEEPER_READY, KEEPER_OPENING, KEEPER_TAKING_OVER, KEEPER_SERVING };
+
+struct keeper_worker {
+	enum keeper_phase phase; /* NONE: there is no such worker */
+	pid_t pid;
+	int channel;
+	int program; /* descriptor of what it runs; owned */
+	bool answered;
+};
+
+struct keeper {
+	struct options options;
+	char **argv; /* of a worker */
+	char store_path[PATH_MAX];
+	char mountpoint[PATH_MAX];
+	char program_path[PATH_MAX]; /* of this program, as it is installed */
+	int program;                 /* descriptor of what the last worker ran that served; owned */
+	struct key *key;
+	int signals; /* signalfd */
+	int ledger;
+	int fuse; /* -1: not mounted yet */
+	struct channel_message serve; /* what each worker is told of the mount */
+	struct keeper_worker worker;  /* which serves, or is about to */
+	struct keeper_worker next;    /* which is to take over from it (upgrade) */
+	int64_t next_until_ms;        /* when @next has to be ready */
+	int64_t start_ms;             /* when another worker is to be started; 0: not waiting for that */
+	unsigned started;             /* workers so far */
+	unsigned restarts, deaths;    /* after a death; deaths in a row without a request answered */
+	bool upgrade_asked;           /* while a worker was started */
+	bool stopping;
+	int ready_fd; /* where to say that the mount answers; -1 in front, and after that */
+	int status;   /* the exit status, once @ended */
+	bool ended;
+};
+
+static int64_t keeper_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void keeper_end(struct keeper *keeper, int status)
+{
+	keeper->ended = true;
+	keeper->status = status;
+}
+
+/* --- starting workers ------------------------------------------------------------------------------------------ */
+
+/* A worker needs nothing of the environment; a sanitizer has its options there. */
+#if defined(__SANITIZE_ADDRESS__)
+#define KEEPER_ENVIRONMENT environ
+#else
+#define KEEPER_ENVIRONMENT ((char *[]){NULL})
+#endif
+
+/* In the child: become a worker. */
+static void keeper_become_worker(struct keeper *keeper, int program, int channel, unsigned number)
+{
+	char flag[32];
+	sigset_t none;
+
+	snprintf(flag, sizeof(flag), "--worker=%u", number);
+	keeper->argv[1] = flag;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (dup2(channel, CHANNEL_FD) >= 0 && (channel != CHANNEL_FD || fcntl(channel, F_SETFD, 0) == 0))
+		execveat(program, "", keeper->argv, KEEPER_ENVIRONMENT, AT_EMPTY_PATH);
+	log_error("%s: cannot be executed: %s", keeper->program_path, strerror(errno));
+	_exit(127);
+}
+
+/* Start @program, which is taken over, as a worker and hand it the key. */
+static int keeper_start(struct keeper *keeper, int program, struct keeper_worker *ret_worker)
+{
+	int channel, theirs, r;
+	pid_t pid;
+
+	r = channel_new(&channel, &theirs);
+	if (r < 0) {
+		close(program);
+		return r;
+	}
+	keeper->started++;
+	pid = fork();
+	if (pid == 0)
+		keeper_become_worker(keeper, program, theirs, keeper->started);
+	r = pid < 0 ? -errno : 0;
+	close(theirs);
+	if (r < 0) {
+		log_error("fork: %s", strerror(-r));
+		close(channel);
+		close(program);
+		return r;
+	}
+	*ret_worker = (struct keeper_worker){
+		.phase = KEEPER_STARTING, .pid = pid, .channel = channel, .program = program};
+	channel_send_key(channel, keeper->key); /* if it is gone, its end says so */
+	return 0;
+}
+
+/* Start one with the program that served last. */
+static void keeper_start_again(struct keeper *keeper)
+{
+	int program = fcntl(keeper->program, F_DUPFD_CLOEXEC, 0);
+
+	keeper->start_ms = 0;
+	if (program < 0 || keeper_start(keeper, program, &keeper->worker) < 0)
+		keeper->start_ms = keeper_now_ms() + 1000;
+}
+
+/* SIGHUP: start what is installed now; it takes over when it is ready. */
+static void keeper_upgrade(struct keeper *keeper)
+{
+	int program, r = -EOPNOTSUPP;
+
+	keeper->upgrade_asked = keeper->next.phase || keeper->worker.phase != KEEPER_SERVING; /* then after that */
+	if (keeper->upgrade_asked || keeper->stopping)
+		return;
+	if (!keeper->serve.resend) {
+		log_warning("this kernel can't send requests again (Linux 6.9 can), so nothing can take over: unmount, and mount again");
+	} else {
+		program = open(keeper->program_path, O_PATH | O_CLOEXEC);
+		r = program < 0 ? -errno : keeper_start(keeper, program, &keeper->next);
+		if (program < 0)
+			log_error("%s: %s; the running version goes on", keeper->program_path, strerror(-r));
+	}
+	if (r == 0)
+		keeper->next_until_ms = keeper_now_ms() + KEEPER_READY_MS;
+	else
+		channel_say(keeper->worker.channel, CHANNEL_STAYED);
+}
+
+/* --- what a worker says ---------------------------------------------------------------------------------------- */
+
+static void keeper_mount_options(const struct options *options, char *ret_text, size_t bytes)
+{
+	snprintf(ret_text, bytes, "default_permissions,nosuid,nodev,noexec,noatime,fsname=hushfs,subtype=hushfs%s%s",
+		 options->allow_other ? ",allow_other" : "", options->read_only ? ",ro" : "");
+}
+
+/* Mount, and read the kernel's first request: each worker is given it, the kernel sends it only once. */
+static int keeper_mount(struct keeper *keeper)
+{
+	char mount_options[256];
+	char *request = malloc(KEEPER_READ_BYTES);
+	ssize_t n;
+	int r;
+
+	if (!request)
+		return -ENOMEM;
+	keeper_mount_options(&keeper->options, mount_options, sizeof(mount_options));
+	r = mount_new(keeper->mountpoint, mount_options, &keeper->fuse);
+	if (r == 0) {
+		n = read(keeper->fuse, request, KEEPER_READ_BYTES);
+		r = n < 0 ? -errno : n > CHANNEL_INIT_BYTES ? -EPROTO : 0;
+		if (r < 0)
+			log_error("%s: the kernel does not begin: %s", keeper->mountpoint, strerror(-r));
+	}
+	if (r == 0) {
+		keeper->serve = (struct channel_message){.kind = CHANNEL_SERVE,
+							 .init_size = (uint32_t)n,
+							 .device = mount_device(keeper->mountpoint),
+							 .first = true,
+							 .resend = !keeper->options.no_resend};
+		memcpy(keeper->serve.init, request, (size_t)n);
+	}
+	free(request);
+	return r;
+}
+
+/* The mount answers: let the parent go, and from here on log to syslog. */
+static void keeper_ready(struct keeper *keeper)
+{
+	int null;
+
+	log_info("%s: mounted on %s", keeper->store_path, keeper->mountpoint);
+	if (keeper->ready_fd < 0)
+		return;
+	log_to_syslog();
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; fd <= 2 && null >= 0; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	if (write(keeper->ready_fd, "", 1) < 0)
+		log_warning("the process that started this one is gone");
+	close(keeper->ready_fd);
+	keeper->ready_fd = -1;
+}
+
+static void keeper_say_open(struct keeper *keeper)
+{
+	const struct channel_message open = {.kind = CHANNEL_OPEN, .restarts = keeper->restarts};
+
+	keeper->worker.phase = KEEPER_OPENING;
+	channel_send(keeper->worker.channel, &open, keeper->ledger);
+}
+
+static void keeper_say_serve(struct keeper *keeper)
+{
+	if (keeper->fuse < 0 && keeper_mount(keeper) < 0) {
+		keeper_end(keeper, EXIT_FAILURE);
+		return;
+	}
+	keeper->worker.phase = KEEPER_TAKING_OVER;
+	channel_send(keeper->worker.channel, &keeper->serve, keeper->fuse);
+}
+
+/* What it runs has shown that it can serve. */
+static void keeper_serving(struct keeper *keeper, bool resend)
+{
+	struct keeper_worker *worker = &keeper->worker;
+
+	worker->phase = KEEPER_SERVING;
+	if (worker->program >= 0) {
+		close(keeper->program);
+		keeper->program = worker->program;
+		worker->program = -1; /* transferred */
+	}
+	if (keeper->serve.first) {
+		keeper->serve.first = false;
+		keeper->serve.resend = resend;
+		keeper_ready(keeper);
+	}
+	if (keeper->upgrade_asked)
+		keeper_upgrade(keeper);
+}
+
+/* SIGTERM: take the mount from the tree, and let the worker end when what is open in it is closed. One that isn't serving yet has
+ * nothing to lose. */
+static void keeper_stop(struct keeper *keeper)
+{
+	if (keeper->stopping)
+		return;
+	keeper->stopping = true;
+	if (keeper->fuse >= 0)
+		mount_detach(keeper->mountpoint);
+	if (keeper->next.phase)
+		kill(keeper->next.pid, SIGKILL);
+	if (keeper->worker.phase == KEEPER_SERVING)
+		channel_say(keeper->worker.channel, CHANNEL_END);
+	else if (keeper->worker.phase)
+		kill(keeper->worker.pid, SIGKILL);
+	else
+		keeper_end(keeper, EXIT_SUCCESS);
+}
+
+static void keeper_next_ready(struct keeper *keeper)
+{
+	keeper->next.phase = KEEPER_READY;
+	channel_say(keeper->worker.channel, CHANNEL_YIELD);
+}
+
+static void keeper_hear(struct keeper *keeper, struct keeper_worker *from)
+{
+	struct channel_message message;
+	int r = channel_receive(from->channel, &message, NULL);
+
+	if (r < 0) { /* it ends, or isn't what it ought to be */
+		close(from->channel);
+		from->channel = -1;
+		if (r != -EPIPE)
+			kill(from->pid, SIGKILL);
+		return;
+	}
+	if (message.kind == CHANNEL_READY && from->phase == KEEPER_STARTING)
+		from == &keeper->worker ? keeper_say_open(keeper) : keeper_next_ready(keeper);
+	else if (message.kind == CHANNEL_OPENED && from->phase == KEEPER_OPENING)
+		keeper_say_serve(keeper);
+	else if (message.kind == CHANNEL_SERVING && from->phase == KEEPER_TAKING_OVER)
+		keeper_serving(keeper, message.resend);
+	else if (message.kind == CHANNEL_ANSWERED)
+		from->answered = true;
+	else if (message.kind == CHANNEL_END_ASKED)
+		keeper_stop(keeper);
+}
+
+/* --- the end of a worker --------------------------------------------------------------------------------------- */
+
+static void keeper_forget(struct keeper_worker *worker)
+{
+	if (worker->channel >= 0)
+		close(worker->channel);
+	if (worker->program >= 0)
+		close(worker->program);
+	*worker = (struct keeper_worker){.channel = -1, .program = -1};
+}
+
+/* Has the kernel let go of the connection? */
+static bool keeper_is_unmounted(const struct keeper *keeper)
+{
+	struct pollfd polled = {.fd = keeper->fuse};
+
+	return poll(&polled, 1, 0) == 1 && (polled.revents & POLLERR);
+}
+
+static const char *keeper_how(int status, char ret_text[static 64])
+{
+	if (WIFSIGNALED(status))
+		snprintf(ret_text, 64, "signal %d", WTERMSIG(status));
+	else
+		snprintf(ret_text, 64, "status %d", WEXITSTATUS(status));
+	return ret_text;
+}
+
+/* Nothing can go on: what waits for an answer is told by the kernel, when this process has ended. */
+static void keeper_give_up(struct keeper *keeper)
+{
+	mount_detach(keeper->mountpoint);
+	keeper_end(keeper, EXIT_FAILURE);
+}
+
+/* It has served, or was about to, and ended without being told to. */
+static void keeper_worker_died(struct keeper *keeper, int status, bool answered)
+{
+	char how[64];
+
+	keeper_how(status, how);
+	if (!keeper->serve.resend) {
+		log_error("%s: the worker ended (%s), and this kernel can't send again what it had taken (Linux 6.9 can): unmounted",
+			  keeper->mountpoint, how);
+		keeper_give_up(keeper);
+		return;
+	}
+	keeper->deaths = answered ? 0 : keeper->deaths + 1;
+	if (keeper->deaths >= KEEPER_DEATHS) {
+		log_error("%s: the worker ended %u times without answering a request (%s): unmounted", keeper->mountpoint,
+			  keeper->deaths, how);
+		keeper_give_up(keeper);
+		return;
+	}
+	keeper->restarts++;
+	log_warning("%s: the worker ended (%s); another one goes on", keeper->mountpoint, how);
+	if (keeper->deaths > 1)
+		keeper->start_ms = keeper_now_ms() + (KEEPER_PAUSE_MS << (keeper->deaths - 2));
+	else
+		keeper_start_again(keeper);
+}
+
+static void keeper_worker_ended(struct keeper *keeper, int status)
+{
+	bool answered = keeper->worker.answered;
+	char how[64];
+
+	keeper_forget(&keeper->worker);
+	if (keeper->fuse < 0 || keeper->serve.first) { /* of the first, which has said why */
+		if (WIFSIGNALED(status) && !keeper->stopping)
+			log_error("the worker was ended by %s before it was ready", keeper_how(status, how));
+		if (keeper->fuse >= 0)
+			mount_detach(keeper->mountpoint);
+		keeper_end(keeper, EXIT_FAILURE);
+	} else if (keeper->stopping || keeper_is_unmounted(keeper)) {
+		keeper_end(keeper, WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
+	} else if (keeper->next.phase) {
+		keeper->worker = keeper->next;
+		keeper->next = (struct keeper_worker){.channel = -1, .program = -1}; /* transferred */
+		if (keeper->worker.phase == KEEPER_READY)
+			keeper_say_open(keeper);
+	} else {
+		keeper_worker_died(keeper, status, answered);
+	}
+}
+
+static void keeper_next_ended(struct keeper *keeper, int status)
+{
+	char how[64];
+
+	keeper_forget(&keeper->next);
+	if (keeper->worker.channel >= 0)
+		channel_say(keeper->worker.channel, CHANNEL_STAYED);
+	if (!keeper->stopping)
+		log_error("%s: ended (%s) before it could take over; the running version goes on", keeper->program_path,
+			  keeper_how(status, how));
+	if (keeper->upgrade_asked)
+		keeper_upgrade(keeper);
+}
+
+static void keeper_reap(struct keeper *keeper)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (keeper->worker.phase && pid == keeper->worker.pid)
+			keeper_worker_ended(keeper, status);
+		else if (keeper->next.phase && pid == keeper->next.pid)
+			keeper_next_ended(keeper, status);
+	}
+}
+
+/* --- the loop -------------------------------------------------------------------------------------------------- */
+
+static void keeper_signal(struct keeper *keeper)
+{
+	struct signalfd_siginfo info;
+
+	if (read(keeper->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGCHLD)
+		keeper_reap(keeper);
+	else if (info.ssi_signo == SIGHUP)
+		keeper_upgrade(keeper);
+	else
+		keeper_stop(keeper);
+}
+
+/* What is due, and how long to wait for the next such thing. */
+static int keeper_timeout(struct keeper *keeper)
+{
+	int64_t now_ms = keeper_now_ms(), until_ms = 0;
+
+	if (keeper->start_ms && keeper->start_ms <= now_ms && !keeper->stopping)
+		keeper_start_again(keeper);
+	if (keeper->next.phase == KEEPER_STARTING && keeper->next_until_ms <= now_ms) {
+		log_error("%s: not ready after %d ms", keeper->program_path, KEEPER_READY_MS);
+		kill(keeper->next.pid, SIGKILL);
+		keeper->next_until_ms = now_ms + 1000;
+	}
+	if (keeper->start_ms)
+		until_ms = keeper->start_ms;
+	if (keeper->next.phase == KEEPER_STARTING && (!until_ms || keeper->next_until_ms < until_ms))
+		until_ms = keeper->next_until_ms;
+	return !until_ms ? -1 : until_ms <= now_ms ? 0 : (int)(until_ms - now_ms);
+}
+
+static void keeper_loop(struct keeper *keeper)
+{
+	while (!keeper->ended) {
+		int timeout_ms = keeper_timeout(keeper);
+		struct pollfd polled[] = {{.fd = keeper->signals, .events = POLLIN},
+					  {.fd = keeper->worker.phase ? keeper->worker.channel : -1, .events = POLLIN},
+					  {.fd = keeper->next.phase ? keeper->next.channel : -1, .events = POLLIN}};
+
+		if (poll(polled, 3, timeout_ms) <= 0)
+			continue;
+		if (polled[1].revents)
+			keeper_hear(keeper, &keeper->worker);
+		if (polled[2].revents)
+			keeper_hear(keeper, &keeper->next);
+		if (polled[0].revents) /* last: it may change who the others are */
+			keeper_signal(keeper);
+	}
+}
+
+/* --- start ----------------------------------------------------------------------------------------------------- */
+
+/* A reader that goes away is no reason to end. */
+static int keeper_signals(struct keeper *keeper)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
+	sigset_t set;
+
+	prctl(PR_SET_CHILD_SUBREAPER, 1); /* of what a dead worker leaves */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		sigaddset(&set, numbers[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	keeper->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (keeper->signals < 0)
+		log_error("signalfd: %s", strerror(errno));
+	return keeper->signals < 0 ? -errno : 0;
+}
+
+/* What is run now, and where the one is found that will be installed next. */
+static int keeper_program(struct keeper *keeper)
+{
+	static const char deleted[] = " (deleted)";
+	ssize_t size = readlink("/proc/self/exe", keeper->program_path, sizeof(keeper->program_path) - 1);
+	size_t tail = sizeof(deleted) - 1;
+
+	keeper->program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	if (size < 0 || keeper->program < 0) {
+		log_error("/proc/self/exe: %s", strerror(errno));
+		return -errno;
+	}
+	keeper->program_path[size] = '\0';
+	if ((size_t)size > tail && strcmp(keeper->program_path + size - tail, deleted) == 0)
+		keeper->program_path[(size_t)size - tail] = '\0';
+	return 0;
+}
+
+static int keeper_key(struct keeper *keeper)
+{
+	const struct rlimit none = {0, 0};
+	int r = crypto_init();
+
+	setrlimit(RLIMIT_CORE, &none);
+	if (r == 0)
+		r = secmem_init(KEEPER_ARENA_BYTES);
+	return r < 0 ? r : key_read(&keeper->options.key, &keeper->key);
+}
+
+/* The whole life of the process that stays. */
+static int keeper_run(struct keeper *keeper)
+{
+	int r;
+
+	r = place_check(keeper->options.store, keeper->options.mountpoint, keeper->store_path, keeper->mountpoint);
+	if (r == 0)
+		r = keeper_key(keeper);
+	if (r == 0)
+		r = keeper_signals(keeper);
+	if (r == 0)
+		r = keeper_program(keeper);
+	if (r == 0)
+		r = ledger_make(&keeper->ledger);
+	if (r == 0 && keeper->ready_fd >= 0)
+		setsid(); /* not before: a passphrase may have been asked for */
+	if (r == 0 && chdir("/") == 0)
+		keeper_start_again(keeper);
+	if (r == 0)
+		keeper_loop(keeper);
+	key_free(keeper->key);
+	secmem_deinit();
+	return r < 0 ? EXIT_FAILURE : keeper->status;
+}
+
+/* In the parent: what became of the child? */
+static int keeper_wait(pid_t child, int ready_fd)
+{
+	char byte;
+	int status;
+
+	if (read(ready_fd, &byte, 1) == 1)
+		return EXIT_SUCCESS;
+	waitpid(child, &status, 0);
+	if (WIFSIGNALED(status))
+		log_error("the daemon was ended by signal %d before it was ready", WTERMSIG(status));
+	return EXIT_FAILURE;
+}
+
+static int keeper_background(struct keeper *keeper)
+{
+	int ready[2];
+	pid_t child;
+
+	if (pipe2(ready, O_CLOEXEC) < 0) {
+		log_error("pipe: %s", strerror(errno));
+		return EXIT_FAILURE;
+	}
+	child = fork();
+	if (child < 0) {
+		log_error("fork: %s", strerror(errno));
+		return EXIT_FAILURE;
+	}
+	if (child > 0) {
+		close(ready[1]);
+		return keeper_wait(child, ready[0]);
+	}
+	close(ready[0]);
+	keeper->ready_fd = ready[1];
+	return keeper_run(keeper);
+}
+
+/* Parsing options cuts up what it is given, so a worker's are copies, kept until the process ends. NULL without memory. */
+static char **keeper_copy(int argc, char **argv)
+{
+	char **copy = calloc((size_t)argc + 1, sizeof(*copy));
+
+	for (int i = 0; copy && i < argc; i++) {
+		copy[i] = strdup(argv[i]);
+		if (!copy[i])
+			return NULL;
+	}
+	return copy;
+}
+
+/* The command line of a worker: this one, with the paths as place_check will find them, and a first argument of its own. @given: argv before
+ * it was parsed, @copies: what it had. NULL without memory. */
+static char **keeper_worker_argv(struct keeper *keeper, int argc, char **given, char **copies)
+{
+	char **worker = calloc((size_t)argc + 2, sizeof(*worker));
+
+	if (!worker)
+		return NULL;
+	worker[0] = copies[0];
+	for (int i = 1; i < argc; i++) {
+		if (given[i] == keeper->options.store)
+			worker[i + 1] = keeper->store_path;
+		else
+			worker[i + 1] = given[i] == keeper->options.mountpoint ? keeper->mountpoint : copies[i];
+	}
+	return worker;
+}
+
+int keeper_main(int argc, char **argv)
+{
+	static struct keeper keeper = {.worker = {.channel = -1, .program = -1},
+				       .next = {.channel = -1, .program = -1},
+				       .fuse = -1,
+				       .ready_fd = -1};
+	char **given = calloc((size_t)argc + 1, sizeof(*given));
+	char **copies = keeper_copy(argc, argv);
+	int r;
+
+	if (!given || !copies)
+		return EXIT_FAILURE;
+	memcpy(given, argv, (size_t)argc * sizeof(*given));
+	r = options_parse(&keeper.options, argc, argv);
+	if (r != 0)
+		return r < 0 ? 2 : EXIT_SUCCESS;
+	keeper.argv = keeper_worker_argv(&keeper, argc, given, copies);
+	free(given);
+	if (!keeper.argv)
+		return EXIT_FAILURE;
+	return keeper.options.foreground ? keeper_run(&keeper) : keeper_background(&keeper);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * writer_internal: what writer.c asks its helper (writer_look.c). Nobody else includes it.
+ */
+#ifndef FS_WRITER_INTERNAL_H
+#define FS_WRITER_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+	WRITER_PROCESS = 1 << 0,
+	WRITER_KILLED_BY = 1 << 1,
+	WRITER_GONE = 1 << 2,
+	WRITER_HOLDS = 1 << 3,
+};
+
+/* One message each. */
+struct writer_question {
+	uint32_t wants; /* WRITER_... */
+	pid_t thread;   /* PROCESS, KILLED_BY, HOLDS */
+	pid_t process;  /* GONE */
+	uint64_t ino;   /* HOLDS */
+};
+
+struct writer_answer {
+	pid_t process;
+	int killed_by;
+	bool gone, holds;
+};
+
+/* writer_look - see writer.h. */
+struct writer_answer writer_look(const struct writer_question *question);
+
+/* writer_serve - for helper_start. */
+void writer_serve(int channel, const void *context);
+
+#endif

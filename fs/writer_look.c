@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * writer_look: asks /proc. Only for requests about something that is being written, so its cost does not matter.
+ */
+#include "fs/writer_internal.h"
+
+#include "fs/channel.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A file of /proc/TID as text. Its size, or -1. */
+static ssize_t writer_read_proc(pid_t tid, const char *file, char *ret_text, size_t bytes)
+{
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	if (tid <= 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/%d/%s", tid, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = read(fd, ret_text, bytes - 1);
+	close(fd);
+	if (n < 0)
+		return -1;
+	ret_text[n] = '\0';
+	return n;
+}
+
+static pid_t writer_process_of(pid_t tid)
+{
+	char status[512]; /* Tgid is the fourth line */
+	const char *field;
+
+	if (writer_read_proc(tid, "status", status, sizeof(status)) < 0)
+		return 0;
+	field = strstr(status, "\nTgid:");
+	return field ? (pid_t)strtol(field + 6, NULL, 10) : 0;
+}
+
+/* A process that is ending has no memory any more when it closes its files. Others must not be asked for their stat:
+ * one that closes a file in execve() holds the lock that reading stat takes, and waits for our answer. */
+static bool writer_is_ending(pid_t tid)
+{
+	char pages[128]; /* the first number is the size */
+
+	return writer_read_proc(tid, "statm", pages, sizeof(pages)) > 0 && strncmp(pages, "0 ", 2) == 0;
+}
+
+static int writer_ended_by(pid_t tid)
+{
+	char stat[2048];
+	char *field;
+
+	if (!writer_is_ending(tid) || writer_read_proc(tid, "stat", stat, sizeof(stat)) < 0)
+		return 0;
+	field = strrchr(stat, ')'); /* ends the name, the only field with blanks: the 2nd of 52 */
+	for (int i = 2; field && i < 52; i++)
+		field = strchr(field + 1, ' ');
+	return field ? (int)strtol(field, NULL, 10) & 0x7f : 0; /* as wait(2) has it: the signal in the low 7 bits */
+}
+
+static bool writer_has_ended(pid_t process)
+{
+	return process > 0 && kill(process, 0) < 0 && errno == ESRCH;
+}
+
+/* What /proc says of a descriptor: may be written to, and of which file? */
+static bool writer_fd_is(pid_t tid, const char *fd, uint64_t ino)
+{
+	char file[32], text[512];
+	const char *flags, *number;
+
+	snprintf(file, sizeof(file), "fdinfo/%.16s", fd);
+	if (writer_read_proc(tid, file, text, sizeof(text)) < 0)
+		return false;
+	flags = strstr(text, "flags:");
+	number = strstr(text, "\nino:");
+	return flags && number && (strtoul(flags + 6, NULL, 8) & O_ACCMODE) != O_RDONLY &&
+	       strtoull(number + 5, NULL, 10) == ino;
+}
+
+static bool writer_has_open(pid_t tid, uint64_t ino)
+{
+	struct dirent *fd;
+	bool holds = false;
+	char path[64];
+	DIR *folder;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo", tid);
+	folder = opendir(path);
+	while (folder && !holds && (fd = readdir(folder)))
+		holds = fd->d_name[0] != '.' && writer_fd_is(tid, fd->d_name, ino);
+	if (folder)
+		closedir(folder);
+	return holds;
+}
+
+struct writer_answer writer_look(const struct writer_question *question)
+{
+	struct writer_answer answer = {0};
+
+	if (question->wants & WRITER_PROCESS)
+		answer.process = writer_process_of(question->thread);
+	if (question->wants & WRITER_KILLED_BY)
+		answer.killed_by = writer_ended_by(question->thread);
+	if (question->wants & WRITER_GONE)
+		answer.gone = writer_has_ended(question->process);
+	if (question->wants & WRITER_HOLDS)
+		answer.holds = writer_has_open(question->thread, question->ino);
+	return answer;
+}
+
+void writer_serve(int channel, const void *context)
+{
+	struct writer_question question;
+
+	(void)context;
+	while (channel_receive_bytes(channel, &question, sizeof(question), NULL) == sizeof(question)) {
+		const struct writer_answer answer = writer_look(&question);
+
+		channel_send_bytes(channel, &answer, sizeof(answer), -1);
+	}
+}
