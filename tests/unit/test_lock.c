@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CACHE (1024 * 1024)
@@ -161,6 +162,7 @@ static void test_pruning_waits(void **state)
 	uint64_t node, generation, rows;
 	struct store_status status;
 	struct store *store;
+	clock_t used;
 
 	fixture_make(fixture);
 	store = fixture_open(fixture, 0, CACHE);
@@ -175,6 +177,9 @@ static void test_pruning_waits(void **state)
 	assert_int_equal(fixture_do(store, STORE_PUT, name, "x", 1, NULL), -ENOKEY);
 	store_get_status(store, &status);
 	assert_int_equal(status.rows, rows + 2); /* the header is one of those */
+	used = clock();
+	usleep(300000);
+	assert_true(clock() - used < CLOCKS_PER_SEC / 10); /* of this process's time on a processor */
 	assert_int_equal(store_unlock(store, fixture->key), 0);
 	assert_int_equal(fixture_rows(store), rows);
 	assert_int_equal(store_pin(store, node, &generation), 0);
