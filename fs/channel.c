@@ -95,6 +95,53 @@ int channel_receive(int channel, struct channel_message *ret_message, int *ret_p
 	return (size_t)n < sizeof(ret_message->kind) || ret_message->init_size > CHANNEL_INIT_BYTES ? -EPROTO : 0;
 }
 
+uint32_t channel_kind(int channel)
+{
+	uint32_t kind;
+	ssize_t n;
+
+	do
+		n = recv(channel, &kind, sizeof(kind), MSG_PEEK);
+	while (n < 0 && errno == EINTR);
+	return n == sizeof(kind) ? kind : 0;
+}
+
+int channel_send_unlocked(int channel, const struct key *key)
+{
+	uint32_t kind = CHANNEL_UNLOCKED;
+	struct iovec parts[] = {{&kind, sizeof(kind)}, {(void *)key, sizeof(*key)}};
+	const struct msghdr header = {.msg_iov = parts, .msg_iovlen = 2};
+
+	return sendmsg(channel, &header, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* A key that came as @n bytes. */
+static int channel_check_key(ssize_t n, struct key *key, struct key **ret_key)
+{
+	if (n != sizeof(*key) || key->size > sizeof(key->bytes)) {
+		key_free(key);
+		return n > 0 ? -EPROTO : -EPIPE;
+	}
+	*ret_key = key;
+	return 0;
+}
+
+int channel_receive_unlocked(int channel, struct key **ret_key)
+{
+	struct key *key = secmem_alloc(sizeof(*key));
+	uint32_t kind;
+	struct iovec parts[] = {{&kind, sizeof(kind)}, {key, sizeof(*key)}};
+	struct msghdr header = {.msg_iov = parts, .msg_iovlen = 2};
+	ssize_t n;
+
+	if (!key)
+		return -ENOMEM;
+	do
+		n = recvmsg(channel, &header, 0);
+	while (n < 0 && errno == EINTR);
+	return channel_check_key(n < (ssize_t)sizeof(kind) ? n : n - (ssize_t)sizeof(kind), key, ret_key);
+}
+
 int channel_send_key(int channel, const struct key *key)
 {
 	return send(channel, key, sizeof(*key), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
@@ -110,10 +157,5 @@ int channel_receive_key(int channel, struct key **ret_key)
 	do
 		n = recv(channel, key, sizeof(*key), 0);
 	while (n < 0 && errno == EINTR);
-	if (n != sizeof(*key) || key->size > sizeof(key->bytes)) {
-		key_free(key);
-		return n > 0 ? -EPROTO : -EPIPE;
-	}
-	*ret_key = key;
-	return 0;
+	return channel_check_key(n, key, ret_key);
 }

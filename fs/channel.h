@@ -29,6 +29,8 @@ enum channel_kind {
 	CHANNEL_STAYED,     /* to the worker: an upgrade was asked for and failed */
 	CHANNEL_END,        /* to the worker: the mount was taken from the tree, end when what is open in it is closed */
 	CHANNEL_END_ASKED,  /* to the keeper: the worker was told to end */
+	CHANNEL_LOCKED,     /* to the keeper: the store was locked: forget the key */
+	CHANNEL_UNLOCKED,   /* to the keeper, as channel_send_unlocked: this key has unlocked it */
 };
 
 struct channel_message {
@@ -56,6 +58,13 @@ int channel_say(int channel, enum channel_kind kind);
 /* channel_receive - waits for a message. @ret_passed: a descriptor that came with it, or -1; NULL if none may. -EPIPE if the other
  * side is gone; -EPROTO. */
 int channel_receive(int channel, struct channel_message *ret_message, int *ret_passed);
+
+/* channel_kind - of the message that comes next, which stays there. Waits for it. 0 if the other side is gone. */
+uint32_t channel_kind(int channel);
+
+/* channel_send_unlocked, channel_receive_unlocked - UNLOCKED and its key, as one message. Errors as those of the next. */
+int channel_send_unlocked(int channel, const struct key *key);
+int channel_receive_unlocked(int channel, struct key **ret_key);
 
 /* channel_send_key, channel_receive_key - from arena to arena; the caller frees the key. -EPIPE, -EPROTO, -ENOMEM. */
 int channel_send_key(int channel, const struct key *key);

@@ -43,6 +43,12 @@ void control_set_status(struct control *control, const struct ops_context *conte
 	control->status_of = context;
 }
 
+void control_set_key_holder(struct control *control, control_key_holder *holder, void *context)
+{
+	control->key_holder = holder;
+	control->key_holder_context = context;
+}
+
 void control_set_notify(struct control *control, struct notify *notify)
 {
 	control->notify = notify;

@@ -59,6 +59,10 @@ struct control *control_new(struct tree *tree, struct stage *stage, struct scrat
 struct ops_context;
 void control_set_status(struct control *control, const struct ops_context *context);
 
+/* control_set_key_holder - who else has the store's key: called when the store was locked (NULL), and with the key that has unlocked it. */
+typedef void control_key_holder(void *context, const struct key *key);
+void control_set_key_holder(struct control *control, control_key_holder *holder, void *context);
+
 /* control_set_notify - what lets go of the kernel's pages when the store is locked; borrowed. Before anything is carried out. */
 void control_set_notify(struct control *control, struct notify *notify);
 

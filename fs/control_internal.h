@@ -54,6 +54,8 @@ struct control {
 	struct scratch *scratch;
 	struct announce *announce;
 	const struct ops_context *status_of;
+	control_key_holder *key_holder; /* NULL: nobody else has it */
+	void *key_holder_context;
 	struct notify *notify;
 	pthread_mutex_t turn; /* whoever changes something has it; never taken by the serving thread */
 	pthread_mutex_t lock; /* guards all that follows, and the files */

@@ -28,6 +28,8 @@ int control_lock_run(struct control_file *file, struct secbuf *text)
 	secbuf_deinit(text);
 	if (r == 0)
 		r = store_lock(control->tree->store);
+	if (r == 0 && control->key_holder)
+		control->key_holder(control->key_holder_context, NULL);
 	if (r == 0)
 		control_lock_wipe(control);
 	pthread_mutex_unlock(&control->turn);
@@ -64,6 +66,8 @@ int control_unlock_run(struct control_file *file, struct secbuf *text)
 	r = control_job_take_turn(control);
 	if (r == 0)
 		r = store_unlock(control->tree->store, key);
+	if (r == 0 && control->key_holder)
+		control->key_holder(control->key_holder_context, key);
 	if (r == 0)
 		scratch_unlock(control->scratch);
 	pthread_mutex_unlock(&control->turn);

@@ -56,7 +56,7 @@ struct keeper {
 	char mountpoint[PATH_MAX];
 	char program_path[PATH_MAX]; /* of this program, as it is installed */
 	int program;                 /* descriptor of what the last worker ran that served; owned */
-	struct key *key;
+	struct key *key; /* NULL while the store is locked */
 	int signals; /* signalfd */
 	int ledger;
 	int fuse; /* -1: not mounted yet */
@@ -160,6 +160,10 @@ static void keeper_upgrade(struct keeper *keeper)
 	keeper->upgrade_asked = keeper->next.phase || keeper->worker.phase != KEEPER_SERVING; /* then after that */
 	if (keeper->upgrade_asked || keeper->stopping)
 		return;
+	if (!keeper->key) {
+		log_warning("the store is locked, so no other worker can open it: unlock it first (hushctl unlock)");
+		return;
+	}
 	if (!keeper->serve.resend) {
 		log_warning("this kernel can't send requests again (Linux 6.9 can), so nothing can take over: unmount, and mount again");
 	} else {
@@ -295,10 +299,24 @@ static void keeper_next_ready(struct keeper *keeper)
 	channel_say(keeper->worker.channel, CHANNEL_YIELD);
 }
 
+/* The key comes back to where it was wiped. */
+static int keeper_unlocked(struct keeper *keeper, struct keeper_worker *from)
+{
+	struct key *key;
+	int r = channel_receive_unlocked(from->channel, &key);
+
+	if (r == 0) {
+		key_free(keeper->key);
+		keeper->key = key;
+	}
+	return r;
+}
+
 static void keeper_hear(struct keeper *keeper, struct keeper_worker *from)
 {
-	struct channel_message message;
-	int r = channel_receive(from->channel, &message, NULL);
+	struct channel_message message = {0};
+	int r = channel_kind(from->channel) == CHANNEL_UNLOCKED ? keeper_unlocked(keeper, from)
+								 : channel_receive(from->channel, &message, NULL);
 
 	if (r < 0) { /* it ends, or isn't what it ought to be */
 		close(from->channel);
@@ -317,6 +335,8 @@ static void keeper_hear(struct keeper *keeper, struct keeper_worker *from)
 		from->answered = true;
 	else if (message.kind == CHANNEL_END_ASKED)
 		keeper_stop(keeper);
+	else if (message.kind == CHANNEL_LOCKED)
+		keeper->key = key_free(keeper->key);
 }
 
 /* --- the end of a worker --------------------------------------------------------------------------------------- */
@@ -362,6 +382,12 @@ static void keeper_worker_died(struct keeper *keeper, int status, bool answered)
 	keeper_how(status, how);
 	if (!keeper->serve.resend) {
 		log_error("%s: the worker ended (%s), and this kernel can't send again what it had taken (Linux 6.9 can): unmounted",
+			  keeper->mountpoint, how);
+		keeper_give_up(keeper);
+		return;
+	}
+	if (!keeper->key) {
+		log_error("%s: the worker ended (%s) while the store was locked, and nobody else has a key: unmounted; mount it again",
 			  keeper->mountpoint, how);
 		keeper_give_up(keeper);
 		return;

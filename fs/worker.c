@@ -344,6 +344,19 @@ static int worker_open(struct worker *worker, const struct key *key)
 	return channel_say(*worker_channel(worker), CHANNEL_OPENED);
 }
 
+/* The keeper has the key for the next worker; not while the store is locked. */
+static void worker_key_holder(void *context, const struct key *key)
+{
+	struct worker *worker = context;
+
+	if (*worker_channel(worker) < 0)
+		return;
+	if (key)
+		channel_send_unlocked(*worker_channel(worker), key);
+	else
+		channel_say(*worker_channel(worker), CHANNEL_LOCKED);
+}
+
 static int worker_make(struct worker *worker)
 {
 	struct ops_context *context = &worker->context;
@@ -358,6 +371,7 @@ static int worker_make(struct worker *worker)
 	if (!context->control)
 		return -ENOMEM;
 	control_set_status(context->control, context);
+	control_set_key_holder(context->control, worker_key_holder, worker);
 	control_set_notify(context->control, context->notify);
 	context->autolock.seconds = options->lock_after;
 	autolock_used(&context->autolock);
