@@ -118,8 +118,8 @@ static void ops_ioctl_done(void *context, int result, const void *bytes, size_t 
 }
 
 /* A request to lock or unlock, as one that is written and then synced. */
-void ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument, struct fuse_file_info *fi, unsigned flags,
-	       const void *in, size_t in_size, size_t out_size)
+void ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument, struct fuse_file_info *fi,
+	       unsigned flags, const void *in, size_t in_size, size_t out_size)
 {
 	const struct control_waiter waiter = {.done = ops_ioctl_done, .context = req};
 	const struct key_text_request *request = in;

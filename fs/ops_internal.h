@@ -114,8 +114,8 @@ void ops_control_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size, const s
 void ops_control_read(fuse_req_t req, size_t size, off_t offset, const struct fuse_file_info *fi);
 void ops_control_flush(fuse_req_t req, const struct fuse_file_info *fi);
 void ops_control_fsync(fuse_req_t req, const struct fuse_file_info *fi);
-void ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument, struct fuse_file_info *fi, unsigned flags,
-	       const void *in, size_t in_size, size_t out_size);
+void ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument, struct fuse_file_info *fi,
+	       unsigned flags, const void *in, size_t in_size, size_t out_size);
 
 /* The operations */
 

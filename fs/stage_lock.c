@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * stage_lock: what becomes of what is being written when the store is locked: it is wiped.
  *
- * The store is locked first. Whoever asks with the stage's lock (stage_lock_check) sees that before it puts anything into an
- * entry, so what is there when the stage's lock is taken to drop it is all there will be.
+ * The store is locked first. Whoever asks with the stage's lock (stage_lock_check) sees that before it puts anything
+ * into an entry, so what is there when the stage's lock is taken to drop it is all there will be.
  */
 #include "fs/stage_internal.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * key_text: a key as it is written to a mount that is locked: a line that says which kind it is, and then the key's bytes.
+ * key_text: a key as it is written to a mount that is locked: a line that says which kind it is, and then its bytes.
  *
  *     key-file            32 bytes
  *     passphrase          what somebody typed; a newline at its end is not part of it
  *
- * A mount that is read-only can't be written to, so lock and unlock in its /.hush take the same as an ioctl of a file that is open to read.
+ * A mount that is read-only can't be written to, so lock and unlock in its /.hush take the same as an ioctl of a file
+ * that is open to read.
  */
 #ifndef STORE_KEY_TEXT_H
 #define STORE_KEY_TEXT_H

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * lock: an open store without its keys.
  *
- * Whoever uses the keys is counted, so that they can be wiped when nobody does; once the store is locked nobody begins to.
- * The key of row ids stays: a name is found by its hash. It is derived from the root key by a one-way function, so it
- * opens nothing; with it and the store's file one can find out whether a name that one guesses is in the store, and the
- * names are in memory anyway.
+ * Whoever uses the keys is counted, so that they can be wiped when nobody does; once the store is locked nobody begins
+ * to. The key of row ids stays: a name is found by its hash. It is derived from the root key by a one-way function, so
+ * it opens nothing; with it and the store's file one can find out whether a name that one guesses is in the store, and
+ * the names are in memory anyway.
  */
 #include "store/internal.h"
 
@@ -68,7 +68,8 @@ int store_unlock(struct store *store, const struct key *key)
 	int r;
 
 	pthread_mutex_lock(&store->slots_lock);
-	r = header_open(&store->header, key, store->path, &keys, &slot); /* that of the store in memory, so the same root key */
+	/* it is the header of the store in memory, so what it opens to is the same root key */
+	r = header_open(&store->header, key, store->path, &keys, &slot);
 	if (r == 0) {
 		pthread_mutex_lock(&store->lock);
 		if (store->locked)

@@ -19,7 +19,8 @@ int command_lock(int argc, char **argv)
 {
 	__attribute__((cleanup(target_closep))) struct target *target = NULL;
 	struct target_options options = {0};
-	const struct flag flags[] = {{.name = "mount", .text = &options.mount}, {.name = "store", .text = &options.store}, {0}};
+	const struct flag flags[] = {
+		{.name = "mount", .text = &options.mount}, {.name = "store", .text = &options.store}, {0}};
 	int n;
 	int r = flags_parse(argc, argv, lock_usage, flags, &n);
 

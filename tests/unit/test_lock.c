@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * test_lock: a store that is locked while it is open: what is refused, what goes on, who may unlock it, what is left in memory.
+ * test_lock: a store that is locked while it is open: what is refused, what goes on, who may unlock it, what is left in
+ * memory.
  */
 #include "store/internal.h"
 #include "tests/unit/cmocka_all.h"
@@ -192,8 +193,8 @@ static void test_pruning_waits(void **state)
 	store_close(store);
 }
 
-/* How often @key is in the arena, which is the mapping that has @inside. @masked: its complement, so that this does not find what it was
- * called with. */
+/* How often a key is in the arena, which is the mapping that has @inside. @masked: its complement, so that this does not
+ * find what it was called with. */
 static unsigned count_in_arena(const void *inside, const uint8_t masked[static CRYPTO_KEY_BYTES])
 {
 	FILE *maps = fopen("/proc/self/maps", "r");
