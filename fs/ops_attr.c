@@ -192,15 +192,16 @@ static void ops_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size, unsigned
 /* The answer has what is committed, not what was cut: see ops_getattr. */
 void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi)
 {
+	struct ops_context *context = ops_context(req);
 	struct record_attributes attributes = {0};
 	unsigned set = ops_decode_attributes(st, to_set, &attributes);
 	uint64_t size = (uint64_t)st->st_size;
 
 	if (ops_announce_attributes(req, ino))
 		return;
-	if (ledger_was_committed(ops_context(req)->ledger)) {
+	if (ledger_was_committed(context->ledger)) {
 		ops_reply_attributes(req, ino);
-		ledger_answered(ops_context(req)->ledger, ops_context(req)->unique);
+		ledger_answered(context->ledger, context->unique);
 		return;
 	}
 	if (node_kind(ino) == NODE_SCRATCH)
@@ -212,7 +213,7 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, st
 	else if (!node_is_value(ino))
 		ops_reply_error(req, node_kind(ino) == NODE_STATUS ? -EACCES : -EISDIR);
 	else if (fi && (fi->fh & STAGE_HANDLE))
-		ops_reply_resized(req, ino, set, &attributes, stage_resize(ops_context(req)->stage, fi->fh, size));
+		ops_reply_resized(req, ino, set, &attributes, stage_resize(context->stage, fi->fh, size));
 	else
 		ops_truncate(req, ino, size, set, &attributes);
 }
