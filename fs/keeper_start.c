@@ -69,6 +69,7 @@ static int keeper_key(struct keeper *keeper)
 	int r = crypto_init();
 
 	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* not to be traced by others of its user */
 	if (r == 0)
 		r = secmem_init(KEEPER_ARENA_BYTES);
 	return r < 0 ? r : key_read(&keeper->options.key, &keeper->key);

@@ -7,6 +7,7 @@
  */
 #include "fs/node.h"
 #include "fs/ops_internal.h"
+#include "fs/writer.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +15,6 @@
 #include <sys/xattr.h>
 
 #define OPS_CREATED "user.hushfs.created"
-#define OPS_GROUPS 256 /* of a process; it is not looked for among more */
 
 static const char *const ops_acl_names[] = {[ACL_KIND_ACCESS] = "system.posix_acl_access",
 					    [ACL_KIND_DEFAULT] = "system.posix_acl_default"};
@@ -53,15 +53,8 @@ void ops_get_acl(fuse_req_t req, fuse_ino_t ino, enum acl_kind kind, struct acl 
 static bool ops_is_member(fuse_req_t req, gid_t gid)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	gid_t groups[OPS_GROUPS];
-	int count = fuse_req_getgroups(req, OPS_GROUPS, groups);
 
-	if (ctx->uid == 0 || ctx->gid == gid)
-		return true;
-	for (int i = 0; i < count && i < OPS_GROUPS; i++)
-		if (groups[i] == gid)
-			return true;
-	return false;
+	return ctx->uid == 0 || ctx->gid == gid || writer_is_member(ctx->pid, gid);
 }
 
 /* The special bits stay, but setgid, as with chmod(2), for somebody who is not in the group. */

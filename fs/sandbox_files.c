@@ -18,7 +18,7 @@
 #define SANDBOX_TRUNCATE (UINT64_C(1) << 14)  /* since version 3 */
 #define SANDBOX_IOCTL_DEV (UINT64_C(1) << 15) /* 5 */
 #define SANDBOX_NET UINT64_C(3)               /* 4: binding and connecting TCP */
-#define SANDBOX_SCOPES UINT64_C(3)            /* 6: abstract sockets and signals */
+#define SANDBOX_SCOPES UINT64_C(1)            /* 6: abstract sockets. Not signals (2): the kernel's own at the end of a parent would be held back */
 
 struct sandbox_ruleset {
 	uint64_t files;

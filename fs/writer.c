@@ -48,6 +48,11 @@ bool writer_holds(pid_t tid, uint64_t ino)
 	return writer_ask(&(struct writer_question){.wants = WRITER_HOLDS, .thread = tid, .ino = ino}).holds;
 }
 
+bool writer_is_member(pid_t tid, gid_t group)
+{
+	return writer_ask(&(struct writer_question){.wants = WRITER_MEMBER, .thread = tid, .group = group}).member;
+}
+
 struct writer_fate writer_fate(pid_t tid, pid_t other)
 {
 	const struct writer_answer answer = writer_ask(&(struct writer_question){

@@ -28,6 +28,9 @@ bool writer_is_gone(pid_t process);
  * file @ino? False if that can't be known. Its time grows with the number of its descriptors. */
 bool writer_holds(pid_t tid, uint64_t ino);
 
+/* writer_is_member - is @group one of the supplementary groups of @tid? False if that can't be known. */
+bool writer_is_member(pid_t tid, gid_t group);
+
 /* writer_fate - writer_process and writer_killed_by of @tid and writer_is_gone of @other, asked for at once. */
 struct writer_fate {
 	pid_t process;

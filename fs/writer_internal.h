@@ -13,20 +13,22 @@ enum {
 	WRITER_KILLED_BY = 1 << 1,
 	WRITER_GONE = 1 << 2,
 	WRITER_HOLDS = 1 << 3,
+	WRITER_MEMBER = 1 << 4,
 };
 
 /* One message each. */
 struct writer_question {
 	uint32_t wants; /* WRITER_... */
-	pid_t thread;   /* PROCESS, KILLED_BY, HOLDS */
+	pid_t thread;   /* PROCESS, KILLED_BY, HOLDS, MEMBER */
 	pid_t process;  /* GONE */
+	gid_t group;    /* MEMBER */
 	uint64_t ino;   /* HOLDS */
 };
 
 struct writer_answer {
 	pid_t process;
 	int killed_by;
-	bool gone, holds;
+	bool gone, holds, member;
 };
 
 /* writer_look - see writer.h. */

@@ -104,6 +104,32 @@ static bool writer_has_open(pid_t tid, uint64_t ino)
 	return holds;
 }
 
+static bool writer_list_has(char *numbers, gid_t group)
+{
+	for (char *word = strtok(numbers, " \t\n"); word; word = strtok(NULL, " \t\n"))
+		if (strtoul(word, NULL, 10) == group)
+			return true;
+	return false;
+}
+
+/* The list may be longer than anything else in that file. */
+static bool writer_has_group(pid_t tid, gid_t group)
+{
+	char path[64], *line = NULL;
+	size_t capacity = 0;
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	file = fopen(path, "re");
+	while (file && !found && getline(&line, &capacity, file) > 0)
+		found = strncmp(line, "Groups:", 7) == 0 && writer_list_has(line + 7, group);
+	free(line);
+	if (file)
+		fclose(file);
+	return found;
+}
+
 struct writer_answer writer_look(const struct writer_question *question)
 {
 	struct writer_answer answer = {0};
@@ -116,6 +142,8 @@ struct writer_answer writer_look(const struct writer_question *question)
 		answer.gone = writer_has_ended(question->process);
 	if (question->wants & WRITER_HOLDS)
 		answer.holds = writer_has_open(question->thread, question->ino);
+	if (question->wants & WRITER_MEMBER)
+		answer.member = writer_has_group(question->thread, question->group);
 	return answer;
 }
 
