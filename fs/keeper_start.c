@@ -100,6 +100,18 @@ static int keeper_run(struct keeper *keeper)
 	return r < 0 ? EXIT_FAILURE : keeper->status;
 }
 
+/* Who starts it without standard descriptors must not have them become something else. */
+static void keeper_fill_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* In the parent: what became of the child? */
 static int keeper_wait(pid_t child, int ready_fd)
 {
@@ -175,16 +187,19 @@ int keeper_main(int argc, char **argv)
 				       .fuse = -1,
 				       .ready_fd = -1};
 	char **given = calloc((size_t)argc + 1, sizeof(*given));
-	char **copies = keeper_copy(argc, argv);
 	int r;
 
-	if (!given || !copies)
+	keeper_fill_standard();
+	keeper.copies = keeper_copy(argc, argv);
+	if (!given || !keeper.copies)
 		return EXIT_FAILURE;
 	memcpy(given, argv, (size_t)argc * sizeof(*given));
 	r = options_parse(&keeper.options, argc, argv);
-	if (r != 0)
+	if (r != 0) {
+		free(given);
 		return r < 0 ? 2 : EXIT_SUCCESS;
-	keeper.argv = keeper_worker_argv(&keeper, argc, given, copies);
+	}
+	keeper.argv = keeper_worker_argv(&keeper, argc, given, keeper.copies);
 	free(given);
 	if (!keeper.argv)
 		return EXIT_FAILURE;

@@ -124,6 +124,15 @@ def children(parent, name="hushfs"):
     return sorted(found)
 
 
+def is_worker(pid):
+    """Else it is something that a sanitizer has started."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return b"\0--worker=" in file.read()
+    except OSError:
+        return False
+
+
 def wait_for(condition, seconds=10):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -230,7 +239,7 @@ class Mount:
     @property
     def workers(self):
         """The pids of the keeper's workers: one, but while another is about to take over."""
-        return children(self.daemon.pid)
+        return [pid for pid in children(self.daemon.pid) if is_worker(pid)]
 
     @property
     def worker(self):
@@ -250,13 +259,14 @@ class Mount:
         """Kill the daemon, both its processes; its mount is left behind. The keeper's status."""
         self.daemon.send_signal(signal.SIGSTOP)  # it is not to start another worker
         workers = self.workers
+        helpers = [helper for pid in workers for helper in children(pid, "hushfs-helper")]
         self.daemon.send_signal(number)
         self.daemon.send_signal(signal.SIGCONT)
         if number == signal.SIGKILL:
             for pid in workers:
                 os.kill(pid, number)
         status = self.daemon.wait(30)
-        wait_for(lambda: not any(map(is_running, workers)))
+        wait_for(lambda: not any(map(is_running, workers + helpers)))  # then the kernel has let go of the connection
         self.daemon = None
         return status
 
