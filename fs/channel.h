@@ -38,7 +38,7 @@ struct channel_message {
 	uint64_t restarts;  /* OPEN: how often a worker has died */
 	uint8_t first;      /* SERVE: the kernel waits for the answer to @init */
 	uint8_t resend;     /* SERVE: the kernel may be asked to send again what was not answered. SERVING: it does so */
-	uint8_t init[CHANNEL_INIT_BYTES];
+	uint8_t init[CHANNEL_INIT_BYTES] __attribute__((aligned(8)));
 };
 
 /* channel_new - a pair; both close when a program is executed. -errno (logged). */

@@ -57,6 +57,16 @@ bool control_stop(struct control *control)
 	return ended;
 }
 
+bool control_in_use(struct control *control)
+{
+	bool used;
+
+	pthread_mutex_lock(&control->lock);
+	used = control->running || !LIST_EMPTY(&control->files);
+	pthread_mutex_unlock(&control->lock);
+	return used;
+}
+
 /* Drop the request's text. With the lock, as all functions here that take a file. */
 static void control_drop_text(struct control_file *file)
 {

@@ -5,19 +5,11 @@
  * comes from outside: no store, no request, no file of the mount. What a worker says are the kinds of channel.h. As long as
  * it holds the connection, requests wait when a worker dies, and the next worker gets those, too, that the dead one had
  * taken (the kernel sends them again). Workers are programs of their own, so that another version can go on.
- *
- * The fork to the background comes first: locks on memory don't survive one. The parent waits for the child's word that
- * the mount answers, or that it failed (which the child has said on the same stderr).
  */
-#include "fs/keeper.h"
+#include "fs/keeper_internal.h"
 
-#include "fs/channel.h"
-#include "fs/ledger.h"
 #include "fs/mount.h"
-#include "fs/options.h"
-#include "fs/place.h"
 #include "store/log.h"
-#include "store/secmem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,53 +18,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define KEEPER_ARENA_BYTES (64 * 1024) /* for the key, and what it takes to read it */
 #define KEEPER_READ_BYTES (256 * 1024) /* the least that the kernel hands a request over in is 8 KiB */
 #define KEEPER_DEATHS 10               /* in a row without a request answered; then it gives up */
-#define KEEPER_PAUSE_MS 10             /* after the second of these, then doubled */
+#define KEEPER_PAUSE_MS 10             /* after the second of these, or the second crash, then doubled */
+#define KEEPER_PAUSE_MS_MOST 5000
+#define KEEPER_QUICK_MS 1000           /* who crashes sooner after the start makes the next wait longer */
 #define KEEPER_READY_MS 5000           /* how long the worker of an upgrade may take to get ready */
-
-enum keeper_phase { KEEPER_NONE, KEEPER_STARTING, KEEPER_READY, KEEPER_OPENING, KEEPER_TAKING_OVER, KEEPER_SERVING };
-
-struct keeper_worker {
-	enum keeper_phase phase; /* NONE: there is no such worker */
-	pid_t pid;
-	int channel;
-	int program; /* descriptor of what it runs; owned */
-	bool answered;
-};
-
-struct keeper {
-	struct options options;
-	char **argv; /* of a worker */
-	char store_path[PATH_MAX];
-	char mountpoint[PATH_MAX];
-	char program_path[PATH_MAX]; /* of this program, as it is installed */
-	int program;                 /* descriptor of what the last worker ran that served; owned */
-	struct key *key;
-	int signals; /* signalfd */
-	int ledger;
-	int fuse; /* -1: not mounted yet */
-	struct channel_message serve; /* what each worker is told of the mount */
-	struct keeper_worker worker;  /* which serves, or is about to */
-	struct keeper_worker next;    /* which is to take over from it (upgrade) */
-	int64_t next_until_ms;        /* when @next has to be ready */
-	int64_t start_ms;             /* when another worker is to be started; 0: not waiting for that */
-	unsigned started;             /* workers so far */
-	unsigned restarts, deaths;    /* after a death; deaths in a row without a request answered */
-	bool upgrade_asked;           /* while a worker was started */
-	bool stopping;
-	int ready_fd; /* where to say that the mount answers; -1 in front, and after that */
-	int status;   /* the exit status, once @ended */
-	bool ended;
-};
 
 static int64_t keeper_now_ms(void)
 {
@@ -137,13 +93,13 @@ static int keeper_start(struct keeper *keeper, int program, struct keeper_worker
 		return r;
 	}
 	*ret_worker = (struct keeper_worker){
-		.phase = KEEPER_STARTING, .pid = pid, .channel = channel, .program = program};
+		.phase = KEEPER_STARTING, .pid = pid, .channel = channel, .program = program, .since_ms = keeper_now_ms()};
 	channel_send_key(channel, keeper->key); /* if it is gone, its end says so */
 	return 0;
 }
 
 /* Start one with the program that served last. */
-static void keeper_start_again(struct keeper *keeper)
+void keeper_start_again(struct keeper *keeper)
 {
 	int program = fcntl(keeper->program, F_DUPFD_CLOEXEC, 0);
 
@@ -354,9 +310,20 @@ static void keeper_give_up(struct keeper *keeper)
 	keeper_end(keeper, EXIT_FAILURE);
 }
 
-/* It has served, or was about to, and ended without being told to. */
-static void keeper_worker_died(struct keeper *keeper, int status, bool answered)
+/* How long the next worker waits. Who was killed from outside (or for want of memory) is no reason to. */
+static int keeper_pause_ms(const struct keeper *keeper)
 {
+	unsigned n = keeper->deaths > keeper->crashes ? keeper->deaths : keeper->crashes;
+	int ms = n < 2 ? 0 : KEEPER_PAUSE_MS << (n < 12 ? n - 2 : 10);
+
+	return ms < KEEPER_PAUSE_MS_MOST ? ms : KEEPER_PAUSE_MS_MOST;
+}
+
+/* It has served, or was about to, and ended without being told to. @was: as it was. */
+static void keeper_worker_died(struct keeper *keeper, int status, const struct keeper_worker *was)
+{
+	bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	int pause_ms;
 	char how[64];
 
 	keeper_how(status, how);
@@ -366,7 +333,8 @@ static void keeper_worker_died(struct keeper *keeper, int status, bool answered)
 		keeper_give_up(keeper);
 		return;
 	}
-	keeper->deaths = answered ? 0 : keeper->deaths + 1;
+	keeper->deaths = was->answered ? 0 : keeper->deaths + 1;
+	keeper->crashes = killed || keeper_now_ms() - was->since_ms > KEEPER_QUICK_MS ? 0 : keeper->crashes + 1;
 	if (keeper->deaths >= KEEPER_DEATHS) {
 		log_error("%s: the worker ended %u times without answering a request (%s): unmounted", keeper->mountpoint,
 			  keeper->deaths, how);
@@ -375,15 +343,16 @@ static void keeper_worker_died(struct keeper *keeper, int status, bool answered)
 	}
 	keeper->restarts++;
 	log_warning("%s: the worker ended (%s); another one goes on", keeper->mountpoint, how);
-	if (keeper->deaths > 1)
-		keeper->start_ms = keeper_now_ms() + (KEEPER_PAUSE_MS << (keeper->deaths - 2));
+	pause_ms = keeper_pause_ms(keeper);
+	if (pause_ms)
+		keeper->start_ms = keeper_now_ms() + pause_ms;
 	else
 		keeper_start_again(keeper);
 }
 
 static void keeper_worker_ended(struct keeper *keeper, int status)
 {
-	bool answered = keeper->worker.answered;
+	const struct keeper_worker was = keeper->worker;
 	char how[64];
 
 	keeper_forget(&keeper->worker);
@@ -401,7 +370,7 @@ static void keeper_worker_ended(struct keeper *keeper, int status)
 		if (keeper->worker.phase == KEEPER_READY)
 			keeper_say_open(keeper);
 	} else {
-		keeper_worker_died(keeper, status, answered);
+		keeper_worker_died(keeper, status, &was);
 	}
 }
 
@@ -419,12 +388,23 @@ static void keeper_next_ended(struct keeper *keeper, int status)
 		keeper_upgrade(keeper);
 }
 
+static bool keeper_has_said(const struct keeper_worker *worker)
+{
+	struct pollfd polled = {.fd = worker->channel, .events = POLLIN};
+
+	return poll(&polled, 1, 0) == 1;
+}
+
 static void keeper_reap(struct keeper *keeper)
 {
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct keeper_worker *worker = keeper->next.phase && pid == keeper->next.pid ? &keeper->next : &keeper->worker;
+
+		while (worker->phase && pid == worker->pid && keeper_has_said(worker)) /* its last words */
+			keeper_hear(keeper, worker);
 		if (keeper->worker.phase && pid == keeper->worker.pid)
 			keeper_worker_ended(keeper, status);
 		else if (keeper->next.phase && pid == keeper->next.pid)
@@ -467,7 +447,7 @@ static int keeper_timeout(struct keeper *keeper)
 	return !until_ms ? -1 : until_ms <= now_ms ? 0 : (int)(until_ms - now_ms);
 }
 
-static void keeper_loop(struct keeper *keeper)
+void keeper_loop(struct keeper *keeper)
 {
 	while (!keeper->ended) {
 		int timeout_ms = keeper_timeout(keeper);
@@ -484,172 +464,4 @@ static void keeper_loop(struct keeper *keeper)
 		if (polled[0].revents) /* last: it may change who the others are */
 			keeper_signal(keeper);
 	}
-}
-
-/* --- start ----------------------------------------------------------------------------------------------------- */
-
-/* A reader that goes away is no reason to end. */
-static int keeper_signals(struct keeper *keeper)
-{
-	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
-	sigset_t set;
-
-	prctl(PR_SET_CHILD_SUBREAPER, 1); /* of what a dead worker leaves */
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGCHLD, SIG_DFL);
-	signal(SIGHUP, SIG_DFL);
-	sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		sigaddset(&set, numbers[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	keeper->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (keeper->signals < 0)
-		log_error("signalfd: %s", strerror(errno));
-	return keeper->signals < 0 ? -errno : 0;
-}
-
-/* What is run now, and where the one is found that will be installed next. */
-static int keeper_program(struct keeper *keeper)
-{
-	static const char deleted[] = " (deleted)";
-	ssize_t size = readlink("/proc/self/exe", keeper->program_path, sizeof(keeper->program_path) - 1);
-	size_t tail = sizeof(deleted) - 1;
-
-	keeper->program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
-	if (size < 0 || keeper->program < 0) {
-		log_error("/proc/self/exe: %s", strerror(errno));
-		return -errno;
-	}
-	keeper->program_path[size] = '\0';
-	if ((size_t)size > tail && strcmp(keeper->program_path + size - tail, deleted) == 0)
-		keeper->program_path[(size_t)size - tail] = '\0';
-	return 0;
-}
-
-static int keeper_key(struct keeper *keeper)
-{
-	const struct rlimit none = {0, 0};
-	int r = crypto_init();
-
-	setrlimit(RLIMIT_CORE, &none);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* not to be traced by others of its user */
-	if (r == 0)
-		r = secmem_init(KEEPER_ARENA_BYTES);
-	return r < 0 ? r : key_read(&keeper->options.key, &keeper->key);
-}
-
-/* The whole life of the process that stays. */
-static int keeper_run(struct keeper *keeper)
-{
-	int r;
-
-	r = place_check(keeper->options.store, keeper->options.mountpoint, keeper->store_path, keeper->mountpoint);
-	if (r == 0)
-		r = keeper_key(keeper);
-	if (r == 0)
-		r = keeper_signals(keeper);
-	if (r == 0)
-		r = keeper_program(keeper);
-	if (r == 0)
-		r = ledger_make(&keeper->ledger);
-	if (r == 0 && keeper->ready_fd >= 0)
-		setsid(); /* not before: a passphrase may have been asked for */
-	if (r == 0 && chdir("/") == 0)
-		keeper_start_again(keeper);
-	if (r == 0)
-		keeper_loop(keeper);
-	key_free(keeper->key);
-	secmem_deinit();
-	return r < 0 ? EXIT_FAILURE : keeper->status;
-}
-
-/* In the parent: what became of the child? */
-static int keeper_wait(pid_t child, int ready_fd)
-{
-	char byte;
-	int status;
-
-	if (read(ready_fd, &byte, 1) == 1)
-		return EXIT_SUCCESS;
-	waitpid(child, &status, 0);
-	if (WIFSIGNALED(status))
-		log_error("the daemon was ended by signal %d before it was ready", WTERMSIG(status));
-	return EXIT_FAILURE;
-}
-
-static int keeper_background(struct keeper *keeper)
-{
-	int ready[2];
-	pid_t child;
-
-	if (pipe2(ready, O_CLOEXEC) < 0) {
-		log_error("pipe: %s", strerror(errno));
-		return EXIT_FAILURE;
-	}
-	child = fork();
-	if (child < 0) {
-		log_error("fork: %s", strerror(errno));
-		return EXIT_FAILURE;
-	}
-	if (child > 0) {
-		close(ready[1]);
-		return keeper_wait(child, ready[0]);
-	}
-	close(ready[0]);
-	keeper->ready_fd = ready[1];
-	return keeper_run(keeper);
-}
-
-/* Parsing options cuts up what it is given, so a worker's are copies, kept until the process ends. NULL without memory. */
-static char **keeper_copy(int argc, char **argv)
-{
-	char **copy = calloc((size_t)argc + 1, sizeof(*copy));
-
-	for (int i = 0; copy && i < argc; i++) {
-		copy[i] = strdup(argv[i]);
-		if (!copy[i])
-			return NULL;
-	}
-	return copy;
-}
-
-/* The command line of a worker: this one, with the paths as place_check will find them, and a first argument of its own. @given: argv before
- * it was parsed, @copies: what it had. NULL without memory. */
-static char **keeper_worker_argv(struct keeper *keeper, int argc, char **given, char **copies)
-{
-	char **worker = calloc((size_t)argc + 2, sizeof(*worker));
-
-	if (!worker)
-		return NULL;
-	worker[0] = copies[0];
-	for (int i = 1; i < argc; i++) {
-		if (given[i] == keeper->options.store)
-			worker[i + 1] = keeper->store_path;
-		else
-			worker[i + 1] = given[i] == keeper->options.mountpoint ? keeper->mountpoint : copies[i];
-	}
-	return worker;
-}
-
-int keeper_main(int argc, char **argv)
-{
-	static struct keeper keeper = {.worker = {.channel = -1, .program = -1},
-				       .next = {.channel = -1, .program = -1},
-				       .fuse = -1,
-				       .ready_fd = -1};
-	char **given = calloc((size_t)argc + 1, sizeof(*given));
-	char **copies = keeper_copy(argc, argv);
-	int r;
-
-	if (!given || !copies)
-		return EXIT_FAILURE;
-	memcpy(given, argv, (size_t)argc * sizeof(*given));
-	r = options_parse(&keeper.options, argc, argv);
-	if (r != 0)
-		return r < 0 ? 2 : EXIT_SUCCESS;
-	keeper.argv = keeper_worker_argv(&keeper, argc, given, copies);
-	free(given);
-	if (!keeper.argv)
-		return EXIT_FAILURE;
-	return keeper.options.foreground ? keeper_run(&keeper) : keeper_background(&keeper);
 }

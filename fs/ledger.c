@@ -63,6 +63,7 @@ struct ledger {
 	uint32_t buckets[LEDGER_BUCKETS]; /* 1 + index of a pin, or 0 */
 	uint32_t chain[LEDGER_PINS];      /* the next in the bucket, or the next free one: the same */
 	uint32_t free;
+	bool former_pin[LEDGER_PINS]; /* that were there when it was taken over */
 	bool overflowed;
 	pthread_mutex_t lock;                 /* of the requests */
 	bool committed[LEDGER_REQUESTS];      /* by a worker before */
@@ -145,6 +146,7 @@ static bool ledger_add(struct ledger *ledger, const struct store_held *held, uin
 	} else {
 		return false;
 	}
+	ledger->former_pin[*ret_index] = false;
 	ledger->memory->pins[*ret_index].held = *held;
 	ledger_link(ledger, *ret_index);
 	return true;
@@ -188,6 +190,13 @@ void ledger_unpin(struct ledger *ledger, uint64_t node, uint64_t generation)
 	ledger_step(ledger, index, count - 1);
 	if (count == 1)
 		ledger_unlink(ledger, index);
+}
+
+bool ledger_is_former(struct ledger *ledger, uint64_t node, uint64_t generation)
+{
+	uint32_t index;
+
+	return ledger && ledger_find(ledger, node, generation, &index) && ledger->former_pin[index];
 }
 
 struct store_held *ledger_pins(const struct ledger *ledger, size_t *ret_n)
@@ -389,6 +398,7 @@ static void ledger_index_pins(struct ledger *ledger)
 		atomic_store(&memory->pins[step->index].count, step->count);
 	for (uint32_t i = 0; i < used; i++) {
 		if (atomic_load(&memory->pins[i].count)) {
+			ledger->former_pin[i] = true;
 			ledger_link(ledger, i);
 		} else {
 			ledger->chain[i] = ledger->free;

@@ -49,6 +49,9 @@ void ledger_begin(struct ledger *ledger, uint64_t unique);
 void ledger_pin(struct ledger *ledger, const struct store_held *held);
 void ledger_unpin(struct ledger *ledger, uint64_t node, uint64_t generation);
 
+/* ledger_is_former - may a handle of this version be one that a worker before handed out? */
+bool ledger_is_former(struct ledger *ledger, uint64_t node, uint64_t generation);
+
 /* ledger_has_stepped - has the worker before done the pinning or unpinning of the request that was begun? @ret_generation: of what it
  * pinned or unpinned. */
 bool ledger_has_stepped(struct ledger *ledger, uint64_t *ret_generation);

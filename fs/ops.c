@@ -152,6 +152,7 @@ bool ops_is_aside(fuse_req_t req, uint64_t ino)
 	       aside_has(&context->aside, ops_process(req), ino, info.record.generation);
 }
 
+/* The kernel hears of the answer of the first worker alone: what a later version asks for here has to be the same, or not to matter. */
 static void ops_init(void *userdata, struct fuse_conn_info *conn)
 {
 	(void)userdata;

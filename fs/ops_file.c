@@ -385,10 +385,24 @@ void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_in
 		stage_sync(ops_context(req)->stage, fi->fh, change->unique, change_done, change);
 }
 
+/* Was it opened with a worker before? Then that one alone knew whether the kernel has pages of it. */
+static bool ops_is_former(struct ops_context *context, fuse_ino_t ino, uint64_t handle)
+{
+	struct stat st;
+
+	if (node_kind(ino) == NODE_SCRATCH)
+		return scratch_attributes(context->scratch, ino, &st) < 0;
+	if (handle & STAGE_HANDLE)
+		return (handle & ~STAGE_HANDLE) < context->tree.handles;
+	return ledger_is_former(context->ledger, node_resource(ino), handle);
+}
+
 void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ops_context *context = ops_context(req);
 
+	if (!node_is_control(ino) && ops_is_former(context, ino, fi->fh))
+		notify_paged(context->notify, ino);
 	if (node_kind(ino) == NODE_SCRATCH)
 		scratch_release(context->scratch, ino);
 	else if (node_is_control(ino))

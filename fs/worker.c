@@ -146,7 +146,7 @@ static bool worker_is_idle(struct worker *worker)
 	size_t files, bytes;
 
 	scratch_usage(worker->context.scratch, &files, &bytes);
-	return files == 0 && stage_entries(worker->context.stage) == 0;
+	return files == 0 && stage_entries(worker->context.stage) == 0 && !control_in_use(worker->context.control);
 }
 
 static void worker_yield(struct worker *worker)

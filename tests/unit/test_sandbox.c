@@ -315,6 +315,7 @@ static int rename_a_file(const char *folder)
 	return rename(from, to);
 }
 
+#if SANDBOX_CONFINES
 static void test_what_ends_it(void **state)
 {
 	static int (*const attempts[])(const char *) = {
@@ -323,8 +324,6 @@ static void test_what_ends_it(void **state)
 		rename_a_file};
 	struct fixture *f = *state;
 
-	if (!SANDBOX_CONFINES)
-		skip();
 	for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
 		int status = in_sandbox(f->folder, attempts[i]);
 
@@ -333,6 +332,7 @@ static void test_what_ends_it(void **state)
 		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 	}
 }
+#endif
 
 static int open_path(const char *path, int flags)
 {
@@ -392,6 +392,7 @@ static int make_a_local_socket(const char *folder)
 	return socket(AF_UNIX, SOCK_DGRAM, 0);
 }
 
+#if SANDBOX_CONFINES
 static void test_what_is_refused(void **state)
 {
 	static int (*const attempts[])(const char *) = {
@@ -399,8 +400,6 @@ static void test_what_is_refused(void **state)
 		make_a_socket, make_a_local_socket};
 	struct fixture *f = *state;
 
-	if (!SANDBOX_CONFINES)
-		skip();
 	for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
 		int status = in_sandbox(f->folder, attempts[i]);
 
@@ -410,6 +409,7 @@ static void test_what_is_refused(void **state)
 		assert_true(WEXITSTATUS(status) == EACCES || WEXITSTATUS(status) == EPERM);
 	}
 }
+#endif
 
 /* The attempts themselves are sound: without a sandbox those work that this user may make. */
 static void test_attempts_are_sound(void **state)
@@ -435,8 +435,10 @@ static void test_attempts_are_sound(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_what_it_needs),   TEST(test_rights),		   TEST(test_what_ends_it),
-		TEST(test_what_is_refused), TEST(test_attempts_are_sound),
+		TEST(test_what_it_needs),   TEST(test_rights),		   TEST(test_attempts_are_sound),
+#if SANDBOX_CONFINES
+		TEST(test_what_ends_it),    TEST(test_what_is_refused),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
