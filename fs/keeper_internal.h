@@ -25,7 +25,8 @@ struct keeper_worker {
 
 struct keeper {
 	struct options options;
-	char **argv; /* of a worker */
+	char **copies; /* of the command line as it was given; owned */
+	char **argv;   /* of a worker; owned */
 	char store_path[PATH_MAX];
 	char mountpoint[PATH_MAX];
 	char program_path[PATH_MAX]; /* of this program, as it is installed */

@@ -175,16 +175,18 @@ int keeper_main(int argc, char **argv)
 				       .fuse = -1,
 				       .ready_fd = -1};
 	char **given = calloc((size_t)argc + 1, sizeof(*given));
-	char **copies = keeper_copy(argc, argv);
 	int r;
 
-	if (!given || !copies)
+	keeper.copies = keeper_copy(argc, argv);
+	if (!given || !keeper.copies)
 		return EXIT_FAILURE;
 	memcpy(given, argv, (size_t)argc * sizeof(*given));
 	r = options_parse(&keeper.options, argc, argv);
-	if (r != 0)
+	if (r != 0) {
+		free(given);
 		return r < 0 ? 2 : EXIT_SUCCESS;
-	keeper.argv = keeper_worker_argv(&keeper, argc, given, copies);
+	}
+	keeper.argv = keeper_worker_argv(&keeper, argc, given, keeper.copies);
 	free(given);
 	if (!keeper.argv)
 		return EXIT_FAILURE;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * mount: libfuse knows how to mount, with and without fusermount3; of its session only the descriptor is kept.
+ * mount: libfuse knows how to mount, with and without fusermount3; of its session only the descriptor is used.
  */
 #include "fs/mount.h"
 
@@ -36,23 +36,17 @@ static int mount_session(const char *options, struct fuse_session **ret_session)
 
 int mount_new(const char *mountpoint, const char *options, int *ret_fd)
 {
-	struct fuse_session *session;
-	int fd = -1;
+	static struct fuse_session *session; /* it can't be freed without unmounting */
 	int r = mount_session(options, &session);
 
 	if (r < 0)
 		return r;
-	if (fuse_session_mount(session, mountpoint) == 0) {
-		fd = fcntl(fuse_session_fd(session), F_DUPFD_CLOEXEC, 0);
-		if (fd < 0)
-			fuse_session_unmount(session);
-	}
-	fuse_session_destroy(session);
-	if (fd < 0) {
+	if (fuse_session_mount(session, mountpoint) != 0) {
+		fuse_session_destroy(session);
 		log_error("%s: cannot mount here", mountpoint);
 		return -EIO;
 	}
-	*ret_fd = fd;
+	*ret_fd = fuse_session_fd(session);
 	return 0;
 }
 

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* mount_new - mount on @mountpoint, with mount(2) as root and through fusermount3 otherwise. @options: as mount -o has them.
+/* mount_new - mount on @mountpoint, with mount(2) as root and through fusermount3 otherwise. @options: as mount -o has them. Once in a process.
  * @ret_fd: the connection; nothing was read from it. -EINVAL for options that libfuse refuses, -EIO. Logged. */
 int mount_new(const char *mountpoint, const char *options, int *ret_fd);
 

@@ -124,6 +124,15 @@ def children(parent, name="hushfs"):
     return sorted(found)
 
 
+def is_worker(pid):
+    """Else it is something that a sanitizer has started."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return b"\0--worker=" in file.read()
+    except OSError:
+        return False
+
+
 def wait_for(condition, seconds=10):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -203,7 +212,7 @@ class Mount:
     @property
     def workers(self):
         """The pids of the keeper's workers: one, but while another is about to take over."""
-        return children(self.daemon.pid)
+        return [pid for pid in children(self.daemon.pid) if is_worker(pid)]
 
     @property
     def worker(self):
