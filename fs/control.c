@@ -59,10 +59,13 @@ bool control_stop(struct control *control)
 
 bool control_in_use(struct control *control)
 {
+	struct control_file *file;
 	bool used;
 
 	pthread_mutex_lock(&control->lock);
-	used = control->running || !LIST_EMPTY(&control->files);
+	used = control->running;
+	LIST_FOREACH(file, &control->files, link)
+		used |= file->open.kind == CONTROL_APPLY || file->open.kind == CONTROL_DELETE;
 	pthread_mutex_unlock(&control->lock);
 	return used;
 }

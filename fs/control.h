@@ -79,7 +79,7 @@ void control_sync(struct control *control, uint64_t handle, const struct control
 /* control_release - the last descriptor was closed: what was not carried out yet is begun. */
 void control_release(struct control *control, uint64_t handle);
 
-/* control_in_use - is any of its files open, or something being carried out? */
+/* control_in_use - has anybody a request open, written or not, or is one being carried out? */
 bool control_in_use(struct control *control);
 
 /* control_interrupt - the reader with this context waits no longer: it is answered with -EINTR. Nothing happens if none

@@ -59,6 +59,7 @@ static void keeper_become_worker(struct keeper *keeper, int program, int channel
 	char flag[32];
 	sigset_t none;
 
+	program = fcntl(program, F_DUPFD_CLOEXEC, CHANNEL_FD + 1); /* out of the way */
 	snprintf(flag, sizeof(flag), "--worker=%u", number);
 	keeper->argv[1] = flag;
 	sigemptyset(&none);

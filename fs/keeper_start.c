@@ -100,6 +100,18 @@ static int keeper_run(struct keeper *keeper)
 	return r < 0 ? EXIT_FAILURE : keeper->status;
 }
 
+/* Who starts it without standard descriptors must not have them become something else. */
+static void keeper_fill_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* In the parent: what became of the child? */
 static int keeper_wait(pid_t child, int ready_fd)
 {
@@ -177,6 +189,7 @@ int keeper_main(int argc, char **argv)
 	char **given = calloc((size_t)argc + 1, sizeof(*given));
 	int r;
 
+	keeper_fill_standard();
 	keeper.copies = keeper_copy(argc, argv);
 	if (!given || !keeper.copies)
 		return EXIT_FAILURE;
