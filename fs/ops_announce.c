@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * ops_announce: the requests of the thread that tells watchers (announce.h). The kernel gets the answers that a change
+ * ops_announce: the requests of the helper that tells watchers (announce.h). The kernel gets the answers that a change
  * would get, and nothing is changed.
  */
 #include "fs/ops_internal.h"
@@ -9,10 +9,14 @@ static bool ops_is_announcing(fuse_req_t req)
 	return announce_is(ops_context(req)->announce, fuse_req_ctx(req)->pid);
 }
 
-/* The same of a worker that has died: its helper was killed, and is gone when it is answered. */
+/* The same of a worker that has died: its helper was killed, and is gone when it is answered. Nor is anything carried out for the own one, whatever
+ * makes it ask. */
 static bool ops_was_announcing(fuse_req_t req)
 {
-	if (!ledger_was_helper(ops_context(req)->ledger, fuse_req_ctx(req)->pid))
+	const struct ops_context *context = ops_context(req);
+	pid_t thread = fuse_req_ctx(req)->pid;
+
+	if (thread != announce_helper(context->announce) && !ledger_was_helper(context->ledger, thread))
 		return false;
 	ops_reply_error(req, -EINTR);
 	return true;

@@ -1,12 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  * writer: has a helper look (writer_look.c), which may see what a worker that has given up its rights may not.
+ *
+ * Which process a thread is of is asked several times while a file is opened and written. That answer is kept for a moment: the number of a
+ * thread that has ended is given out again only after all others.
  */
 #include "fs/writer.h"
 
 #include "fs/helper.h"
 #include "fs/writer_internal.h"
 
+#include <time.h>
+
+#define WRITER_KEPT_MS 50
+
 static struct helper writer_helper = {.channel = -1};
+
+static struct {
+	pid_t thread, process; /* 0: none */
+	int64_t until_ms;
+} writer_kept;
 
 int writer_start(void)
 {
@@ -28,9 +40,24 @@ static struct writer_answer writer_ask(const struct writer_question *question)
 	return answer;
 }
 
+static int64_t writer_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 pid_t writer_process(pid_t tid)
 {
-	return writer_ask(&(struct writer_question){.wants = WRITER_PROCESS, .thread = tid}).process;
+	int64_t now_ms = writer_now_ms();
+
+	if (!writer_kept.process || writer_kept.thread != tid || writer_kept.until_ms < now_ms) {
+		writer_kept.thread = tid;
+		writer_kept.process = writer_ask(&(struct writer_question){.wants = WRITER_PROCESS, .thread = tid}).process;
+		writer_kept.until_ms = now_ms + WRITER_KEPT_MS;
+	}
+	return writer_kept.process;
 }
 
 int writer_killed_by(pid_t tid)
