@@ -30,12 +30,18 @@ static int place_resolve(const char *path, const char *what, const char *hint, c
 	return r;
 }
 
+/* The second is said to who asked while it ended. */
+static bool place_is_dead(int error)
+{
+	return error == ENOTCONN || error == ECONNABORTED;
+}
+
 /* A daemon that was killed leaves its mount behind, which nobody can use: it is taken away. */
 static DIR *place_open(const char *path)
 {
 	DIR *folder = opendir(path);
 
-	for (int i = 0; i < PLACE_STALE && !folder && errno == ENOTCONN && mount_is_ours(path); i++) {
+	for (int i = 0; i < PLACE_STALE && !folder && place_is_dead(errno) && mount_is_ours(path); i++) {
 		log_warning("%s: the mount of a daemon that is gone is replaced", path);
 		mount_detach(path);
 		folder = opendir(path);

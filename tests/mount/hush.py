@@ -256,17 +256,17 @@ class Mount:
         return None
 
     def die(self, number=signal.SIGKILL):
-        """Kill the daemon, both its processes; its mount is left behind. The keeper's status."""
+        """Kill the daemon, all its processes; its mount is left behind. The keeper's status."""
         self.daemon.send_signal(signal.SIGSTOP)  # it is not to start another worker
         workers = self.workers
-        helpers = [helper for pid in workers for helper in children(pid, "hushfs-helper")]
+        helpers = [helper for worker in workers for helper in children(worker, "hushfs-helper")]
         self.daemon.send_signal(number)
         self.daemon.send_signal(signal.SIGCONT)
         if number == signal.SIGKILL:
             for pid in workers:
                 os.kill(pid, number)
         status = self.daemon.wait(30)
-        wait_for(lambda: not any(map(is_running, workers + helpers)))  # then the kernel has let go of the connection
+        wait_for(lambda: not any(map(is_running, workers + helpers)))  # one of them has the connection, too
         self.daemon = None
         return status
 
