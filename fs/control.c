@@ -142,6 +142,15 @@ static void control_leave(struct control *control)
 	pthread_mutex_unlock(&control->lock);
 }
 
+bool control_is_open(struct control *control, uint64_t handle)
+{
+	struct control_file *file = control_enter(control, handle);
+
+	if (file)
+		control_leave(control);
+	return file;
+}
+
 static void control_reply(const struct control_waiter *waiter, int result)
 {
 	waiter->done(waiter->context, result, NULL, 0);

@@ -79,6 +79,9 @@ struct control *control_free(struct control *control);
 /* control_open - -ENOMEM, -EAGAIN (no thread). */
 int control_open(struct control *control, const struct control_open *open, uint64_t *ret_handle);
 
+/* control_is_open - false of what was opened with a worker before this one. */
+bool control_is_open(struct control *control, uint64_t handle);
+
 /* control_write - by @thread, to the end of the request; after one was carried out a new one begins. -EBUSY while one
  * is, -ENOSPC beyond what may be staged or what the disk has left for it, -ENOKEY (apply, delete) while the store is
  * locked. */

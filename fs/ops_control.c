@@ -3,6 +3,7 @@
  */
 #include "fs/node.h"
 #include "fs/ops_internal.h"
+#include "fs/status.h"
 #include "store/key_text.h"
 
 #include <fcntl.h>
@@ -79,7 +80,16 @@ static void ops_control_interrupted(fuse_req_t req, void *context)
 	control_interrupt(context, req);
 }
 
-void ops_control_read(fuse_req_t req, size_t size, off_t offset, const struct fuse_file_info *fi)
+/* Of one that was opened with a worker before this one: the status has no request that could be lost with that. */
+static void ops_control_read_status(fuse_req_t req, size_t size, size_t offset)
+{
+	char text[STATUS_BYTES];
+	size_t bytes = status_text(ops_context(req), text), start = offset < bytes ? offset : bytes;
+
+	fuse_reply_buf(req, text + start, size < bytes - start ? size : bytes - start);
+}
+
+void ops_control_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, const struct fuse_file_info *fi)
 {
 	struct control *control = ops_context(req)->control;
 	const struct control_waiter waiter = {.done = ops_control_read_done, .context = req};
@@ -87,6 +97,8 @@ void ops_control_read(fuse_req_t req, size_t size, off_t offset, const struct fu
 	fuse_req_interrupt_func(req, ops_control_interrupted, control); /* interrupts come on this thread too */
 	if (fuse_req_interrupted(req))
 		ops_reply_error(req, -EINTR);
+	else if (node_kind(ino) == NODE_STATUS && !control_is_open(control, fi->fh))
+		ops_control_read_status(req, size, (size_t)offset);
 	else
 		control_read(control, fi->fh, size, (uint64_t)offset, &waiter);
 }

@@ -249,7 +249,7 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct 
 	int r;
 
 	if (node_is_control(ino)) {
-		ops_control_read(req, size, offset, fi);
+		ops_control_read(req, ino, size, offset, fi);
 		return;
 	}
 	r = ops_read_bytes(req, ino, size, offset, fi, paged, &bytes);

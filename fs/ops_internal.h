@@ -111,7 +111,7 @@ bool ops_announce_remove(fuse_req_t req, fuse_ino_t parent, const char *name);
 
 void ops_control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_control_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size, const struct fuse_file_info *fi);
-void ops_control_read(fuse_req_t req, size_t size, off_t offset, const struct fuse_file_info *fi);
+void ops_control_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, const struct fuse_file_info *fi);
 void ops_control_flush(fuse_req_t req, const struct fuse_file_info *fi);
 void ops_control_fsync(fuse_req_t req, const struct fuse_file_info *fi);
 void ops_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument, struct fuse_file_info *fi,
