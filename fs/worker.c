@@ -283,8 +283,6 @@ static int worker_confine(struct worker *worker)
 	r = sandbox_enter(folder, worker->uid, worker->gid, sandbox);
 	if (r == 0)
 		r = worker_check_store(worker, folder);
-	if (r == 0 && worker->number == 1)
-		worker_say_missing(sandbox);
 	return r;
 }
 
@@ -403,8 +401,10 @@ static int worker_take_over(struct worker *worker)
 	if (r < 0)
 		return r;
 	serving.resend = message.resend && loop_resend(worker->loop);
-	if (worker->number == 1)
+	if (worker->number == 1) {
+		worker_say_missing(&worker->context.sandbox); /* not before: what can't be served says why, in one line */
 		worker_log(worker);
+	}
 	return channel_send(*worker_channel(worker), &serving, -1);
 }
 
