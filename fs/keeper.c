@@ -119,9 +119,7 @@ static void keeper_upgrade(struct keeper *keeper)
 		return;
 	if (!keeper->key) {
 		log_warning("the store is locked, so no other worker can open it: unlock it first (hushctl unlock)");
-		return;
-	}
-	if (!keeper->serve.resend) {
+	} else if (!keeper->serve.resend) {
 		log_warning("this kernel can't send requests again (Linux 6.9 can), so nothing can take over: unmount, and mount again");
 	} else {
 		program = open(keeper->program_path, O_PATH | O_CLOEXEC);
