@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,8 +78,11 @@ int helper_start(void (*serve)(int channel, const void *context), const void *co
 
 void helper_ask(const struct helper *helper, const void *question, size_t question_size, void *ret_answer, size_t answer_size)
 {
-	ssize_t n = channel_send_bytes(helper->channel, question, question_size, -1);
+	struct pollfd polled = {.fd = helper->channel, .events = POLLOUT};
+	ssize_t n;
 
+	while ((n = channel_send_bytes(helper->channel, question, question_size, -1)) == -EAGAIN)
+		poll(&polled, 1, -1);
 	if (n >= 0)
 		n = channel_receive_bytes(helper->channel, ret_answer, answer_size, NULL);
 	if (n == (ssize_t)answer_size)

@@ -26,7 +26,7 @@ void helper_for(uid_t uid);
  * before there are threads or secrets. -errno (logged). */
 int helper_start(void (*serve)(int channel, const void *context), const void *context, struct helper *ret_helper);
 
-/* helper_ask - send one message, wait for the answer, both of a fixed size. If the helper is gone, so is this process: another worker begins
+/* helper_ask - send one message, behind what was sent before and is not taken yet, wait for the answer, both of a fixed size. If the helper is gone, so is this process: another worker begins
  * with others. One thread at a time. */
 void helper_ask(const struct helper *helper, const void *question, size_t question_size, void *ret_answer, size_t answer_size);
 

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fuse_lowlevel.h>
 #include <linux/fuse.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -167,14 +166,10 @@ static uint64_t notify_take(struct notify *notify)
 
 void notify_drop_all(struct notify *notify)
 {
-	struct notify_order order = {.answer = 1};
-	struct pollfd polled = {.fd = notify->helper.channel, .events = POLLOUT};
+	struct notify_order order = {.answer = 1}, answer;
 
-	while ((order.ino = notify_take(notify))) {
-		while (channel_send_bytes(notify->helper.channel, &order, sizeof(order), -1) == -EAGAIN)
-			poll(&polled, 1, -1);
-		channel_receive_bytes(notify->helper.channel, &order, sizeof(order), NULL);
-	}
+	while ((order.ino = notify_take(notify)))
+		helper_ask(&notify->helper, &order, sizeof(order), &answer, sizeof(answer));
 }
 
 void notify_private(struct notify *notify, uint64_t ino)
