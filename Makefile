@@ -53,6 +53,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DHUSHFS_VERSION='"
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
 	$(if $(SAN),$(SANITIZERS)) $(LDFLAGS)
 
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  $(1) %s\n' '$@')
 
@@ -120,15 +121,15 @@ deps-test:
 	@packaging/deps build run test
 
 run: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) $(JOBS) --no-print-directory all
 	@packaging/run start $(BUILD)
 
 stop:
 	@packaging/run stop
 
 test: deps-test
-	@$(MAKE) --no-print-directory WERROR=1 programs-test
-	@$(MAKE) --no-print-directory WERROR=1 SAN=1 programs-test
+	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 programs-test
+	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 SAN=1 programs-test
 	@tests/run build/plain build/san
 
 fuzz:
