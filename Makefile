@@ -64,12 +64,13 @@ TOOLS := $(call objects,$(wildcard tools/*.c))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(call objects,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 CRASH_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/crash/test_*.c))
+BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_TESTS := $(subst /fuzz_,/test_fuzz_,$(FUZZERS))
 FUZZ_HELPERS := $(call objects,tests/unit/fixture.c tests/unit/yaml_same.c)
 
 all: $(BUILD)/hushfs $(BUILD)/hushctl
-programs-test: all $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS) $(BUILD)/tests/bench/floor
+programs-test: all $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS) $(BENCHES)
 programs-fuzz: $(FUZZERS)
 
 $(BUILD)/%.o: %.c Makefile
@@ -110,7 +111,7 @@ $(FUZZERS): %: %.o $(FUZZ_HELPERS) $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
 
-$(BUILD)/tests/bench/floor: $(BUILD)/tests/bench/floor.o
+$(BENCHES): %: %.o
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS)
 
