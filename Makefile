@@ -9,6 +9,7 @@
 # The others:
 #   make            build hushfs and hushctl in build/plain
 #   make fuzz       libFuzzer on every target in tests/fuzz, FUZZ_SECONDS each
+#   make bench      measure it beside other filesystems, into tests/bench/RESULTS.md (as root, half an hour on a quiet machine)
 #   make deps       install the Debian packages that building and running take
 #   make install    install under DESTDIR and PREFIX;  make uninstall removes what that put there
 #   make clean      remove build/
@@ -31,7 +32,7 @@ CC ?= gcc
 BUILD := build/$(if $(SAN),san,plain)
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-test run stop test fuzz check-arrows install uninstall clean help programs-test programs-fuzz
+.PHONY: all deps deps-test run stop test fuzz bench check-arrows install uninstall clean help programs-test programs-fuzz
 
 # --- compiling -------------------------------------------------------------------------------------------------
 
@@ -141,6 +142,11 @@ fuzz:
 	@packaging/deps build fuzz
 	@$(MAKE) --no-print-directory BUILD=build/fuzz SAN=1 CC=clang SANITIZERS=-fsanitize=fuzzer,address,undefined programs-fuzz
 	@tests/fuzz/run build/fuzz $(FUZZ_SECONDS)
+
+bench:
+	@packaging/deps build run bench
+	@$(MAKE) $(JOBS) --no-print-directory all $(BENCHES)
+	@tests/bench/bench
 
 check-arrows:
 	@tests/check-arrows
