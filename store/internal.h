@@ -7,6 +7,7 @@
 #ifndef STORE_INTERNAL_H
 #define STORE_INTERNAL_H
 
+#include "store/anchor.h"
 #include "store/cache.h"
 #include "store/engine.h"
 #include "store/header.h"
@@ -31,6 +32,7 @@ struct store {
 	struct index index;
 	struct cache cache;
 	struct seal_manifest manifest;
+	bool anchor_failed; /* it could not be written: nothing is committed any more. Changed by the commit thread alone */
 	bool locked;        /* nobody may use the keys any more; row_id is for all, always */
 	unsigned key_users; /* who does at the moment, see lock_enter */
 	pthread_cond_t keys_unused;
