@@ -22,7 +22,7 @@ static int accept_commit(struct store *store)
 	return r;
 }
 
-/* The next generation is beyond @known. Nothing runs meanwhile. */
+/* Take a generation beyond @known. Nothing runs meanwhile. */
 static int accept_pass(struct store *store, uint64_t known)
 {
 	int r;
@@ -39,22 +39,22 @@ static int accept_pass(struct store *store, uint64_t known)
 	return r;
 }
 
-int store_accept(struct store *store, struct anchor *anchor, struct store_accepted *ret_accepted)
+int store_accept(struct store *store, struct store_accepted *ret_accepted)
 {
-	enum anchor_verdict verdict = ANCHOR_SAME;
-	uint64_t known = 0;
-	int r, started;
+	bool refused = store->verdict > ANCHOR_UNUSED;
+	int r = 0, started;
 
 	commit_stop(store);
-	r = anchor_look(anchor, &store->seal, &store->manifest, &verdict, &known);
-	if (r == 0 && verdict > ANCHOR_UNUSED)
-		r = accept_pass(store, known);
+	if (refused)
+		r = accept_pass(store, store->anchor_generation);
 	if (r == 0)
-		r = anchor_renew(anchor, &store->seal, &store->manifest);
-	if (r == 0)
-		*ret_accepted = (struct store_accepted){.refused = verdict > ANCHOR_UNUSED,
-							.known = known,
+		r = anchor_renew(store->options.anchor, &store->seal, &store->manifest);
+	if (r == 0) {
+		store->options.anchor_later = false;
+		*ret_accepted = (struct store_accepted){.refused = refused,
+							.known = store->anchor_generation,
 							.generation = store->manifest.generation};
+	}
 	started = commit_start(store);
 	return r < 0 ? r : started;
 }

@@ -32,6 +32,8 @@ struct store {
 	struct index index;
 	struct cache cache;
 	struct seal_manifest manifest;
+	enum anchor_verdict verdict;   /* of the anchor, with anchor_later, when the store was opened; */
+	uint64_t anchor_generation;    /* and the generation that it had seen */
 	bool anchor_failed; /* it could not be written: nothing is committed any more. Changed by the commit thread alone */
 	bool locked;        /* nobody may use the keys any more; row_id is for all, always */
 	unsigned key_users; /* who does at the moment, see lock_enter */

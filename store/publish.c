@@ -347,7 +347,9 @@ static void publish_say(const struct batch *batch, uint64_t generation)
 static bool publish_anchor(struct batch *batch)
 {
 	struct store *store = batch->store;
-	bool known = !store->options.anchor || anchor_write(store->options.anchor, &store->seal, &batch->manifest) == 0;
+	const struct store_options *options = &store->options;
+	bool known = !options->anchor || options->anchor_later ||
+		     anchor_write(options->anchor, &store->seal, &batch->manifest) == 0;
 
 	if (known)
 		return true;

@@ -100,8 +100,12 @@ static void store_set_header(struct store *store, const struct header *header, u
 /* It is all that its manifest says; is that the newest? */
 static int store_check_anchor(struct store *store)
 {
-	int r = anchor_check(store->options.anchor, &store->seal, &store->manifest, store->path);
+	struct anchor *anchor = store->options.anchor;
+	int r;
 
+	if (store->options.anchor_later)
+		return anchor_look(anchor, &store->seal, &store->manifest, &store->verdict, &store->anchor_generation);
+	r = anchor_check(anchor, &store->seal, &store->manifest, store->path);
 	store->anchor_failed = r > 0;
 	if (r > 0)
 		log_warning("%s: it can be read, and not be changed, until its anchor can be written", store->path);
@@ -298,7 +302,7 @@ void store_get_status(struct store *store, struct store_status *ret_status)
 	memcpy(ret_status->id, store->seal.store_id, sizeof(ret_status->id));
 	pthread_mutex_lock(&store->lock);
 	ret_status->generation = store->manifest.generation;
-	ret_status->anchored = store->options.anchor;
+	ret_status->anchored = store->options.anchor && !store->options.anchor_later;
 	ret_status->anchor_failed = store->anchor_failed;
 	ret_status->rows = store->manifest.rows;
 	ret_status->meshes = store->index.meshes.count;

@@ -45,6 +45,7 @@ struct store_options {
 	const struct store_held *held; /* borrowed during store_open; those that are gone are passed over */
 	size_t n_held;
 	struct anchor *anchor; /* what says that it is no older copy; NULL: nothing does. Borrowed until store_close */
+	bool anchor_later;     /* it is looked at, and neither refuses the store nor is written to: for store_accept */
 	/* Called from the commit thread, unless NULL, when a transaction's @request is about to be committed with @generation; with 0: it
 	 * was not, after all. Must not block for long. */
 	void (*committing)(void *context, uint64_t request, uint64_t generation);
@@ -198,14 +199,14 @@ int store_check(struct store *store, store_progress *progress, void *context, st
 int store_copy(struct store *store, const char *path);
 
 struct store_accepted {
-	bool refused;        /* the anchor knew another state, or none that it could tell */
+	bool refused;        /* it would have been: the anchor knew another state, or none that it could tell */
 	uint64_t known;      /* the generation that it had seen; 0 if it can't tell, or has not known any store */
 	uint64_t generation; /* that it has seen now */
 };
 
-/* store_accept - have @anchor know the store as it is, whatever it knew; the store was opened without it, and nobody else uses it meanwhile. If it was refused,
- * the store gets a generation beyond all that the anchor has seen, so that the states that are given up are refused from now on. */
-int store_accept(struct store *store, struct anchor *anchor, struct store_accepted *ret_accepted);
+/* store_accept - have the anchor know the store as it is, whatever it knew. Of a store that was opened with anchor_later, and that nobody else uses meanwhile.
+ * If it would have been refused, it gets a generation beyond all that the anchor has seen, so that the states that are given up are refused from now on. */
+int store_accept(struct store *store, struct store_accepted *ret_accepted);
 
 /* Locking: the keys are wiped from memory, until whoever has one that opens the store brings it again. Names and metadata stay, and all that
  * is done with them alone: looking, listing, pinning, a copy. What needs the keys is refused with -ENOKEY: store_read, whatever is

@@ -211,7 +211,7 @@ int target_check(struct target *target, struct store_checked *ret_checked)
 
 int target_accept(struct target *target, struct store_accepted *ret_accepted)
 {
-	return store_accept(target->store, target->anchor, ret_accepted);
+	return store_accept(target->store, ret_accepted);
 }
 
 /* So that the new name lasts. */

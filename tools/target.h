@@ -24,7 +24,7 @@ struct target_options {
 	const char *store;       /* --store */
 	struct key_source key;   /* --key-file, --passphrase-file */
 	const char *anchor;      /* --anchor */
-	bool accept_rollback;    /* --accept-rollback, of check alone: the store is opened without its anchor first */
+	bool accept_rollback;    /* --accept-rollback, of check alone: the anchor neither refuses the store nor is written to before target_accept */
 };
 
 #define TARGET_FLAGS(o)                                                                                                \

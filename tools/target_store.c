@@ -20,7 +20,8 @@ int target_store_open(const struct target_options *options, struct target *targe
 {
 	struct store_options store_options = {.value_bytes = STORE_VALUE_BYTES_MAX,
 					      .history = STORE_HISTORY_DEFAULT,
-					      .cache_bytes = TARGET_STORE_CACHE_BYTES};
+					      .cache_bytes = TARGET_STORE_CACHE_BYTES,
+					      .anchor_later = options->accept_rollback};
 	__attribute__((cleanup(key_freep))) struct key *key = NULL;
 	int r;
 
@@ -34,7 +35,7 @@ int target_store_open(const struct target_options *options, struct target *targe
 		r = anchor_open(options->anchor, false, &target->anchor);
 	if (r == 0 && options->anchor)
 		anchor_say_place(options->anchor, options->store);
-	store_options.anchor = options->accept_rollback ? NULL : target->anchor;
+	store_options.anchor = target->anchor;
 	if (r == 0)
 		r = store_open(options->store, key, &store_options, &target->store);
 	if (r < 0)
