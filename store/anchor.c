@@ -293,9 +293,8 @@ static enum anchor_verdict anchor_explain(const struct slot slots[static 2])
 	return kind >= SLOT_FOREIGN ? verdicts[kind] : ANCHOR_DAMAGED;
 }
 
-/* @ret_whole: both slots open. */
-static int anchor_judge(struct anchor *anchor, const struct seal *seal, const struct seal_manifest *manifest,
-			enum anchor_verdict *ret_verdict, uint64_t *ret_generation, bool *ret_whole)
+int anchor_look(struct anchor *anchor, const struct seal *seal, const struct seal_manifest *manifest,
+		enum anchor_verdict *ret_verdict, uint64_t *ret_generation)
 {
 	const struct slot *known;
 	struct slot slots[2];
@@ -306,7 +305,6 @@ static int anchor_judge(struct anchor *anchor, const struct seal *seal, const st
 	anchor->newest = slots[1].kind == SLOT_OURS &&
 			 (slots[0].kind != SLOT_OURS || slots[1].generation > slots[0].generation);
 	known = &slots[anchor->newest];
-	*ret_whole = slots[0].kind == SLOT_OURS && slots[1].kind == SLOT_OURS;
 	*ret_generation = known->kind == SLOT_OURS ? known->generation : 0;
 	if (known->kind == SLOT_OURS) {
 		*ret_verdict = anchor_compare(known, manifest);
@@ -315,14 +313,6 @@ static int anchor_judge(struct anchor *anchor, const struct seal *seal, const st
 		anchor->newest = 1; /* the first slot is the first to be written */
 	}
 	return 0;
-}
-
-int anchor_look(struct anchor *anchor, const struct seal *seal, const struct seal_manifest *manifest,
-		enum anchor_verdict *ret_verdict, uint64_t *ret_generation)
-{
-	bool whole;
-
-	return anchor_judge(anchor, seal, manifest, ret_verdict, ret_generation, &whole);
 }
 
 #define ANCHOR_ACCEPT "or accept the store as it is: hushctl check --store %s --anchor %s --accept-rollback"
@@ -384,8 +374,7 @@ int anchor_check(struct anchor *anchor, const struct seal *seal, const struct se
 {
 	enum anchor_verdict verdict;
 	uint64_t known;
-	bool whole;
-	int r = anchor_judge(anchor, seal, manifest, &verdict, &known, &whole);
+	int r = anchor_look(anchor, seal, manifest, &verdict, &known);
 
 	if (r < 0)
 		return r;
@@ -393,9 +382,9 @@ int anchor_check(struct anchor *anchor, const struct seal *seal, const struct se
 		return anchor_refuse(anchor, verdict, known, manifest->generation, path);
 	if (verdict == ANCHOR_UNUSED)
 		return anchor_begin(anchor, seal, manifest, path);
-	if (verdict == ANCHOR_BEHIND || !whole) /* to the slot that isn't the newest, so to one that does not open */
-		r = anchor_write(anchor, seal, manifest);
-	return r < 0 ? 1 : 0;
+	/* Also one that is up to date: to know now that it can be written, and as nobody knows what a sync that failed has left on the
+	 * disk. It goes to the slot that isn't the newest, so to one that does not open. */
+	return anchor_write(anchor, seal, manifest) < 0 ? 1 : 0;
 }
 
 int anchor_write(struct anchor *anchor, const struct seal *seal, const struct seal_manifest *manifest)

@@ -51,7 +51,7 @@ enum anchor_verdict {
 int anchor_look(struct anchor *anchor, const struct seal *seal, const struct seal_manifest *manifest,
 		enum anchor_verdict *ret_verdict, uint64_t *ret_generation);
 
-/* anchor_check - the same for the store @path that is being opened, and have the anchor know this state, unless it is read-only. -ESTALE after
+/* anchor_check - the same for the store @path that is being opened, and write it, unless the anchor is read-only. -ESTALE after
  * saying what is wrong and what to do. 1 if the store may be used and the anchor can't be written (logged): then nothing may be committed. */
 int anchor_check(struct anchor *anchor, const struct seal *seal, const struct seal_manifest *manifest, const char *path);
 
