@@ -217,12 +217,13 @@ static struct slot slot_open(const struct seal *seal, const uint8_t bytes[static
 	return slot;
 }
 
-/* Whoever takes another file for an anchor must not have it overwritten, even if he says that he accepts what there is. */
+/* Whoever takes another file for an anchor must not have it overwritten, even if he says that he accepts what there is. One that was
+ * only begun has zeros after the first slot. */
 static bool anchor_looks_ours(const uint8_t bytes[static ANCHOR_BYTES], size_t size)
 {
-	static const uint8_t unused[ANCHOR_BYTES];
+	static const uint8_t unused[ANCHOR_BYTES - ANCHOR_SLOT_BYTES];
 
-	return size == 0 || (size == ANCHOR_BYTES && memcmp(bytes, unused, ANCHOR_BYTES) == 0) ||
+	return size == 0 || (size == ANCHOR_BYTES && memcmp(bytes + ANCHOR_SLOT_BYTES, unused, sizeof(unused)) == 0) ||
 	       memcmp(bytes, anchor_magic, sizeof(anchor_magic)) == 0 ||
 	       memcmp(bytes + ANCHOR_SECOND_AT, anchor_magic, sizeof(anchor_magic)) == 0;
 }
@@ -281,14 +282,14 @@ static enum anchor_verdict anchor_compare(const struct slot *known, const struct
 	return crypto_equal(manifest->sum, known->sum, sizeof(known->sum)) ? ANCHOR_SAME : ANCHOR_OTHER;
 }
 
-/* No slot opens. The first that was ever written may be torn; then the second was not written yet. */
+/* No slot opens. As long as the second was never written nothing has been acknowledged, whatever a torn first one looks like. */
 static enum anchor_verdict anchor_explain(const struct slot slots[static 2])
 {
 	static const enum anchor_verdict verdicts[] = {
 		[SLOT_FOREIGN] = ANCHOR_FOREIGN, [SLOT_OLDER_EPOCH] = ANCHOR_REKEYED, [SLOT_NEWER_EPOCH] = ANCHOR_UNREKEYED};
 	enum slot_kind kind = slots[0].kind > slots[1].kind ? slots[0].kind : slots[1].kind;
 
-	if (slots[1].kind == SLOT_UNUSED && slots[0].kind <= SLOT_BROKEN)
+	if (slots[1].kind == SLOT_UNUSED)
 		return ANCHOR_UNUSED;
 	return kind >= SLOT_FOREIGN ? verdicts[kind] : ANCHOR_DAMAGED;
 }
