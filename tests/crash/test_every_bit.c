@@ -10,6 +10,7 @@
  */
 #include "store/anchor.h"
 #include "store/header.h"
+#include "tests/crash/children.h"
 #include "tests/unit/fixture.h"
 
 #include <errno.h>
@@ -18,10 +19,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-enum { ARENA_BYTES = 4 * 1024 * 1024, CHILDREN = 2, FREE_RUN = 48, FREE_STEP = 16, LENGTH_STEP = 64, PAGE = 4096, FRAME = PAGE + 24 };
+enum { ARENA_BYTES = 4 * 1024 * 1024, FREE_RUN = 48, FREE_STEP = 16, LENGTH_STEP = 64, PAGE = 4096, FRAME = PAGE + 24 };
 
 static int checks, failures;
 
@@ -57,7 +57,6 @@ struct work {
 /* In memory that children share with us. */
 static struct figures {
 	unsigned tried, refused, served, unreadable, wrong;
-	size_t next; /* of a child */
 } * figures;
 
 static bool soak;
@@ -69,7 +68,7 @@ static const char value[] = "the newest value";
 
 /* --- the store */
 
-static int open_at(const char *path, const char *anchor_path, const struct key *key, struct store **ret_store, struct anchor **ret_anchor)
+static int open_at(const char *path, const char *anchor_path, const struct key *opener, struct store **ret_store, struct anchor **ret_anchor)
 {
 	struct store_options options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT};
 	int r = anchor_open(anchor_path, false, ret_anchor);
@@ -77,7 +76,7 @@ static int open_at(const char *path, const char *anchor_path, const struct key *
 	if (r < 0)
 		return r;
 	options.anchor = *ret_anchor;
-	r = store_open(path, key, &options, ret_store);
+	r = store_open(path, opener, &options, ret_store);
 	if (r < 0)
 		*ret_anchor = anchor_close(*ret_anchor);
 	return r;
@@ -225,8 +224,11 @@ static void write_file(const char *path, const uint8_t *bytes, size_t size)
 		unlink(path);
 }
 
-static void try_change(const struct work *work, const struct change *change, struct figures *mine, char paths[PARTS][300],
-		       const struct key *key)
+/* What a child has of its own. */
+static char paths[PARTS][300];
+static struct key *key;
+
+static void try_change(const struct work *work, const struct change *change, struct figures *mine)
 {
 	struct anchor *anchor;
 	struct store *store;
@@ -262,60 +264,31 @@ static void try_change(const struct work *work, const struct change *change, str
 	}
 }
 
-/* Every other change, from the one that it stands at. */
-static void child_run(const struct work *work, unsigned number)
+static void child_begin(void *context, unsigned child)
 {
-	char paths[PARTS][300];
-	struct key *key;
-
+	(void)context;
 	fixture_must(secmem_init(ARENA_BYTES) >= 0);
 	key = fixture_key();
 	memcpy(key->bytes, key_bytes, sizeof(key_bytes));
-	snprintf(paths[MAIN], sizeof(paths[MAIN]), "%s/tried-%u", fixture->folder, number);
-	snprintf(paths[WAL], sizeof(paths[WAL]), "%.200s/tried-%u-wal", fixture->folder, number);
-	snprintf(paths[ANCHOR], sizeof(paths[ANCHOR]), "%s/tried-anchor-%u", fixture->folder, number);
-	while (figures[number].next * CHILDREN + number < work->n) {
-		const struct change *change = &work->changes[figures[number].next++ * CHILDREN + number];
-
-		try_change(work, change, &figures[number], paths, key);
-	}
-	fflush(stdout);
-	_exit(0);
+	snprintf(paths[MAIN], sizeof(paths[MAIN]), "%s/tried-%u", fixture->folder, child);
+	snprintf(paths[WAL], sizeof(paths[WAL]), "%s/tried-%u-wal", fixture->folder, child);
+	snprintf(paths[ANCHOR], sizeof(paths[ANCHOR]), "%s/tried-anchor-%u", fixture->folder, child);
 }
 
-static pid_t child_start(const struct work *work, unsigned number)
+static void child_try(void *context, unsigned child, size_t number)
 {
-	pid_t pid;
+	const struct work *work = context;
 
-	fflush(stdout); /* or it has what is in the buffer, too */
-	pid = fork();
-	fixture_must(pid >= 0);
-	if (pid == 0)
-		child_run(work, number);
-	return pid;
+	try_change(work, &work->changes[number], &figures[child]);
 }
 
 /* All of it; how many crashed. */
-static unsigned run(const struct work *work)
+static unsigned run(struct work *work)
 {
-	pid_t pids[CHILDREN];
-	unsigned crashes = 0;
-	int status;
+	const struct children_work children = {.n = work->n, .begin = child_begin, .piece = child_try, .context = work};
 
 	memset(figures, 0, CHILDREN * sizeof(*figures));
-	for (unsigned i = 0; i < CHILDREN; i++)
-		pids[i] = child_start(work, i);
-	for (unsigned i = 0; i < CHILDREN; i++) {
-		while (waitpid(pids[i], &status, 0) == pids[i] && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
-			const struct change *change = &work->changes[(figures[i].next - 1) * CHILDREN + i];
-
-			printf("# crashed (%#x): file %d %s %zu\n", (unsigned)status, (int)work->part,
-			       change->cut ? "cut to" : "with another bit", change->at);
-			crashes++;
-			pids[i] = child_start(work, i);
-		}
-	}
-	return crashes;
+	return children_run(&children);
 }
 
 /* Flips or cuts of one file. @least_refused: of 100; so that the changes are known to be real. */
@@ -348,7 +321,7 @@ static void each(const char *what, const struct image *image, enum part part, bo
 static bool is_served(const struct image *image)
 {
 	const struct change none = {.cut = true, .at = image->size[MAIN]};
-	const struct work work = {.image = image, .part = MAIN, .changes = &none, .n = 1};
+	struct work work = {.image = image, .part = MAIN, .changes = &none, .n = 1};
 
 	return run(&work) == 0 && figures[0].served == 1;
 }
