@@ -370,6 +370,13 @@ static void damaged_anchors(void)
 	uint8_t *kept;
 	size_t size;
 
+	unlink(fixture->store);
+	unlink(anchor_path);
+	fixture_make(fixture);
+	fixture_must(opens() == 0);
+	kept = fixture_read(anchor_path, &size);
+	check(size == ANCHOR_BYTES && memcmp(kept, kept + ANCHOR_SECOND_AT, ANCHOR_SLOT_BYTES) == 0, "the first use writes both slots");
+	free(kept);
 	fresh();
 	kept = fixture_read(anchor_path, &size);
 	fixture_must(size == ANCHOR_BYTES);
@@ -405,9 +412,11 @@ static void rekeyed(void)
 	check(store_rekey(fixture->store, fixture->key, fixture->key, anchor, NULL, NULL) == 0, "a rekey with the anchor");
 	anchor_close(anchor);
 	copy_store(fixture->store, after, true);
-	check(opens() == 0, "it goes on knowing the store");
 	copy_store(before, fixture->store, true);
-	check(opens() == -ESTALE, "and refuses what was before");
+	check(opens() == -ESTALE, "it refuses at once what was before");
+	copy_store(after, fixture->store, true);
+	check(opens() == 0, "and knows the store");
+	copy_store(before, fixture->store, true);
 	check(store_rekey(fixture->store, fixture->key, fixture->key, NULL, NULL, NULL) == 0 && opens() == -ESTALE,
 	      "also if that is rekeyed");
 	check(accept(&accepted) == 0 && accepted.refused && opens() == 0, "unless it is accepted");
