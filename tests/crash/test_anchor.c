@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,6 +50,7 @@ static struct shared {
 	int opened;                         /* what came of opening it */
 	bool whole;                         /* all was right */
 	bool came_through;
+	unsigned unsynced; /* writes of an anchor before the journal was synced that the store had when it was opened */
 } * shared;
 
 static bool armed; /* in the process that is to end */
@@ -56,6 +58,20 @@ static bool armed; /* in the process that is to end */
 static void die(void)
 {
 	kill(getpid(), SIGKILL);
+}
+
+/* The one that SQLite calls, and what the hook calls. */
+static bool journal_synced;
+
+int fdatasync(int fd)
+{
+	char link[40], path[400];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path));
+	journal_synced |= n > 4 && memcmp(path + n - 4, "-wal", 4) == 0;
+	return (int)syscall(SYS_fdatasync, fd);
 }
 
 /* Before a call. True: it is to fail. */
@@ -87,6 +103,8 @@ ssize_t __wrap_pwrite(int fd, const void *bytes, size_t size, off_t at)
 
 	if (hook_before())
 		return -1;
+	if (!journal_synced)
+		shared->unsynced++;
 	if (armed && shared->calls == shared->end_at && shared->ending == KILLED_WITHIN) {
 		__real_pwrite(fd, bytes, shared->torn % size, at);
 		die();
@@ -426,6 +444,28 @@ static void anchor_fails(void)
 	}
 }
 
+/* --- a journal that was left */
+
+/* It is as the kernel shows it: that is not to say that it is on the disk. */
+static void left_journal(void)
+{
+	char journal[310];
+	unsigned unsynced;
+
+	fresh();
+	fixture_must(opens());
+	hooks(KILLED_BEFORE, 12, false); /* in the third commit or so */
+	in_a_child(child_commits, 0);
+	snprintf(journal, sizeof(journal), "%s-wal", fixture->store);
+	fixture_must(access(journal, F_OK) == 0);
+	journal_synced = false;
+	shared->unsynced = 0;
+	fixture_must(opens());
+	unsynced = shared->unsynced;
+	shared->unsynced = 0;
+	check(journal_synced && unsynced == 0, "a journal that was left is on disk before the anchor knows what is in it");
+}
+
 /* --- a rekey */
 
 static void rekeys(void)
@@ -483,6 +523,7 @@ int main(int argc, char **argv)
 	printf("# openings=%u seed=%" PRIu64 "\n", n, first);
 	no_false_alarm(n);
 	anchor_fails();
+	left_journal();
 	rekeys();
 	printf("1..%d\n", checks);
 	fixture_teardown(&holder);
