@@ -16,6 +16,7 @@
 #include "store/store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct store {
 	char *path;
@@ -34,7 +35,7 @@ struct store {
 	struct seal_manifest manifest;
 	enum anchor_verdict verdict;   /* of the anchor, with anchor_later, when the store was opened; */
 	uint64_t anchor_generation;    /* and the generation that it had seen */
-	bool anchor_failed; /* it could not be written: nothing is committed any more. Changed by the commit thread alone */
+	atomic_bool anchor_failed;     /* it could not be written: nothing is committed any more */
 	bool locked;        /* nobody may use the keys any more; row_id is for all, always */
 	unsigned key_users; /* who does at the moment, see lock_enter */
 	pthread_cond_t keys_unused;

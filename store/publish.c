@@ -393,8 +393,8 @@ static int publish_commit(struct batch *batch, uint64_t *prune, size_t n_prune)
 	if (r < 0)
 		return r;
 	anchored = publish_anchor(batch);
-	pthread_mutex_lock(&store->lock);
 	store->anchor_failed = !anchored;
+	pthread_mutex_lock(&store->lock);
 	publish_all(batch);
 	for (size_t i = 0; i < batch->n_states; i++)
 		if (batch->states[i].newest)
