@@ -258,7 +258,8 @@ static int engine_sync_journal(struct engine *engine)
 	sqlite3_file *journal = NULL;
 	sqlite3_int64 size = 0;
 
-	if (sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal) != SQLITE_OK || !journal->pMethods)
+	if (sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal) != SQLITE_OK || !journal ||
+	    !journal->pMethods)
 		return 0;
 	if (journal->pMethods->xFileSize(journal, &size) == SQLITE_OK && size == 0)
 		return 0;
