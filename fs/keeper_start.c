@@ -76,16 +76,15 @@ static int keeper_key(struct keeper *keeper)
 	return r < 0 ? r : key_read(&keeper->options.key, &keeper->key);
 }
 
-/* Where everything is, also when this folder has been left. */
-static int keeper_places(struct keeper *keeper)
+/* Where the anchor is, also when this folder has been left. */
+static int keeper_anchor(struct keeper *keeper)
 {
-	const struct options *options = &keeper->options;
 	char anchor[PATH_MAX];
-	int r = place_check(options->store, options->mountpoint, keeper->store_path, keeper->mountpoint);
+	int r;
 
-	if (r < 0 || !options->anchor)
-		return r;
-	r = place_anchor(options->anchor, keeper->store_path, keeper->mountpoint, anchor);
+	if (!keeper->options.anchor)
+		return 0;
+	r = place_anchor(keeper->options.anchor, keeper->store_path, keeper->mountpoint, anchor);
 	if (r == 0)
 		snprintf(keeper->anchor_option, sizeof(keeper->anchor_option), KEEPER_ANCHOR "%s", anchor);
 	return r;
@@ -96,7 +95,9 @@ static int keeper_run(struct keeper *keeper)
 {
 	int r;
 
-	r = keeper_places(keeper);
+	r = place_check(keeper->options.store, keeper->options.mountpoint, keeper->store_path, keeper->mountpoint);
+	if (r == 0)
+		r = keeper_anchor(keeper);
 	if (r == 0)
 		r = keeper_key(keeper);
 	if (r == 0)
