@@ -53,6 +53,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DHUSHFS_VERSION='"
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
 	$(if $(SAN),$(SANITIZERS)) $(LDFLAGS)
 
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  $(1) %s\n' '$@')
 
@@ -64,18 +65,19 @@ UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(call objects,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 CRASH_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/crash/test_*.c))
 CRASH_HELPERS := $(call objects,tests/unit/fixture.c $(filter-out tests/crash/test_%,$(wildcard tests/crash/*.c)))
+BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_TESTS := $(subst /fuzz_,/test_fuzz_,$(FUZZERS))
 FUZZ_HELPERS := $(call objects,tests/unit/fixture.c tests/unit/yaml_same.c)
 
 all: $(BUILD)/hushfs $(BUILD)/hushctl
-programs-test: all $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS)
+programs-test: all $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS) $(BENCHES)
 programs-fuzz: $(FUZZERS)
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter fs/% tests/unit/%,$<),$(FUSE_CFLAGS)) -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter fs/% tests/unit/% tests/bench/%,$<),$(FUSE_CFLAGS)) -c -o $@ $<
 
 $(BUILD)/hushfs: $(BUILD)/fs/main.o $(FS) $(STORE)
 	$(call say,LD)
@@ -112,6 +114,10 @@ $(FUZZERS): %: %.o $(FUZZ_HELPERS) $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
 
+$(BENCHES): %: %.o
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS)
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # --- running and testing ---------------------------------------------------------------------------------------
@@ -123,15 +129,15 @@ deps-test:
 	@packaging/deps build run test
 
 run: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) $(JOBS) --no-print-directory all
 	@packaging/run start $(BUILD)
 
 stop:
 	@packaging/run stop
 
 test: deps-test
-	@$(MAKE) --no-print-directory WERROR=1 programs-test
-	@$(MAKE) --no-print-directory WERROR=1 SAN=1 programs-test
+	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 programs-test
+	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 SAN=1 programs-test
 	@tests/run build/plain build/san
 
 fuzz:
