@@ -19,7 +19,7 @@
 #   WERROR=1        warnings are errors (make test sets it)
 #   V=1             show the commands
 #   ONLY=TEXT       make test: only the programs that have TEXT in their name
-#   FUZZ_SECONDS=N  make fuzz: how long a target runs (60)
+#   FUZZ_SECONDS=N  make fuzz: how long a target runs (60; 3600 is a long run)
 #   PREFIX=DIR      where installing puts things (/usr/local)
 #   DESTDIR=DIR     a folder in front of PREFIX, for packagers
 #   CC CFLAGS LDFLAGS  as usual; yours come last
@@ -65,7 +65,9 @@ UNIT_HELPERS := $(call objects,$(filter-out tests/unit/test_%,$(wildcard tests/u
 CRASH_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/crash/test_*.c))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_TESTS := $(subst /fuzz_,/test_fuzz_,$(FUZZERS))
-FUZZ_HELPERS := $(call objects,tests/unit/fixture.c tests/unit/yaml_same.c)
+FUZZ_PARTS := $(call objects,tests/unit/fixture.c tests/unit/kernel.c tests/unit/yaml_same.c) $(FS) \
+	$(filter-out %/main.o,$(TOOLS)) $(STORE)
+FUZZ_LIBS = $(FUSE_LIBS) $(CONFINE_LIBS) $(STORE_LIBS) $(TOOLS_LIBS)
 
 all: $(BUILD)/hushfs $(BUILD)/hushctl
 programs-test: all $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS)
@@ -74,7 +76,7 @@ programs-fuzz: $(FUZZERS)
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter fs/% tests/unit/%,$<),$(FUSE_CFLAGS)) -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter fs/% tests/unit/% tests/fuzz/%,$<),$(FUSE_CFLAGS)) -c -o $@ $<
 
 $(BUILD)/hushfs: $(BUILD)/fs/main.o $(FS) $(STORE)
 	$(call say,LD)
@@ -96,18 +98,32 @@ $(BUILD)/tests/crash/test_rekey: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$
 $(BUILD)/tests/crash/test_rekey: $(call objects,tests/unit/everything.c tools/key.c tools/rotate.c tools/unmounted.c \
 	tools/flags.c tools/arena.c)
 
+# what memory comes from; without sanitizers malloc is the program's own
+NOMEM_HOOKS := secmem_alloc secbuf_resize secbuf_write mmap mlock2 pthread_create memfd_create socketpair \
+	$(if $(SAN),malloc calloc realloc reallocarray strdup)
+$(BUILD)/tests/crash/test_nomem: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(NOMEM_HOOKS))
+$(BUILD)/tests/crash/test_nomem: $(BUILD)/tests/crash/nomem.o
+
 $(CRASH_TESTS): %: %.o $(BUILD)/tests/unit/fixture.o $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
 
-# the same targets twice: with a main of ours for make test, with libFuzzer's for make fuzz
-$(FUZZ_TESTS): $(BUILD)/tests/fuzz/test_%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(FUZZ_HELPERS) $(STORE)
-	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+# in the place of what a target is not to do, or is to be told
+FUZZ_WRAPS_arguments := target_mount_open target_store_open key_read key_read_new store_rekey input_read arena_init secmem_deinit
+FUZZ_WRAPS_fuse := helper_start channel_receive_bytes
+FUZZ_WRAPS_header := crypto_pwhash
+FUZZ_WRAPS_mountinfo := fopen
+FUZZ_WRAPS_rows := engine_scan
+$(FUZZERS) $(FUZZ_TESTS): ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(FUZZ_WRAPS_$(lastword $(subst fuzz_, ,$(@F)))))
 
-$(FUZZERS): %: %.o $(FUZZ_HELPERS) $(STORE)
+# the same targets twice: with a main of ours for make test, with libFuzzer's for make fuzz
+$(FUZZ_TESTS): $(BUILD)/tests/fuzz/test_%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(FUZZ_PARTS)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUZZ_LIBS)
+
+$(FUZZERS): %: %.o $(FUZZ_PARTS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUZZ_LIBS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
