@@ -21,7 +21,7 @@ static bool same_acl(const struct acl *a, const struct acl *b)
 	return same;
 }
 
-/* An ACL as the kernel gets it, and gives it back. @other has the same but the order: users come before groups. */
+/* An ACL as the kernel gets it, and gives it back: the same, but that users come before groups. */
 static void check_format(const struct acl *acl, enum acl_kind kind)
 {
 	uint8_t xattr[ACL_XATTR_BYTES_MAX], again[ACL_XATTR_BYTES_MAX];
@@ -83,6 +83,7 @@ static void check_xattr(enum acl_kind kind, const uint8_t *data, size_t size)
 	}
 	if (!acl.present)
 		return;
+	fixture_must(size == 4 + 8 * (acl.count + 3u + acl.mask)); /* no entry twice */
 	check_format(&acl, kind);
 	fixture_must(acl_put(&list, RECORD_SELF, kind, &acl) == 0 && acl_check(&list, 1, 1) == 0);
 	acl_get(&list, RECORD_SELF, kind, &got);
