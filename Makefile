@@ -76,7 +76,7 @@ programs-fuzz: $(FUZZERS)
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter fs/% tests/unit/% tests/fuzz/%,$<),$(FUSE_CFLAGS)) -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter fs/% tests/%,$<),$(FUSE_CFLAGS)) -c -o $@ $<
 
 $(BUILD)/hushfs: $(BUILD)/fs/main.o $(FS) $(STORE)
 	$(call say,LD)
@@ -98,23 +98,31 @@ $(BUILD)/tests/crash/test_rekey: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$
 $(BUILD)/tests/crash/test_rekey: $(call objects,tests/unit/everything.c tools/key.c tools/rotate.c tools/unmounted.c \
 	tools/flags.c tools/arena.c)
 
+# helpers as threads, where they are started thousands of times
+HELPER_THREAD_HOOKS := helper_start channel_receive_bytes
+
 # what memory comes from; without sanitizers malloc is the program's own
 NOMEM_HOOKS := secmem_alloc secbuf_resize secbuf_write mmap mlock2 pthread_create memfd_create socketpair \
 	$(if $(SAN),malloc calloc realloc reallocarray strdup)
-$(BUILD)/tests/crash/test_nomem: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(NOMEM_HOOKS))
-$(BUILD)/tests/crash/test_nomem: $(BUILD)/tests/crash/nomem.o
+NOMEM_TESTS := $(BUILD)/tests/crash/test_nomem $(BUILD)/tests/crash/test_nomem_fs
+$(NOMEM_TESTS): ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(NOMEM_HOOKS))
+$(NOMEM_TESTS): $(call objects,tests/crash/nomem.c tests/crash/state.c)
+$(BUILD)/tests/crash/test_nomem_fs: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(HELPER_THREAD_HOOKS))
+$(BUILD)/tests/crash/test_nomem_fs: $(call objects,tests/unit/kernel.c tests/fuzz/helper_thread.c) $(FS)
 
 $(CRASH_TESTS): %: %.o $(BUILD)/tests/unit/fixture.o $(STORE)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(CONFINE_LIBS) $(STORE_LIBS)
 
 # in the place of what a target is not to do, or is to be told
 FUZZ_WRAPS_arguments := target_mount_open target_store_open key_read key_read_new store_rekey input_read arena_init secmem_deinit
-FUZZ_WRAPS_fuse := helper_start channel_receive_bytes
+FUZZ_WRAPS_fuse := $(HELPER_THREAD_HOOKS)
 FUZZ_WRAPS_header := crypto_pwhash
 FUZZ_WRAPS_mountinfo := fopen
 FUZZ_WRAPS_rows := engine_scan
 $(FUZZERS) $(FUZZ_TESTS): ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(FUZZ_WRAPS_$(lastword $(subst fuzz_, ,$(@F)))))
+
+$(BUILD)/tests/fuzz/fuzz_fuse $(BUILD)/tests/fuzz/test_fuzz_fuse: $(BUILD)/tests/fuzz/helper_thread.o
 
 # the same targets twice: with a main of ours for make test, with libFuzzer's for make fuzz
 $(FUZZ_TESTS): $(BUILD)/tests/fuzz/test_%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(FUZZ_PARTS)

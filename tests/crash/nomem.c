@@ -226,7 +226,7 @@ static void nomem_died(int number)
 
 void nomem_init(void)
 {
-	static const int deaths[] = {SIGABRT, SIGSEGV, SIGBUS};
+	static const int deaths[] = {SIGABRT, SIGSEGV, SIGBUS, SIGALRM};
 
 	nomem_init_sqlite();
 	for (size_t i = 0; i < sizeof(deaths) / sizeof(deaths[0]); i++)

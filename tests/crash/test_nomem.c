@@ -6,6 +6,7 @@
 #include "store/bundle.h"
 #include "store/mesh.h"
 #include "tests/crash/nomem.h"
+#include "tests/crash/state.h"
 #include "tests/unit/fixture.h"
 
 #include <dirent.h>
@@ -16,9 +17,6 @@
 #include <unistd.h>
 
 #define SHORT_FORM_PASSES 150 /* at most of each test, in each way; with HUSH_SOAK all */
-#define RESOURCES_MAX 24
-#define LINE_BYTES 512
-#define STATE_BYTES (RESOURCES_MAX * LINE_BYTES)
 
 static struct {
 	struct fixture *fixture;
@@ -30,73 +28,6 @@ static struct {
 	size_t in_use;
 	char before[STATE_BYTES], after[STATE_BYTES]; /* the store's state, as text */
 } world;
-
-/* --- the state of a store --------------------------------------------------------------------------------------- */
-
-/* A resource a line, by name: their numbers are others after a rekey. */
-struct state {
-	char lines[RESOURCES_MAX][LINE_BYTES];
-	size_t n;
-};
-
-static void state_add_resource(struct store *store, const struct store_info *info, struct state *state)
-{
-	const struct record *record = &info->record;
-	uint64_t generation, acls = 0;
-	SECBUF_AUTO value = {0};
-	int n;
-
-	fixture_must(store_pin(store, info->node, &generation) == 0);
-	fixture_must(store_read(store, info->node, generation, &value) == 0);
-	store_unpin(store, info->node, generation);
-	for (size_t i = 0; i < sizeof(record->acls.bytes); i++)
-		acls = acls * 31 + record->acls.bytes[i];
-	fixture_must(state->n < RESOURCES_MAX);
-	n = snprintf(state->lines[state->n++], LINE_BYTES, "%d %s/%s %o %u %" PRIx64 " %.*s\n", record->name.kind,
-		     record->name.mesh, record->name.name, record->inodes[0].mode, record->inodes[0].uid, acls,
-		     (int)value.size, (const char *)value.data);
-	fixture_must(n > 0 && n < LINE_BYTES);
-}
-
-static int state_compare(const void *a, const void *b)
-{
-	return strcmp(a, b);
-}
-
-static void state_add_folder(struct store *store, enum name_kind kind, uint64_t mesh, struct state *state)
-{
-	struct store_info info;
-
-	for (uint64_t after = 0; store_next(store, kind, mesh, after, &info) == 0; after = info.node) {
-		state_add_resource(store, &info, state);
-		if (kind == NAME_MESH)
-			state_add_folder(store, NAME_SECRET, info.node, state);
-	}
-}
-
-/* All but times and generations. */
-static void state_take(struct store *store, char *ret_text)
-{
-	static struct state state;
-
-	state.n = 0;
-	state_add_folder(store, NAME_MESH, 0, &state);
-	state_add_folder(store, NAME_GLOBAL_SECRET, 0, &state);
-	qsort(state.lines, state.n, LINE_BYTES, state_compare);
-	ret_text[0] = '\0';
-	for (size_t i = 0; i < state.n; i++)
-		strcat(ret_text, state.lines[i]);
-}
-
-static void check_state(struct store *store, const char *expected)
-{
-	static char state[STATE_BYTES];
-
-	state_take(store, state);
-	if (strcmp(state, expected) != 0)
-		fprintf(stderr, "the store has\n%sinstead of\n%s", state, expected);
-	fixture_must(strcmp(state, expected) == 0);
-}
 
 /* --- the world -------------------------------------------------------------------------------------------------- */
 
@@ -192,11 +123,11 @@ static void check_change(int result)
 	const char *expected = result == 0 ? world.after : world.before;
 	struct store_checked checked;
 
-	check_state(world.store, expected);
+	state_must_be(world.store, expected);
 	fixture_must(store_check(world.store, NULL, NULL, &checked) == 0);
 	store_close(world.store);
 	prepare_open();
-	check_state(world.store, expected);
+	state_must_be(world.store, expected);
 	put(fixture_global("g"), "and on");
 	fixture_must(fixture_holds(world.store, fixture_global("g"), "and on", 6));
 }
@@ -457,7 +388,7 @@ static void check_copy(int result)
 	if (result == 0) {
 		struct store *copy = must_open(world.other, world.fixture->key);
 
-		check_state(copy, world.before);
+		state_must_be(copy, world.before);
 		store_close(copy);
 		unlink(world.other);
 	}
@@ -510,14 +441,14 @@ static void check_keys(int result, const struct key *now, const struct key *then
 {
 	struct store *store;
 
-	check_state(world.store, world.before);
+	state_must_be(world.store, world.before);
 	store_close(world.store);
 	fixture_must(try_open(world.fixture->store, now, &store) == (result == 0 ? 0 : -EKEYREJECTED));
 	if (result == 0)
 		store_close(store);
 	fixture_must(try_open(world.fixture->store, then, &store) == (result < 0 || both ? 0 : -EKEYREJECTED));
 	world.store = result < 0 || both ? store : must_open(world.fixture->store, now);
-	check_state(world.store, world.before);
+	state_must_be(world.store, world.before);
 }
 
 static void check_key_add(int result)
@@ -558,7 +489,7 @@ static void check_key_remove(int result)
 	if (result < 0)
 		store_close(store);
 	world.store = must_open(world.fixture->store, world.key);
-	check_state(world.store, world.before);
+	state_must_be(world.store, world.before);
 }
 
 static int run_rekey(void)
@@ -573,7 +504,7 @@ static void check_rekey(int result)
 	check_folder(result == 0 ? NULL : "s.hush-wal");
 	fixture_must(try_open(world.fixture->store, result == 0 ? world.fixture->key : world.key, &store) == -EKEYREJECTED);
 	world.store = must_open(world.fixture->store, result == 0 ? world.key : world.fixture->key);
-	check_state(world.store, world.before);
+	state_must_be(world.store, world.before);
 }
 
 /* --- documents --- */

@@ -10,15 +10,12 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "fs/channel.h"
-#include "fs/helper.h"
+#include "tests/fuzz/helper_thread.h"
 #include "tests/unit/fixture.h"
 #include "tests/unit/kernel.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -144,64 +141,6 @@ static struct {
 	size_t n_unanswered;
 	size_t n_interrupts;
 } world;
-
-/* --- helpers ---------------------------------------------------------------------------------------------------- */
-
-/* A fork takes as long as all the rest, so helpers are threads here: the linker puts this in the place of helper_start (--wrap, in the
- * Makefile). What a process lets go of when it ends, a thread does by itself. */
-struct helper_thread {
-	void (*serve)(int channel, const void *context);
-	const void *context;
-	int channel;
-};
-
-static _Thread_local int helper_passed = -1; /* the descriptor that came over its channel */
-static _Atomic unsigned helpers;
-
-ssize_t __real_channel_receive_bytes(int channel, void *ret_bytes, size_t size, int *ret_passed);
-ssize_t __wrap_channel_receive_bytes(int channel, void *ret_bytes, size_t size, int *ret_passed);
-ssize_t __wrap_channel_receive_bytes(int channel, void *ret_bytes, size_t size, int *ret_passed)
-{
-	ssize_t n = __real_channel_receive_bytes(channel, ret_bytes, size, ret_passed);
-
-	if (ret_passed)
-		helper_passed = *ret_passed;
-	return n;
-}
-
-static void *helper_run(void *context)
-{
-	struct helper_thread *thread = context;
-
-	thread->serve(thread->channel, thread->context);
-	if (helper_passed >= 0)
-		close(helper_passed);
-	close(thread->channel);
-	free(thread);
-	atomic_fetch_sub(&helpers, 1);
-	return NULL;
-}
-
-int __wrap_helper_start(void (*serve)(int channel, const void *context), const void *context, struct helper *ret_helper);
-int __wrap_helper_start(void (*serve)(int channel, const void *context), const void *context, struct helper *ret_helper)
-{
-	struct helper_thread *thread = malloc(sizeof(*thread));
-	pthread_t id;
-
-	fixture_must(thread);
-	*thread = (struct helper_thread){.serve = serve, .context = context};
-	*ret_helper = (struct helper){.pid = 0};
-	fixture_must(channel_new(&ret_helper->channel, &thread->channel) == 0);
-	atomic_fetch_add(&helpers, 1);
-	fixture_must(pthread_create(&id, NULL, helper_run, thread) == 0 && pthread_detach(id) == 0);
-	return 0;
-}
-
-static void helpers_wait(void)
-{
-	while (atomic_load(&helpers))
-		sched_yield();
-}
 
 /* --- the store -------------------------------------------------------------------------------------------------- */
 
@@ -605,7 +544,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (receive(0)) {
 	}
 	kernel_stop(world.kernel);
-	helpers_wait();
+	helper_thread_wait();
 	fixture_must(secmem_in_use() == world.in_use);
 	return 0;
 }
