@@ -6,7 +6,8 @@
  * request names is as it was; the store is whole; nothing stays in the arena.
  *
  * An input is a row of requests: the 8 bytes of struct form, then its fields and its data. A name, a node or a handle is mostly an index into
- * those that there are, so that mutations make sense.
+ * those that there are, so that mutations make sense. Among them is one that the kernel does not make: the worker ends, and the next one, which has its
+ledger, gets again what was not answered.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -29,6 +30,9 @@
 #define ANSWER_BYTES 256 /* of what has no size in its request */
 #define ANSWER_MS 30000
 #define INTERRUPTS (UINT64_C(1) << 62) /* in the number of an interrupt, as the kernel has bit 0 */
+
+#define RESENT (UINT64_C(1) << 63)     /* of one that is sent again */
+#define NEXT_WORKER 5000                /* as an opcode: that */
 
 #define KEPT "kept" /* named by no request */
 
@@ -106,6 +110,7 @@ static const struct operation operations[] = {
 	{FUSE_SYNCFS, 8, NOWHERE, NOWHERE, NOWHERE, NOWHERE, NO_TAIL, false},
 	{FUSE_TMPFILE, 16, NOWHERE, NOWHERE, NOWHERE, NOWHERE, NAME, false},
 	{4000, 8, NOWHERE, NOWHERE, NOWHERE, NOWHERE, DATA, false},
+	{NEXT_WORKER, 0, NOWHERE, NOWHERE, NOWHERE, NOWHERE, NO_TAIL, true},
 };
 #define N_OPERATIONS (sizeof(operations) / sizeof(operations[0]))
 
@@ -115,9 +120,14 @@ static const char *const names[] = {"a",	  "b",	       "new",	       "other",
 				    "mesh.yaml",  "apply",     "system.posix_acl_access",
 				    "system.posix_acl_default", "user.hushfs.created", "security.capability", "b~", NULL};
 
+struct request {
+	struct fuse_in_header head;
+	uint8_t body[REQUEST_BYTES];
+	size_t size; /* of the body */
+};
+
 struct unanswered {
-	uint64_t unique, node;
-	uint32_t opcode;
+	struct request request;
 	size_t most; /* bytes of the answer */
 };
 
@@ -131,6 +141,8 @@ static struct {
 	char pristine[300]; /* the store as each input finds it */
 	size_t in_use;	    /* of the arena, without a store */
 	struct kernel *kernel;
+	int ledger_fd;
+	struct ledger *ledger;
 	uint64_t nodes[16];
 	uint64_t kept[4];
 	uint64_t known[KNOWN_MAX]; /* nodes that answers had; the last ones */
@@ -178,6 +190,40 @@ static void world_unmake(void)
 	world.fixture = NULL;
 }
 
+static void committing(void *context, uint64_t request, uint64_t generation)
+{
+	ledger_committing(context, request, generation);
+}
+
+/* A worker, with what the ledger holds for it. */
+static void serve(void)
+{
+	const struct fixture *fixture = world.fixture;
+	struct store_options options = {
+		.value_bytes = STORE_VALUE_BYTES_DEFAULT, .history = 2, .cache_bytes = 1 << 20, .committing = committing};
+	struct store_held *held;
+	struct store_status status;
+	struct store *store;
+
+	fixture_must(ledger_open(world.ledger_fd, &world.ledger) == 0);
+	held = ledger_pins(world.ledger, &options.n_held);
+	options.held = held;
+	options.context = world.ledger;
+	fixture_must(store_open(fixture->store, fixture->key, &options, &store) == 0);
+	free(held);
+	store_get_status(store, &status);
+	ledger_opened(world.ledger, status.generation);
+	world.kernel = kernel_start(store, STAGED_BYTES);
+	world.kernel->context.ledger = world.ledger;
+}
+
+static void stop_serving(void)
+{
+	kernel_stop(world.kernel);
+	helper_thread_wait();
+	world.ledger = ledger_free(world.ledger);
+}
+
 static void world_begin(void)
 {
 	static const char *const paths[] = {".hush",	    ".hush/status", ".hush/apply", ".hush/delete",
@@ -186,10 +232,10 @@ static void world_begin(void)
 					    "meshes/default/mesh.yaml", "meshes/default/secrets/a", "global/b"};
 	static const char *const kept[] = {"meshes/" KEPT, "meshes/" KEPT "/secrets", "meshes/" KEPT "/secrets/" KEPT,
 					   "global/" KEPT};
-	const struct fixture *fixture = world.fixture;
 
-	fixture_copy(world.pristine, fixture->store);
-	world.kernel = kernel_start(fixture_open(fixture, 2, 1 << 20), STAGED_BYTES);
+	fixture_copy(world.pristine, ((const struct fixture *)world.fixture)->store);
+	fixture_must(ledger_make(&world.ledger_fd) == 0);
+	serve();
 	world.nodes[0] = 1;
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		fixture_must((world.nodes[1 + i] = kernel_walk(world.kernel, paths[i])));
@@ -218,7 +264,7 @@ static void know_handle(uint64_t node, const uint8_t *open, bool folder)
 }
 
 /* What an answer without error tells, that later requests may use. */
-static void learn(const struct unanswered *asked, const uint8_t *answer, size_t size)
+static void learn(const struct fuse_in_header *asked, const uint8_t *answer, size_t size)
 {
 	struct fuse_entry_out entry;
 
@@ -232,7 +278,7 @@ static void learn(const struct unanswered *asked, const uint8_t *answer, size_t 
 	case FUSE_OPEN:
 	case FUSE_OPENDIR:
 		fixture_must(size == sizeof(struct fuse_open_out));
-		know_handle(asked->node, answer, asked->opcode == FUSE_OPENDIR);
+		know_handle(asked->nodeid, answer, asked->opcode == FUSE_OPENDIR);
 		break;
 	case FUSE_CREATE:
 		fixture_must(size == sizeof(entry) + sizeof(struct fuse_open_out));
@@ -265,13 +311,13 @@ static bool receive(int ms)
 		return true;
 	}
 	for (size_t i = 0; i < world.n_unanswered; i++) {
-		const struct unanswered asked = world.unanswered[i];
+		const struct fuse_in_header asked = world.unanswered[i].request.head;
 
 		if (asked.unique != out.unique)
 			continue;
-		world.unanswered[i] = world.unanswered[--world.n_unanswered];
 		fixture_must(out.error <= 0 && out.error > -512);
-		fixture_must((size_t)n - sizeof(out) <= (out.error ? 0 : asked.most));
+		fixture_must((size_t)n - sizeof(out) <= (out.error ? 0 : world.unanswered[i].most));
+		world.unanswered[i] = world.unanswered[--world.n_unanswered];
 		if (out.error == 0)
 			learn(&asked, kernel->answer, (size_t)n - sizeof(out));
 		return true;
@@ -287,12 +333,6 @@ static void receive_all_but(size_t n)
 }
 
 /* --- requests --------------------------------------------------------------------------------------------------- */
-
-struct request {
-	struct fuse_in_header head;
-	uint8_t body[REQUEST_BYTES];
-	size_t size; /* of the body */
-};
 
 /* What is left of an input. */
 struct reader {
@@ -429,16 +469,45 @@ static bool is_kept(uint64_t node)
 	return false;
 }
 
-static void send_request(struct request *request, const struct operation *operation, size_t most)
+static void send_bytes(const struct request *request)
 {
-	struct iovec parts[] = {{&request->head, sizeof(request->head)}, {request->body, request->size}};
+	struct iovec parts[] = {{(void *)&request->head, sizeof(request->head)}, {(void *)request->body, request->size}};
 
-	if (!operation->unanswered) {
-		receive_all_but(UNANSWERED_MAX - 1);
-		world.unanswered[world.n_unanswered++] = (struct unanswered){
-			request->head.unique, request->head.nodeid, operation->opcode, most};
-	}
 	fixture_must(writev(world.kernel->fd, parts, 2) == (ssize_t)(sizeof(request->head) + request->size));
+}
+
+static void send_request(const struct request *request, const struct operation *operation, size_t most)
+{
+	if (!operation->unanswered) {
+		struct unanswered *unanswered;
+
+		receive_all_but(UNANSWERED_MAX - 1);
+		unanswered = &world.unanswered[world.n_unanswered++];
+		unanswered->request.head = request->head;
+		unanswered->request.size = request->size;
+		memcpy(unanswered->request.body, request->body, request->size);
+		unanswered->most = most;
+	}
+	send_bytes(request);
+}
+
+/* The worker ends without having answered what it does not answer now; the next one gets that again. */
+static void next_worker(void)
+{
+	uint64_t unique = world.kernel->unique;
+
+	while (receive(0)) {
+	}
+	stop_serving();
+	serve();
+	world.kernel->unique += unique; /* beyond those */
+	world.n_interrupts = 0;
+	for (size_t i = 0; i < world.n_unanswered; i++) {
+		struct request *request = &world.unanswered[i].request;
+
+		request->head.unique |= RESENT;
+		send_bytes(request);
+	}
 }
 
 static void send_form(const struct operation *operation, const struct form *form, struct reader *input)
@@ -449,6 +518,10 @@ static void send_form(const struct operation *operation, const struct form *form
 
 	compose(&request, operation, form, input);
 	most = bound_answer(&request, operation);
+	if (operation->opcode == NEXT_WORKER) {
+		next_worker();
+		return;
+	}
 	if (form->flags & CUT)
 		request.size -= request.size ? form->second_node % request.size : 0;
 	request.head = (struct fuse_in_header){.len = (uint32_t)(sizeof(request.head) + request.size),
@@ -543,8 +616,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_store();
 	while (receive(0)) {
 	}
-	kernel_stop(world.kernel);
-	helper_thread_wait();
+	stop_serving();
+	close(world.ledger_fd);
 	fixture_must(secmem_in_use() == world.in_use);
 	return 0;
 }
