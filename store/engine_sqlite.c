@@ -549,6 +549,19 @@ int engine_copy(struct engine *engine, const char *path)
 	return r;
 }
 
+int engine_checkpoint(struct engine *engine)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&engine->changing);
+	pthread_mutex_lock(&engine->lock);
+	if (sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
+		r = engine_error(engine, "moving the journal into the file");
+	pthread_mutex_unlock(&engine->lock);
+	pthread_mutex_unlock(&engine->changing);
+	return r;
+}
+
 int engine_settle(struct engine *engine)
 {
 	char journal[PATH_MAX];
