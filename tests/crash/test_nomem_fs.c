@@ -4,6 +4,7 @@
  * refused is as it was (of a file that was written: or is all there, as closing it for good tries once more), and it serves on.
  */
 #include "fs/ledger.h"
+#include "fs/loop.h"
 #include "fs/node.h"
 #include "tests/crash/nomem.h"
 #include "tests/crash/state.h"
@@ -393,7 +394,51 @@ static void prepare_unlock(void)
 	fixture_must(store_lock(served()) == 0);
 }
 
-/* Not through the kernel: what a worker does before it serves. */
+static int run_acl(void)
+{
+	const struct acl acl = {.present = true, .mask = true, .group = 4, .mode = 0640, .count = 1,
+				.named = {{.permission = 4, .id = 3000}}};
+	static const char name[] = "system.posix_acl_access";
+	const struct fuse_getxattr_in get = {.size = 4096};
+	struct fuse_setxattr_in set = {0};
+	uint8_t text[sizeof(name) + ACL_XATTR_BYTES_MAX];
+	int r;
+
+	memcpy(text, name, sizeof(name));
+	set.size = (uint32_t)acl_format(&acl, text + sizeof(name));
+	r = kernel_call(world.kernel, FUSE_SETXATTR, world.a, &set, FUSE_COMPAT_SETXATTR_IN_SIZE, text,
+			sizeof(name) + set.size);
+	if (r < 0)
+		return r;
+	r = kernel_call(world.kernel, FUSE_GETXATTR, world.a, &get, sizeof(get), name, sizeof(name));
+	fixture_must(r < 0 || (world.kernel->answer_size == set.size &&
+			       memcmp(world.kernel->answer, text + sizeof(name), set.size) == 0));
+	return 0;
+}
+
+/* Not through the kernel: what a worker makes before it serves. */
+static int run_start(void)
+{
+	struct ops_context context = {0};
+	struct loop *loop = NULL;
+	int r = -ENOMEM;
+
+	tree_init(&context.tree, served(), 1000, 1001);
+	context.stage = stage_new(&context.tree, STAGED_BYTES);
+	context.scratch = scratch_new(SCRATCH_BYTES_LEAST, SCRATCH_BYTES_LEAST, SCRATCH_SECONDS);
+	context.announce = announce_new(&context.tree, "/nowhere");
+	if (context.stage && context.scratch && context.announce)
+		context.control = control_new(&context.tree, context.stage, context.scratch, context.announce);
+	if (context.control)
+		r = loop_new(&context, &loop);
+	control_free(context.control);
+	announce_free(context.announce);
+	stage_free(context.stage);
+	scratch_free(context.scratch);
+	loop_free(loop);
+	return r;
+}
+
 static int run_ledger(void)
 {
 	const struct store_held held = {.node = world.a, .generation = 5};
@@ -443,6 +488,7 @@ static const struct test {
 	{"copy_file_range", run_copy, NULL, WRITTEN, false, false},
 	{"truncate", run_cut, NULL, AT_ONCE, false, false},
 	{"chmod and chown", run_attributes, NULL, AT_ONCE, false, false},
+	{"an ACL", run_acl, NULL, AT_ONCE, false, false},
 	{"unlink", run_unlink, NULL, AT_ONCE, false, false},
 	{"rename", run_rename, NULL, AT_ONCE, false, false},
 	{"mkdir", run_mkdir, NULL, AT_ONCE, false, false},
@@ -456,6 +502,7 @@ static const struct test {
 	{"backup", run_backup, NULL, NOTHING, true, false},
 	{"lock", run_lock, NULL, NOTHING, true, false},
 	{"unlock", run_unlock, prepare_unlock, NOTHING, true, false},
+	{"starting to serve", run_start, NULL, NOTHING, false, true},
 	{"the ledger", run_ledger, NULL, NOTHING, false, true},
 };
 #define N_TESTS (sizeof(tests) / sizeof(tests[0]))

@@ -5,11 +5,11 @@
 
 #include "fs/channel.h"
 #include "fs/helper.h"
-#include "tests/unit/fixture.h"
-
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 struct helper_thread {
@@ -49,15 +49,27 @@ int __wrap_helper_start(void (*serve)(int channel, const void *context), const v
 int __wrap_helper_start(void (*serve)(int channel, const void *context), const void *context, struct helper *ret_helper)
 {
 	struct helper_thread *thread = malloc(sizeof(*thread));
+	int ours, r = thread ? 0 : -ENOMEM;
 	pthread_t id;
 
-	fixture_must(thread);
-	*thread = (struct helper_thread){.serve = serve, .context = context};
-	*ret_helper = (struct helper){.pid = 0};
-	fixture_must(channel_new(&ret_helper->channel, &thread->channel) == 0);
+	if (thread)
+		*thread = (struct helper_thread){.serve = serve, .context = context};
+	if (r == 0)
+		r = channel_new(&ours, &thread->channel);
+	if (r < 0) {
+		free(thread);
+		return r;
+	}
 	atomic_fetch_add(&helper_threads, 1);
-	fixture_must(pthread_create(&id, NULL, helper_thread_run, thread) == 0 && pthread_detach(id) == 0);
-	return 0;
+	if (pthread_create(&id, NULL, helper_thread_run, thread) == 0 && pthread_detach(id) == 0) {
+		*ret_helper = (struct helper){.channel = ours};
+		return 0;
+	}
+	atomic_fetch_sub(&helper_threads, 1);
+	close(ours);
+	close(thread->channel);
+	free(thread);
+	return -EAGAIN;
 }
 
 void helper_thread_wait(void)
