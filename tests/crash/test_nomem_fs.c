@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * test_nomem_fs: memory runs out at each allocation of what a daemon does for a program's calls, once and for good, until a pass has had them all; a
  * played kernel sends the requests. Each time they are answered, with what is right or an error; after it all is there that was answered, what was
- * refused is as it was (of a file that was written: or is all there, as closing it for good tries once more), and it serves on.
+ * refused is as it was, and it serves on.
+ *
+ * A FLUSH for which libfuse itself has no memory never comes to the daemon, so the RELEASE after it publishes: a close(2) that failed, and the new value is
+ * there, whole. So it is with a control file's request, and when there is no memory to wait for its end. That is counted, and bounded.
  */
 #include "fs/ledger.h"
 #include "fs/loop.h"
@@ -31,6 +34,7 @@ static struct {
 	uint64_t node, handle;			/* of what a test has open; handle 0: nothing */
 	uint64_t status, check, backup, apply, delete, lock, unlock;
 	bool changed; /* it is not as world_make left it; or the request to close something was lost, so that it stays open */
+	unsigned in_spite; /* passes in which it was done although it was refused */
 	char before[STATE_BYTES], after[STATE_BYTES];
 } world;
 
@@ -234,8 +238,8 @@ static int run_sync(void)
 
 	if (r == 0)
 		r = write_text("THE");
-	if (r == 0)
-		r = kernel_fsync(world.kernel, world.node, world.handle);
+	if (r == 0 && kernel_fsync(world.kernel, world.node, world.handle) < 0)
+		r = flush(); /* closing tries again */
 	release();
 	return r;
 }
@@ -536,8 +540,10 @@ static void check(const struct test *test, int result, bool failed)
 	fixture_must(store_check(served(), NULL, NULL, &checked) == 0);
 	if (!failed)
 		state_take(served(), world.after);
-	if (result < 0 && test->effect == WRITTEN && state_is(world.after))
+	if (result < 0 && test->effect == WRITTEN && state_is(world.after)) {
 		done = true;
+		world.in_spite++;
+	}
 	state_must_be(served(), done ? world.after : world.before);
 	check_serves_on();
 	if (test->effect != NOTHING) {
@@ -584,9 +590,11 @@ static uint64_t run(const struct test *test, uint64_t most)
 
 	pass(test, UINT64_MAX, false); /* and so it should look afterwards */
 	step = 1 + nomem_count() / most;
+	world.in_spite = 0;
 	for (int for_ever = 0; for_ever < 2; for_ever++)
 		for (uint64_t n = 1 + (uint64_t)time(NULL) % step; pass(test, n, for_ever); n += step)
 			passes++;
+	fixture_must(world.in_spite <= (test->controls ? 2 : 1));
 	return passes;
 }
 
@@ -602,7 +610,8 @@ int main(void)
 	for (size_t i = 0; i < N_TESTS; i++) {
 		uint64_t failures = run(&tests[i], most);
 
-		printf("ok %zu - %s\n# %s: %" PRIu64 " failures\n", i + 1, tests[i].name, tests[i].name, failures);
+		printf("ok %zu - %s\n# %s: %" PRIu64 " failures, %u done all the same\n", i + 1, tests[i].name, tests[i].name, failures,
+		       world.in_spite);
 		fflush(stdout);
 		total += failures;
 	}
