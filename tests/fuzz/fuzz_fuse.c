@@ -491,17 +491,35 @@ static void send_request(const struct request *request, const struct operation *
 	send_bytes(request);
 }
 
+/* libfuse keeps the interrupts of requests that were not there, refuses one with each request that comes, and never frees the others. */
+static void end_interrupts(void)
+{
+	static const struct operation statfs = {.opcode = FUSE_STATFS};
+	static struct request request;
+
+	if (!world.n_interrupts)
+		return;
+	for (size_t i = 0; i < world.n_interrupts; i++) {
+		request.head = (struct fuse_in_header){
+			.len = sizeof(request.head), .opcode = FUSE_STATFS, .unique = ++world.kernel->unique, .nodeid = 1};
+		send_request(&request, &statfs, ANSWER_BYTES);
+	}
+	receive_all_but(0);
+	world.n_interrupts = 0;
+}
+
 /* The worker ends without having answered what it does not answer now; the next one gets that again. */
 static void next_worker(void)
 {
-	uint64_t unique = world.kernel->unique;
+	uint64_t unique;
 
+	end_interrupts();
 	while (receive(0)) {
 	}
+	unique = world.kernel->unique;
 	stop_serving();
 	serve();
 	world.kernel->unique += unique; /* beyond those */
-	world.n_interrupts = 0;
 	for (size_t i = 0; i < world.n_unanswered; i++) {
 		struct request *request = &world.unanswered[i].request;
 
@@ -562,20 +580,6 @@ static void close_all(void)
 						       .nodeid = world.open[i].node,
 						       .pid = world.kernel->pid};
 		send_request(&request, world.open[i].folder ? &release_folder : &release, 0);
-	}
-	receive_all_but(0);
-}
-
-/* libfuse keeps the interrupts of requests that were not there, and refuses one with each request that comes. */
-static void end_interrupts(void)
-{
-	static const struct operation statfs = {.opcode = FUSE_STATFS};
-	static struct request request;
-
-	for (size_t i = 0; i < world.n_interrupts; i++) {
-		request.head = (struct fuse_in_header){
-			.len = sizeof(request.head), .opcode = FUSE_STATFS, .unique = ++world.kernel->unique, .nodeid = 1};
-		send_request(&request, &statfs, ANSWER_BYTES);
 	}
 	receive_all_but(0);
 }
