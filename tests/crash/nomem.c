@@ -17,6 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define NOMEM_LAST 40
+
 static struct {
 	const char *test;
 	uint64_t fails; /* which one */
@@ -60,6 +62,11 @@ bool nomem_end(void)
 uint64_t nomem_count(void)
 {
 	return atomic_load(&nomem.count);
+}
+
+uint64_t nomem_next(uint64_t n, uint64_t step, uint64_t total)
+{
+	return n + (n + NOMEM_LAST < total ? step : 1);
 }
 
 void nomem_hold(void)

@@ -20,6 +20,9 @@ void nomem_begin(const char *test, uint64_t n, bool for_ever);
 bool nomem_end(void);
 uint64_t nomem_count(void);
 
+/* nomem_next - which allocation to try after @n, of @total: each @step-th, and of the last, which are about what is nearly done, each. */
+uint64_t nomem_next(uint64_t n, uint64_t step, uint64_t total);
+
 /* nomem_hold, nomem_go_on - what this thread allocates in between is not counted and does not fail: the test's own. */
 void nomem_hold(void);
 void nomem_go_on(void);

@@ -627,12 +627,13 @@ static bool pass(const struct test *test, uint64_t n, bool for_ever)
 /* All of them, or so many, others each time. Returns how many were tried. */
 static uint64_t run(const struct test *test, uint64_t most)
 {
-	uint64_t passes = 0, step;
+	uint64_t passes = 0, step, total;
 
 	pass(test, UINT64_MAX, false); /* and so it should look afterwards */
-	step = 1 + nomem_count() / most;
+	total = nomem_count();
+	step = 1 + total / most;
 	for (int for_ever = 0; for_ever < 2; for_ever++)
-		for (uint64_t n = 1 + (uint64_t)time(NULL) % step; pass(test, n, for_ever); n += step)
+		for (uint64_t n = 1 + (uint64_t)time(NULL) % step; pass(test, n, for_ever); n = nomem_next(n, step, total))
 			passes++;
 	return passes;
 }
