@@ -20,7 +20,7 @@
 #   WERROR=1        warnings are errors (make test sets it)
 #   V=1             show the commands
 #   ONLY=TEXT       make test: only the programs that have TEXT in their name
-#   FUZZ_SECONDS=N  make fuzz: how long a target runs (60)
+#   FUZZ_SECONDS=N  make fuzz: how long a target runs (60; 3600 is a long run)
 #   PREFIX=DIR      where installing puts things (/usr/local)
 #   DESTDIR=DIR     a folder in front of PREFIX, for packagers
 #   CC CFLAGS LDFLAGS  as usual; yours come last
@@ -68,7 +68,9 @@ CRASH_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/crash/test_*.c))
 BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_TESTS := $(subst /fuzz_,/test_fuzz_,$(FUZZERS))
-FUZZ_HELPERS := $(call objects,tests/unit/fixture.c tests/unit/yaml_same.c)
+FUZZ_PARTS := $(call objects,tests/unit/fixture.c tests/unit/kernel.c tests/unit/yaml_same.c) $(FS) \
+	$(filter-out %/main.o,$(TOOLS)) $(STORE)
+FUZZ_LIBS = $(FUSE_LIBS) $(CONFINE_LIBS) $(STORE_LIBS) $(TOOLS_LIBS)
 
 all: $(BUILD)/hushfs $(BUILD)/hushctl
 programs-test: all $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS) $(BENCHES)
@@ -77,7 +79,7 @@ programs-fuzz: $(FUZZERS)
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter fs/% tests/unit/% tests/bench/%,$<),$(FUSE_CFLAGS)) -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter fs/% tests/%,$<),$(FUSE_CFLAGS)) -c -o $@ $<
 
 $(BUILD)/hushfs: $(BUILD)/fs/main.o $(FS) $(STORE)
 	$(call say,LD)
@@ -102,18 +104,40 @@ $(BUILD)/tests/crash/test_rekey: $(call objects,tests/unit/everything.c tools/ke
 $(BUILD)/tests/crash/test_anchor: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,pwrite fdatasync ftruncate rename)
 $(addprefix $(BUILD)/tests/crash/test_,every_bit rows): $(BUILD)/tests/crash/children.o
 
+# helpers as threads, where they are started thousands of times
+HELPER_THREAD_HOOKS := helper_start channel_receive_bytes
+
+# what memory comes from; without sanitizers malloc is the program's own
+NOMEM_HOOKS := secmem_alloc secbuf_resize secbuf_write mmap mlock2 pthread_create memfd_create socketpair \
+	$(if $(SAN),malloc calloc realloc reallocarray strdup)
+NOMEM_TESTS := $(BUILD)/tests/crash/test_nomem $(BUILD)/tests/crash/test_nomem_fs
+$(NOMEM_TESTS): ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(NOMEM_HOOKS))
+$(NOMEM_TESTS): $(call objects,tests/crash/nomem.c tests/crash/state.c)
+$(BUILD)/tests/crash/test_nomem_fs: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(HELPER_THREAD_HOOKS))
+$(BUILD)/tests/crash/test_nomem_fs: $(call objects,tests/unit/kernel.c tests/fuzz/helper_thread.c) $(FS)
+
 $(CRASH_TESTS): %: %.o $(BUILD)/tests/unit/fixture.o $(STORE)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(CONFINE_LIBS) $(STORE_LIBS)
+
+# in the place of what a target is not to do, or is to be told
+FUZZ_WRAPS_arguments := target_mount_open target_store_open key_read key_read_new store_rekey input_read arena_init secmem_deinit
+FUZZ_WRAPS_fuse := $(HELPER_THREAD_HOOKS)
+FUZZ_WRAPS_header := crypto_pwhash
+FUZZ_WRAPS_mountinfo := fopen
+FUZZ_WRAPS_rows := engine_scan
+$(FUZZERS) $(FUZZ_TESTS): ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(FUZZ_WRAPS_$(lastword $(subst fuzz_, ,$(@F)))))
+
+$(BUILD)/tests/fuzz/fuzz_fuse $(BUILD)/tests/fuzz/test_fuzz_fuse: $(BUILD)/tests/fuzz/helper_thread.o
 
 # the same targets twice: with a main of ours for make test, with libFuzzer's for make fuzz
-$(FUZZ_TESTS): $(BUILD)/tests/fuzz/test_%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(FUZZ_HELPERS) $(STORE)
+$(FUZZ_TESTS): $(BUILD)/tests/fuzz/test_%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(FUZZ_PARTS)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUZZ_LIBS)
 
-$(FUZZERS): %: %.o $(FUZZ_HELPERS) $(STORE)
+$(FUZZERS): %: %.o $(FUZZ_PARTS)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUZZ_LIBS)
 
 $(BENCHES): %: %.o
 	$(call say,LD)

@@ -389,6 +389,12 @@ static void control_begin(struct control_file *file)
 	file->state = CONTROL_IDLE;
 }
 
+/* Is it a file that nothing is written to? Its requests carry no text. */
+static bool control_is_read_only(const struct control_file *file)
+{
+	return file->open.kind == CONTROL_STATUS || file->open.kind == CONTROL_CHECK || file->open.kind == CONTROL_BACKUP;
+}
+
 int control_write(struct control *control, uint64_t handle, pid_t thread, const void *data, size_t size)
 {
 	struct control_file *file = control_enter(control, handle);
@@ -396,9 +402,10 @@ int control_write(struct control *control, uint64_t handle, pid_t thread, const 
 
 	if (!file)
 		return -EIO;
-	if (file->state == CONTROL_RUNNING) {
+	if (file->state == CONTROL_RUNNING || control_is_read_only(file)) {
+		r = file->state == CONTROL_RUNNING ? -EBUSY : -EBADF;
 		control_leave(control);
-		return -EBUSY;
+		return r;
 	}
 	control_begin(file);
 	r = file->failed ? file->failed : control_check_lock(file);

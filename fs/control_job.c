@@ -308,7 +308,7 @@ static int job_check(struct control_file *file)
 		control_say(file, r == -EBADMSG
 					  ? "the store was changed without the key: the daemon's log says what is wrong"
 					  : strerror(-r));
-		return -EIO;
+		return r == -EBADMSG ? -EIO : r;
 	}
 	snprintf(line, sizeof(line),
 		 "%" PRIu64 " resources, %" PRIu64 " values, %" PRIu64 " rows: all as they were written",

@@ -328,6 +328,8 @@ void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t
 
 void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct stage *stage = ops_context(req)->stage;
+	pid_t thread = fuse_req_ctx(req)->pid;
 	struct change *change;
 
 	if (ops_was_committed(req))
@@ -346,8 +348,9 @@ void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	change = change_new(req, change_reply_ok, ino);
 	if (change)
-		stage_flush(ops_context(req)->stage, fi->fh, fuse_req_ctx(req)->pid, change->unique, change_done,
-			    change);
+		stage_flush(stage, fi->fh, thread, change->unique, change_done, change);
+	else
+		stage_refuse(stage, fi->fh);
 }
 
 void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)

@@ -352,7 +352,10 @@ int scratch_write(struct scratch *scratch, uint64_t ino, const void *data, size_
 		return -ENOENT;
 	if (append)
 		offset = file->data.size;
-	end = offset + size > file->data.size ? offset + size : file->data.size;
+	if (__builtin_add_overflow(offset, size, &end))
+		end = UINT64_MAX; /* longer than any may be */
+	if (end < file->data.size)
+		end = file->data.size;
 	r = scratch_change(scratch, file, end);
 	if (r == 0 && size)
 		memcpy(file->data.data + offset, data, size);

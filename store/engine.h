@@ -63,6 +63,9 @@ int engine_commit(struct engine *engine, const struct engine_change *changes, si
  * After a failure there is no file. -EEXIST. */
 int engine_copy(struct engine *engine, const char *path);
 
+/* engine_checkpoint - bring everything into the file itself; what lies beside it is of no use any more, until the next commit. */
+int engine_checkpoint(struct engine *engine);
+
 /* engine_settle - bring everything into the file itself, so that it can be replaced by another of the same name: nothing that belongs to it
  * lies beside it any more. It stays this process's alone until engine_close; nothing may be committed to it. */
 int engine_settle(struct engine *engine);

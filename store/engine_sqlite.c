@@ -36,6 +36,7 @@ struct engine {
 	sqlite3_stmt *get;
 	sqlite3_stmt *put;
 	sqlite3_stmt *remove;
+	sqlite3_stmt *begin, *commit, *rollback; /* prepared, so that a transaction can be ended when memory has run out */
 	char *path;
 };
 
@@ -141,6 +142,9 @@ struct engine *engine_close(struct engine *engine)
 		sqlite3_finalize(engine->get);
 		sqlite3_finalize(engine->put);
 		sqlite3_finalize(engine->remove);
+		sqlite3_finalize(engine->begin);
+		sqlite3_finalize(engine->commit);
+		sqlite3_finalize(engine->rollback);
 		sqlite3_close(engine->db);
 		pthread_mutex_destroy(&engine->lock);
 		pthread_mutex_destroy(&engine->changing);
@@ -171,6 +175,12 @@ static int engine_prepare_all(struct engine *engine)
 				   &engine->put);
 	if (r == 0)
 		r = engine_prepare(engine, "DELETE FROM row WHERE key=?1", &engine->remove);
+	if (r == 0)
+		r = engine_prepare(engine, "BEGIN IMMEDIATE", &engine->begin);
+	if (r == 0)
+		r = engine_prepare(engine, "COMMIT", &engine->commit);
+	if (r == 0)
+		r = engine_prepare(engine, "ROLLBACK", &engine->rollback);
 	return r;
 }
 
@@ -388,17 +398,24 @@ int engine_scan(struct engine *engine, engine_visit *visit, void *context)
 	return r;
 }
 
+/* A statement that gives no row. */
+static int engine_step(struct engine *engine, sqlite3_stmt *statement, const char *what)
+{
+	int r = sqlite3_step(statement) == SQLITE_DONE ? 0 : engine_error(engine, what);
+
+	sqlite3_reset(statement);
+	return r;
+}
+
 static int engine_apply(struct engine *engine, const struct engine_change *change)
 {
 	sqlite3_stmt *statement = change->data ? engine->put : engine->remove;
-	int r = 0;
+	int r;
 
 	sqlite3_bind_blob(statement, 1, change->key, (int)change->key_size, SQLITE_STATIC);
 	if (change->data)
 		sqlite3_bind_blob(statement, 2, change->data, (int)change->size, SQLITE_STATIC);
-	if (sqlite3_step(statement) != SQLITE_DONE)
-		r = engine_error(engine, "writing a row");
-	sqlite3_reset(statement);
+	r = engine_step(engine, statement, "writing a row");
 	sqlite3_clear_bindings(statement);
 	return r;
 }
@@ -497,13 +514,13 @@ int engine_commit(struct engine *engine, const struct engine_change *changes, si
 
 	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
-	r = engine_run(engine, "BEGIN IMMEDIATE", "beginning a transaction");
+	r = engine_step(engine, engine->begin, "beginning a transaction");
 	for (size_t i = 0; i < n_changes && r == 0; i++)
 		r = engine_apply(engine, &changes[i]);
 	if (r == 0)
-		r = engine_run(engine, "COMMIT", "committing");
+		r = engine_step(engine, engine->commit, "committing");
 	if (r < 0 && !sqlite3_get_autocommit(engine->db))
-		sqlite3_exec(engine->db, "ROLLBACK", NULL, NULL, NULL);
+		engine_step(engine, engine->rollback, "undoing a transaction");
 	pthread_mutex_unlock(&engine->lock);
 	pthread_mutex_unlock(&engine->changing);
 	return r;
@@ -549,6 +566,19 @@ int engine_copy(struct engine *engine, const char *path)
 		r = engine_sync_file(path);
 	if (r < 0)
 		engine_remove(path);
+	return r;
+}
+
+int engine_checkpoint(struct engine *engine)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&engine->changing);
+	pthread_mutex_lock(&engine->lock);
+	if (sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
+		r = engine_error(engine, "moving the journal into the file");
+	pthread_mutex_unlock(&engine->lock);
+	pthread_mutex_unlock(&engine->changing);
 	return r;
 }
 

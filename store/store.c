@@ -242,6 +242,9 @@ static int store_create_at(const char *path, const struct key *key, uid_t uid, g
 	r = commit_start(store);
 	if (r == 0)
 		r = store_populate(store, uid, gid);
+	store_stop(store);
+	if (r == 0) /* closing alone would not say that the journal, which keeps its name, could not be moved into the file */
+		r = engine_checkpoint(store->engine);
 	store_close(store);
 	return r;
 }
@@ -272,8 +275,7 @@ int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid)
 		if (r < 0)
 			log_error("%s: cannot make the store: %s", path, strerror(-r));
 	}
-	if (r < 0)
-		unlink(temporary);
+	engine_remove(temporary); /* or, if it has its name, a journal that closing could not remove */
 	return r;
 }
 
