@@ -494,7 +494,7 @@ static void check_key_remove(int result)
 
 static int run_rekey(void)
 {
-	return store_rekey(world.fixture->store, world.fixture->key, world.key, NULL, NULL);
+	return store_rekey(world.fixture->store, world.fixture->key, world.key, NULL, NULL, NULL);
 }
 
 static void check_rekey(int result)
