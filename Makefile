@@ -9,6 +9,8 @@
 # The others:
 #   make            build hushfs and hushctl in build/plain
 #   make fuzz       libFuzzer on every target in tests/fuzz, FUZZ_SECONDS each
+#   make lint       clang-tidy, cppcheck and gcc -fanalyzer find nothing
+#   make coverage   run every test on a build that counts; how much of store/ and fs/ they ran
 #   make deps       install the Debian packages that building and running take
 #   make install    install under DESTDIR and PREFIX;  make uninstall removes what that put there
 #   make clean      remove build/
@@ -16,6 +18,7 @@
 #
 # Variables:
 #   SAN=1           with AddressSanitizer and UBSan, in build/san
+#   SAN=thread      with ThreadSanitizer, in build/tsan
 #   WERROR=1        warnings are errors (make test sets it)
 #   V=1             show the commands
 #   ONLY=TEXT       make test: only the programs that have TEXT in their name
@@ -28,10 +31,10 @@ VERSION := 0.1.0
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 CC ?= gcc
-BUILD := build/$(if $(SAN),san,plain)
+BUILD := build/$(if $(COVERAGE),cov,$(if $(SAN),$(if $(filter thread,$(SAN)),tsan,san),plain))
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-test run stop test fuzz check-arrows install uninstall clean help programs-test programs-fuzz
+.PHONY: all deps deps-test run stop test fuzz lint coverage check-arrows install uninstall clean help programs-test programs-fuzz
 
 # --- compiling -------------------------------------------------------------------------------------------------
 
@@ -46,12 +49,19 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
 	$(if $(WERROR),-Werror)
 HARDENING := -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
 	$(if $(filter x86_64 i%86,$(shell uname -m)),-fcf-protection)
-SANITIZERS := -fsanitize=address,undefined
+comma := ,
+SANITIZERS := -fsanitize=$(if $(filter thread,$(SAN)),thread,address$(comma)undefined)
 SANITIZING := -O1 -g -fno-omit-frame-pointer $(SANITIZERS) -fno-sanitize-recover=all
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DHUSHFS_VERSION='"$(VERSION)"' -I. -fPIE -pthread \
-	$(WARNINGS) $(if $(SAN),$(SANITIZING),$(HARDENING)) -MMD -MP $(CFLAGS)
+COUNTING := -O0 -g --coverage
+COUNTING_DUMP := $(BUILD)/tests/coverage/dump.o
+COUNTING_LINK := --coverage $(addprefix -Wl$(comma)--wrap=,_exit execveat prctl) $(COUNTING_DUMP)
+# what watches a program makes system calls that its sandbox does not foresee
+INSTRUMENTING := $(if $(COVERAGE),$(COUNTING),$(if $(SAN),$(SANITIZING)))
+LANGUAGE = -std=gnu11 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DHUSHFS_VERSION='"$(VERSION)"' -I.
+ALL_CFLAGS = $(LANGUAGE) -fPIE -pthread \
+	$(WARNINGS) $(if $(INSTRUMENTING),-DHUSHFS_INSTRUMENTED $(INSTRUMENTING),$(HARDENING)) -MMD -MP $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
-	$(if $(SAN),$(SANITIZERS)) $(LDFLAGS)
+	$(if $(COVERAGE),$(COUNTING_LINK),$(if $(SAN),$(SANITIZERS))) $(LDFLAGS)
 
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  $(1) %s\n' '$@')
@@ -89,7 +99,6 @@ $(UNIT_TESTS): %: %.o $(UNIT_HELPERS) $(FS) $(STORE)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(CONFINE_LIBS) $(STORE_LIBS) -lcmocka
 
 # hooks around what changes the disk, at which it dies
-comma := ,
 REKEY_HOOKS := engine_create engine_commit engine_settle engine_close rename renameat2 unlink fsync fchmod write \
 	sqlite3_open_v2
 $(BUILD)/tests/crash/test_rekey: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(REKEY_HOOKS))
@@ -108,6 +117,10 @@ $(FUZZ_TESTS): $(BUILD)/tests/fuzz/test_%: $(BUILD)/tests/fuzz/%.o $(BUILD)/test
 $(FUZZERS): %: %.o $(FUZZ_HELPERS) $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+
+ifdef COVERAGE
+$(BUILD)/hushfs $(BUILD)/hushctl $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS): | $(COUNTING_DUMP)
+endif
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
@@ -135,6 +148,15 @@ fuzz:
 	@packaging/deps build fuzz
 	@$(MAKE) --no-print-directory BUILD=build/fuzz SAN=1 CC=clang SANITIZERS=-fsanitize=fuzzer,address,undefined programs-fuzz
 	@tests/fuzz/run build/fuzz $(FUZZ_SECONDS)
+
+lint:
+	@packaging/deps build test lint
+	@tests/lint/run $(LANGUAGE) $(FUSE_CFLAGS)
+
+coverage: deps-test
+	@packaging/deps coverage
+	@$(MAKE) --no-print-directory WERROR=1 COVERAGE=1 programs-test
+	@tests/coverage/run build/cov
 
 check-arrows:
 	@tests/check-arrows
