@@ -4,6 +4,7 @@
  * Linked into the programs of `make coverage` in front of these calls of libc. gcc does the same for fork() and the exec
  * functions that it knows.
  */
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/prctl.h>
 
@@ -18,8 +19,11 @@ int __real_execveat(int folder, const char *path, char *const argv[], char *cons
 int __wrap_prctl(int option, ...);
 int __real_prctl(int option, ...);
 
+static volatile sig_atomic_t dump_begun;
+
 void __wrap__exit(int status)
 {
+	dump_begun = 1;
 	__gcov_dump();
 	__real__exit(status);
 }
@@ -31,7 +35,14 @@ int __wrap_execveat(int folder, const char *path, char *const argv[], char *cons
 	return __real_execveat(folder, path, argv, environment, flags);
 }
 
-/* A helper is not killed when its worker ends, but sees the end of its channel, and ends by itself. */
+static void dump_when_orphaned(int number)
+{
+	(void)number;
+	if (!dump_begun)
+		__wrap__exit(0);
+}
+
+/* A helper is killed when its worker ends: here by a signal that lets it write. */
 int __wrap_prctl(int option, ...)
 {
 	unsigned long arguments[4];
@@ -41,7 +52,9 @@ int __wrap_prctl(int option, ...)
 	for (int i = 0; i < 4; i++)
 		arguments[i] = va_arg(list, unsigned long);
 	va_end(list);
-	if (option == PR_SET_PDEATHSIG)
-		return 0;
+	if (option == PR_SET_PDEATHSIG) {
+		signal(SIGUSR2, dump_when_orphaned);
+		arguments[0] = SIGUSR2;
+	}
 	return __real_prctl(option, arguments[0], arguments[1], arguments[2], arguments[3]);
 }
