@@ -63,6 +63,7 @@ ALL_CFLAGS = $(LANGUAGE) -fPIE -pthread \
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
 	$(if $(COVERAGE),$(COUNTING_LINK),$(if $(SAN),$(SANITIZERS))) $(LDFLAGS)
 
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  $(1) %s\n' '$@')
 
@@ -133,15 +134,15 @@ deps-test:
 	@packaging/deps build run test
 
 run: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) $(JOBS) --no-print-directory all
 	@packaging/run start $(BUILD)
 
 stop:
 	@packaging/run stop
 
 test: deps-test
-	@$(MAKE) --no-print-directory WERROR=1 programs-test
-	@$(MAKE) --no-print-directory WERROR=1 SAN=1 programs-test
+	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 programs-test
+	@$(MAKE) $(JOBS) --no-print-directory WERROR=1 SAN=1 programs-test
 	@tests/run build/plain build/san
 
 fuzz:
