@@ -31,7 +31,8 @@ VERSION := 0.1.0
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 CC ?= gcc
-BUILD := build/$(if $(COVERAGE),cov,$(if $(SAN),$(if $(filter thread,$(SAN)),tsan,san),plain))
+KIND := $(if $(COVERAGE),cov,$(if $(VALGRIND),valgrind,$(if $(filter thread,$(SAN)),tsan,$(if $(SAN),san,plain))))
+BUILD := build/$(KIND)
 
 .DEFAULT_GOAL := all
 .PHONY: all deps deps-test run stop test fuzz lint coverage check-arrows install uninstall clean help programs-test programs-fuzz
@@ -47,21 +48,30 @@ TOOLS_LIBS = -lcrypto
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wvla \
 	$(if $(WERROR),-Werror)
+comma := ,
+wrap = $(addprefix -Wl$(comma)--wrap=,$(1))
 HARDENING := -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
 	$(if $(filter x86_64 i%86,$(shell uname -m)),-fcf-protection)
-comma := ,
-SANITIZERS := -fsanitize=$(if $(filter thread,$(SAN)),thread,address$(comma)undefined)
+SANITIZERS := -fsanitize=$(if $(filter tsan,$(KIND)),thread,address$(comma)undefined)
 SANITIZING := -O1 -g -fno-omit-frame-pointer $(SANITIZERS) -fno-sanitize-recover=all
-COUNTING := -O0 -g --coverage
-COUNTING_DUMP := $(BUILD)/tests/coverage/dump.o
-COUNTING_LINK := --coverage $(addprefix -Wl$(comma)--wrap=,_exit execveat prctl) $(COUNTING_DUMP)
+# what each kind of build is compiled with, and what it puts in front of calls of libc
+COMPILE_plain := $(HARDENING)
+COMPILE_san := $(SANITIZING)
+COMPILE_tsan := $(SANITIZING)
+COMPILE_cov := -O0 -g --coverage
+COMPILE_valgrind := -O1 -g
+FRONT_cov := $(BUILD)/tests/coverage/dump.o
+FRONT_valgrind := $(BUILD)/tests/valgrind/mlock2.o
+LINK_san := $(SANITIZERS)
+LINK_tsan := $(SANITIZERS)
+LINK_cov := --coverage $(call wrap,_exit execveat prctl) $(FRONT_cov)
+LINK_valgrind := $(call wrap,mlock2) $(FRONT_valgrind)
 # what watches a program makes system calls that its sandbox does not foresee
-INSTRUMENTING := $(if $(COVERAGE),$(COUNTING),$(if $(SAN),$(SANITIZING)))
+INSTRUMENTED := $(if $(filter plain,$(KIND)),,-DHUSHFS_INSTRUMENTED)
+
 LANGUAGE = -std=gnu11 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DHUSHFS_VERSION='"$(VERSION)"' -I.
-ALL_CFLAGS = $(LANGUAGE) -fPIE -pthread \
-	$(WARNINGS) $(if $(INSTRUMENTING),-DHUSHFS_INSTRUMENTED $(INSTRUMENTING),$(HARDENING)) -MMD -MP $(CFLAGS)
-ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
-	$(if $(COVERAGE),$(COUNTING_LINK),$(if $(SAN),$(SANITIZERS))) $(LDFLAGS)
+ALL_CFLAGS = $(LANGUAGE) -fPIE -pthread $(WARNINGS) $(INSTRUMENTED) $(COMPILE_$(KIND)) -MMD -MP $(CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(LINK_$(KIND)) $(LDFLAGS)
 
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 Q := $(if $(V),,@)
@@ -102,7 +112,7 @@ $(UNIT_TESTS): %: %.o $(UNIT_HELPERS) $(FS) $(STORE)
 # hooks around what changes the disk, at which it dies
 REKEY_HOOKS := engine_create engine_commit engine_settle engine_close rename renameat2 unlink fsync fchmod write \
 	sqlite3_open_v2
-$(BUILD)/tests/crash/test_rekey: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(REKEY_HOOKS))
+$(BUILD)/tests/crash/test_rekey: ALL_LDFLAGS += $(call wrap,$(REKEY_HOOKS))
 $(BUILD)/tests/crash/test_rekey: $(call objects,tests/unit/everything.c tools/key.c tools/rotate.c tools/unmounted.c \
 	tools/flags.c tools/arena.c)
 
@@ -119,9 +129,7 @@ $(FUZZERS): %: %.o $(FUZZ_HELPERS) $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
 
-ifdef COVERAGE
-$(BUILD)/hushfs $(BUILD)/hushctl $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS): | $(COUNTING_DUMP)
-endif
+$(BUILD)/hushfs $(BUILD)/hushctl $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS): | $(FRONT_$(KIND))
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
