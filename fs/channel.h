@@ -31,6 +31,7 @@ enum channel_kind {
 	CHANNEL_END_ASKED,  /* to the keeper: the worker was told to end */
 	CHANNEL_LOCKED,     /* to the keeper: the store was locked: forget the key */
 	CHANNEL_UNLOCKED,   /* to the keeper, as channel_send_unlocked: this key has unlocked it */
+	CHANNEL_ADOPTED,    /* to the worker: the keeper was killed, and another one goes on in its place */
 };
 
 struct channel_message {
@@ -41,6 +42,7 @@ struct channel_message {
 	uint8_t first;      /* SERVE: the kernel waits for the answer to @init */
 	uint8_t resend;     /* SERVE: the kernel may be asked to send again what was not answered. SERVING: it does so */
 	uint8_t init[CHANNEL_INIT_BYTES] __attribute__((aligned(8)));
+	uint64_t keeper;    /* ADOPTED: its process */
 };
 
 /* channel_new - a pair; both close when a program is executed. -errno (logged). */

@@ -9,6 +9,7 @@
 #include "fs/keeper_internal.h"
 
 #include "fs/mount.h"
+#include "fs/service.h"
 #include "store/log.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -38,8 +40,10 @@ static int64_t keeper_now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Nobody is to go on where this one ends. */
 static void keeper_end(struct keeper *keeper, int status)
 {
+	keeper_withdraw();
 	keeper->ended = true;
 	keeper->status = status;
 }
@@ -81,10 +85,10 @@ static int keeper_start(struct keeper *keeper, int program, struct keeper_worker
 		close(program);
 		return r;
 	}
-	keeper->started++;
+	keeper->kept->started++;
 	pid = fork();
 	if (pid == 0)
-		keeper_become_worker(keeper, program, theirs, keeper->started);
+		keeper_become_worker(keeper, program, theirs, keeper->kept->started);
 	r = pid < 0 ? -errno : 0;
 	close(theirs);
 	if (r < 0) {
@@ -94,7 +98,7 @@ static int keeper_start(struct keeper *keeper, int program, struct keeper_worker
 		return r;
 	}
 	*ret_worker = (struct keeper_worker){
-		.phase = KEEPER_STARTING, .pid = pid, .channel = channel, .program = program, .since_ms = keeper_now_ms()};
+		.phase = KEEPER_STARTING, .pid = pid, .channel = channel, .program = program, .process = -1, .since_ms = keeper_now_ms()};
 	channel_send_key(channel, keeper->key); /* if it is gone, its end says so */
 	return 0;
 }
@@ -119,7 +123,7 @@ static void keeper_upgrade(struct keeper *keeper)
 		return;
 	if (!keeper->key) {
 		log_warning("the store is locked, so no other worker can open it: unlock it first (hushctl unlock)");
-	} else if (!keeper->serve.resend) {
+	} else if (!keeper->kept->serve.resend) {
 		log_warning("this kernel can't send requests again (Linux 6.9 can), so nothing can take over: unmount, and mount again");
 	} else {
 		program = open(keeper->program_path, O_PATH | O_CLOEXEC);
@@ -160,12 +164,13 @@ static int keeper_mount(struct keeper *keeper)
 			log_error("%s: the kernel does not begin: %s", keeper->mountpoint, strerror(-r));
 	}
 	if (r == 0) {
-		keeper->serve = (struct channel_message){.kind = CHANNEL_SERVE,
+		keeper->kept->serve = (struct channel_message){.kind = CHANNEL_SERVE,
 							 .init_size = (uint32_t)n,
 							 .device = mount_device(keeper->mountpoint),
 							 .first = true,
 							 .resend = !keeper->options.no_resend};
-		memcpy(keeper->serve.init, request, (size_t)n);
+		memcpy(keeper->kept->serve.init, request, (size_t)n);
+		keeper_entrust(keeper);
 	}
 	free(request);
 	return r;
@@ -177,6 +182,7 @@ static void keeper_ready(struct keeper *keeper)
 	int null;
 
 	log_info("%s: mounted on %s", keeper->store_path, keeper->mountpoint);
+	service_say("READY=1");
 	if (keeper->ready_fd < 0)
 		return;
 	log_to_syslog();
@@ -193,7 +199,7 @@ static void keeper_ready(struct keeper *keeper)
 
 static void keeper_say_open(struct keeper *keeper)
 {
-	const struct channel_message open = {.kind = CHANNEL_OPEN, .restarts = keeper->restarts};
+	const struct channel_message open = {.kind = CHANNEL_OPEN, .restarts = keeper->kept->restarts};
 
 	keeper->worker.phase = KEEPER_OPENING;
 	channel_send(keeper->worker.channel, &open, keeper->ledger);
@@ -206,7 +212,7 @@ static void keeper_say_serve(struct keeper *keeper)
 		return;
 	}
 	keeper->worker.phase = KEEPER_TAKING_OVER;
-	channel_send(keeper->worker.channel, &keeper->serve, keeper->fuse);
+	channel_send(keeper->worker.channel, &keeper->kept->serve, keeper->fuse);
 }
 
 /* What it runs has shown that it can serve. */
@@ -215,14 +221,16 @@ static void keeper_serving(struct keeper *keeper, bool resend)
 	struct keeper_worker *worker = &keeper->worker;
 
 	worker->phase = KEEPER_SERVING;
+	keeper->kept->worker = worker->pid;
+	keeper_entrust_worker(worker);
 	if (worker->program >= 0) {
 		close(keeper->program);
 		keeper->program = worker->program;
 		worker->program = -1; /* transferred */
 	}
-	if (keeper->serve.first) {
-		keeper->serve.first = false;
-		keeper->serve.resend = resend;
+	if (keeper->kept->serve.first) {
+		keeper->kept->serve.first = false;
+		keeper->kept->serve.resend = resend;
 		keeper_ready(keeper);
 	}
 	if (keeper->upgrade_asked)
@@ -236,6 +244,7 @@ static void keeper_stop(struct keeper *keeper)
 	if (keeper->stopping)
 		return;
 	keeper->stopping = true;
+	service_say("STOPPING=1");
 	if (keeper->fuse >= 0)
 		mount_detach(keeper->mountpoint);
 	if (keeper->next.phase)
@@ -263,8 +272,23 @@ static int keeper_unlocked(struct keeper *keeper, struct keeper_worker *from)
 	if (r == 0) {
 		key_free(keeper->key);
 		keeper->key = key;
+		keeper->kept->locked = false;
 	}
 	return r;
+}
+
+static void keeper_locked(struct keeper *keeper)
+{
+	keeper->key = key_free(keeper->key);
+	keeper->kept->locked = true;
+}
+
+static void keeper_kill(const struct keeper_worker *worker)
+{
+	if (worker->adopted)
+		pidfd_send_signal(worker->process, SIGKILL, NULL, 0);
+	else
+		kill(worker->pid, SIGKILL);
 }
 
 static void keeper_hear(struct keeper *keeper, struct keeper_worker *from)
@@ -277,7 +301,7 @@ static void keeper_hear(struct keeper *keeper, struct keeper_worker *from)
 		close(from->channel);
 		from->channel = -1;
 		if (r != -EPIPE)
-			kill(from->pid, SIGKILL);
+			keeper_kill(from);
 		return;
 	}
 	if (message.kind == CHANNEL_READY && from->phase == KEEPER_STARTING)
@@ -291,7 +315,7 @@ static void keeper_hear(struct keeper *keeper, struct keeper_worker *from)
 	else if (message.kind == CHANNEL_END_ASKED)
 		keeper_stop(keeper);
 	else if (message.kind == CHANNEL_LOCKED)
-		keeper->key = key_free(keeper->key);
+		keeper_locked(keeper);
 }
 
 /* --- the end of a worker --------------------------------------------------------------------------------------- */
@@ -302,7 +326,9 @@ static void keeper_forget(struct keeper_worker *worker)
 		close(worker->channel);
 	if (worker->program >= 0)
 		close(worker->program);
-	*worker = (struct keeper_worker){.channel = -1, .program = -1};
+	if (worker->process >= 0)
+		close(worker->process);
+	*worker = (struct keeper_worker){.channel = -1, .program = -1, .process = -1};
 }
 
 /* Has the kernel let go of the connection? */
@@ -315,7 +341,9 @@ static bool keeper_is_unmounted(const struct keeper *keeper)
 
 static const char *keeper_how(int status, char ret_text[static 64])
 {
-	if (WIFSIGNALED(status))
+	if (status == KEEPER_UNKNOWN)
+		snprintf(ret_text, 64, "as a child of the keeper before");
+	else if (WIFSIGNALED(status))
 		snprintf(ret_text, 64, "signal %d", WTERMSIG(status));
 	else
 		snprintf(ret_text, 64, "status %d", WEXITSTATUS(status));
@@ -339,14 +367,14 @@ static int keeper_pause_ms(const struct keeper *keeper)
 }
 
 /* It has served, or was about to, and ended without being told to. @was: as it was. */
-static void keeper_worker_died(struct keeper *keeper, int status, const struct keeper_worker *was)
+void keeper_worker_died(struct keeper *keeper, int status, const struct keeper_worker *was)
 {
-	bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	bool killed = status == KEEPER_UNKNOWN || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	int pause_ms;
 	char how[64];
 
 	keeper_how(status, how);
-	if (!keeper->serve.resend) {
+	if (!keeper->kept->serve.resend) {
 		log_error("%s: the worker ended (%s), and this kernel can't send again what it had taken (Linux 6.9 can): unmounted",
 			  keeper->mountpoint, how);
 		keeper_give_up(keeper);
@@ -366,7 +394,7 @@ static void keeper_worker_died(struct keeper *keeper, int status, const struct k
 		keeper_give_up(keeper);
 		return;
 	}
-	keeper->restarts++;
+	keeper->kept->restarts++;
 	log_warning("%s: the worker ended (%s); another one goes on", keeper->mountpoint, how);
 	pause_ms = keeper_pause_ms(keeper);
 	if (pause_ms)
@@ -381,17 +409,18 @@ static void keeper_worker_ended(struct keeper *keeper, int status)
 	char how[64];
 
 	keeper_forget(&keeper->worker);
-	if (keeper->fuse < 0 || keeper->serve.first) { /* of the first, which has said why */
+	keeper_entrust_worker(NULL);
+	if (keeper->fuse < 0 || keeper->kept->serve.first) { /* of the first, which has said why */
 		if (WIFSIGNALED(status) && !keeper->stopping)
 			log_error("the worker was ended by %s before it was ready", keeper_how(status, how));
 		if (keeper->fuse >= 0)
 			mount_detach(keeper->mountpoint);
 		keeper_end(keeper, EXIT_FAILURE);
 	} else if (keeper->stopping || keeper_is_unmounted(keeper)) {
-		keeper_end(keeper, WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
+		keeper_end(keeper, status == KEEPER_UNKNOWN ? EXIT_SUCCESS : WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
 	} else if (keeper->next.phase) {
 		keeper->worker = keeper->next;
-		keeper->next = (struct keeper_worker){.channel = -1, .program = -1}; /* transferred */
+		keeper->next = (struct keeper_worker){.channel = -1, .program = -1, .process = -1}; /* transferred */
 		if (keeper->worker.phase == KEEPER_READY)
 			keeper_say_open(keeper);
 	} else {
@@ -418,6 +447,14 @@ static bool keeper_has_said(const struct keeper_worker *worker)
 	struct pollfd polled = {.fd = worker->channel, .events = POLLIN};
 
 	return poll(&polled, 1, 0) == 1;
+}
+
+/* An adopted worker has ended. */
+static void keeper_reap_adopted(struct keeper *keeper)
+{
+	while (keeper->worker.channel >= 0 && keeper_has_said(&keeper->worker))
+		keeper_hear(keeper, &keeper->worker);
+	keeper_worker_ended(keeper, KEEPER_UNKNOWN);
 }
 
 static void keeper_reap(struct keeper *keeper)
@@ -478,15 +515,18 @@ void keeper_loop(struct keeper *keeper)
 		int timeout_ms = keeper_timeout(keeper);
 		struct pollfd polled[] = {{.fd = keeper->signals, .events = POLLIN},
 					  {.fd = keeper->worker.phase ? keeper->worker.channel : -1, .events = POLLIN},
-					  {.fd = keeper->next.phase ? keeper->next.channel : -1, .events = POLLIN}};
+					  {.fd = keeper->next.phase ? keeper->next.channel : -1, .events = POLLIN},
+					  {.fd = keeper->worker.adopted ? keeper->worker.process : -1, .events = POLLIN}};
 
-		if (poll(polled, 3, timeout_ms) <= 0)
+		if (poll(polled, 4, timeout_ms) <= 0)
 			continue;
 		if (polled[1].revents)
 			keeper_hear(keeper, &keeper->worker);
 		if (polled[2].revents)
 			keeper_hear(keeper, &keeper->next);
-		if (polled[0].revents) /* last: it may change who the others are */
+		if (polled[0].revents) /* these are last: they may change who the others are */
 			keeper_signal(keeper);
+		if (polled[3].revents)
+			keeper_reap_adopted(keeper);
 	}
 }

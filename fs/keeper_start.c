@@ -7,8 +7,8 @@
 #include "fs/keeper.h"
 
 #include "fs/keeper_internal.h"
-#include "fs/ledger.h"
 #include "fs/place.h"
+#include "fs/service.h"
 #include "store/log.h"
 #include "store/secmem.h"
 
@@ -72,27 +72,37 @@ static int keeper_key(struct keeper *keeper)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* not to be traced by others of its user */
 	if (r == 0)
 		r = secmem_init(KEEPER_ARENA_BYTES);
-	return r < 0 ? r : key_read(&keeper->options.key, &keeper->key);
+	return r < 0 || keeper->kept->locked ? r : key_read(&keeper->options.key, &keeper->key);
+}
+
+/* A place for a new mount. */
+static int keeper_begin(struct keeper *keeper)
+{
+	int r = place_check(keeper->options.store, keeper->options.mountpoint, keeper->store_path, keeper->mountpoint);
+
+	return r < 0 ? r : keeper_keep(keeper);
 }
 
 /* The whole life of the process that stays. */
 static int keeper_run(struct keeper *keeper)
 {
+	bool resumed;
 	int r;
 
-	r = place_check(keeper->options.store, keeper->options.mountpoint, keeper->store_path, keeper->mountpoint);
+	if (keeper->options.foreground)
+		service_init();
+	resumed = keeper_resume(keeper);
+	r = resumed ? 0 : keeper_begin(keeper);
 	if (r == 0)
 		r = keeper_key(keeper);
 	if (r == 0)
 		r = keeper_signals(keeper);
 	if (r == 0)
 		r = keeper_program(keeper);
-	if (r == 0)
-		r = ledger_make(&keeper->ledger);
 	if (r == 0 && keeper->ready_fd >= 0)
 		setsid(); /* not before: a passphrase may have been asked for */
 	if (r == 0 && chdir("/") == 0)
-		keeper_start_again(keeper);
+		resumed ? keeper_adopt(keeper) : keeper_start_again(keeper);
 	if (r == 0)
 		keeper_loop(keeper);
 	key_free(keeper->key);
@@ -182,9 +192,11 @@ static char **keeper_worker_argv(struct keeper *keeper, int argc, char **given, 
 
 int keeper_main(int argc, char **argv)
 {
-	static struct keeper keeper = {.worker = {.channel = -1, .program = -1},
-				       .next = {.channel = -1, .program = -1},
+	static struct keeper keeper = {.worker = {.channel = -1, .program = -1, .process = -1},
+				       .next = {.channel = -1, .program = -1, .process = -1},
 				       .fuse = -1,
+				       .ledger = -1,
+				       .kept_fd = -1,
 				       .ready_fd = -1};
 	char **given = calloc((size_t)argc + 1, sizeof(*given));
 	int r;

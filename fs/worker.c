@@ -167,6 +167,8 @@ static void worker_hear(struct worker *worker)
 		worker_yield(worker);
 	} else if (r == 0 && message.kind == CHANNEL_STAYED) {
 		worker->context.failed_upgrades++;
+	} else if (r == 0 && message.kind == CHANNEL_ADOPTED) {
+		worker->context.keeper = (pid_t)message.keeper;
 	} else if (r < 0) {
 		log_error("%s: the keeper is gone: if this process ends, so does the mount. Unmount and mount again when it suits; SIGTERM to %d "
 			  "unmounts",
