@@ -69,6 +69,7 @@ static const struct {
 	{"...a", "\"...a\""},
 	{"-1", "-1"},
 	{"- -a\n- :b\n- ?c\n", "- -a\n- :b\n- ?c\n"},
+	{"\"\\uFFFE\\U0010FFFF\"", "\"\\uFFFE\xf4\x8f\xbf\xbf\""},
 };
 
 static void test_documents(void **state)
