@@ -9,6 +9,7 @@
 # The others:
 #   make            build hushfs and hushctl in build/plain
 #   make fuzz       libFuzzer on every target in tests/fuzz, FUZZ_SECONDS each
+#   make soak       all that takes hours, under every tool there is; ends with "N passed, N failed" too
 #   make lint       clang-tidy, cppcheck and gcc -fanalyzer find nothing
 #   make coverage   run every test on a build that counts; how much of store/ and fs/ they ran
 #   make deps       install the Debian packages that building and running take
@@ -19,10 +20,11 @@
 # Variables:
 #   SAN=1           with AddressSanitizer and UBSan, in build/san
 #   SAN=thread      with ThreadSanitizer, in build/tsan
+#   VALGRIND=1      to run under valgrind, in build/valgrind;  COVERAGE=1 with gcov, in build/cov
 #   WERROR=1        warnings are errors (make test sets it)
 #   V=1             show the commands
 #   ONLY=TEXT       make test: only the programs that have TEXT in their name
-#   FUZZ_SECONDS=N  make fuzz: how long a target runs (60)
+#   FUZZ_SECONDS=N  make fuzz: how long a target runs (60; make soak: 3600)
 #   PREFIX=DIR      where installing puts things (/usr/local)
 #   DESTDIR=DIR     a folder in front of PREFIX, for packagers
 #   CC CFLAGS LDFLAGS  as usual; yours come last
@@ -35,7 +37,7 @@ KIND := $(if $(COVERAGE),cov,$(if $(VALGRIND),valgrind,$(if $(filter thread,$(SA
 BUILD := build/$(KIND)
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-test run stop test fuzz lint coverage check-arrows install uninstall clean help programs-test programs-fuzz
+.PHONY: all deps deps-test run stop test soak fuzz lint coverage check-arrows install uninstall clean help programs-test programs-fuzz
 
 # --- compiling -------------------------------------------------------------------------------------------------
 
@@ -161,6 +163,11 @@ fuzz:
 lint:
 	@packaging/deps build test lint
 	@tests/lint/run $(LANGUAGE) $(FUSE_CFLAGS)
+
+soak: deps-test
+	@packaging/deps soak
+	@for kind in '' SAN=1 SAN=thread VALGRIND=1; do $(MAKE) $(JOBS) --no-print-directory WERROR=1 $$kind programs-test || exit 1; done
+	@tests/soak $(MAKE) --no-print-directory
 
 coverage: deps-test
 	@packaging/deps coverage

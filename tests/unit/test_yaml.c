@@ -334,6 +334,7 @@ static void test_refused_bytes(void **state)
 		 "a",
 		 3, "UTF-16", 1},
 		{"\xff\xfe", 2, "UTF-16", 1},
+		{"\xfe\xff\0", 3, "UTF-16", 1},
 	};
 
 	(void)state;

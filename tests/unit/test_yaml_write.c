@@ -94,6 +94,7 @@ static void test_entries_and_indent(void **state)
 	SECBUF_AUTO text = {0};
 
 	(void)state;
+	assert_int_equal(yaml_first(stream, key), YAML_NONE); /* a scalar has nothing in it */
 	assert_int_equal(secbuf_write(&text, 0, "spec:\n", 6), 0);
 	assert_int_equal(yaml_write_entry(stream, key, 2, &text), 0);
 	assert_int_equal(yaml_write_entry(stream, yaml_after(stream, yaml_after(stream, key)), 2, &text), 0);
