@@ -63,11 +63,11 @@ COMPILE_tsan := $(SANITIZING)
 COMPILE_cov := -O0 -g --coverage
 COMPILE_valgrind := -O1 -g
 FRONT_cov := $(BUILD)/tests/coverage/dump.o
-FRONT_valgrind := $(BUILD)/tests/valgrind/mlock2.o
+FRONT_valgrind := $(BUILD)/tests/valgrind/unknown.o
 LINK_san := $(SANITIZERS)
 LINK_tsan := $(SANITIZERS)
 LINK_cov := --coverage $(call wrap,_exit execveat prctl) $(FRONT_cov)
-LINK_valgrind := $(call wrap,mlock2) $(FRONT_valgrind)
+LINK_valgrind := $(call wrap,mlock2 syscall) $(FRONT_valgrind)
 # what watches a program makes system calls that its sandbox does not foresee
 INSTRUMENTED := $(if $(filter plain,$(KIND)),,-DHUSHFS_INSTRUMENTED)
 
