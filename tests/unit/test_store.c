@@ -5,6 +5,7 @@
 #include "tests/unit/fixture.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -659,6 +660,27 @@ static void test_put_sets_attributes(void **state)
 	store_close(store);
 }
 
+/* A path that a system call takes, but not with what is put behind it; and one that none takes. */
+static void test_long_paths(void **state)
+{
+	struct fixture *fixture = *state;
+	char path[PATH_MAX + 100], *end = path;
+
+	end += snprintf(path, sizeof(path), "%s/", fixture->folder);
+	while (end - path < PATH_MAX - 10)
+		end = stpcpy(end, "./");
+	strcpy(end, "s");
+	assert_int_equal(store_create(path, fixture->key, 1, 1), -ENAMETOOLONG);
+	strcpy(end - 2, "s");
+	assert_int_equal(store_rekey(path, fixture->key, fixture->key, NULL, NULL), -ENAMETOOLONG);
+	while (end - path < PATH_MAX + 10)
+		end = stpcpy(end, "./");
+	strcpy(end, "s");
+	assert_int_equal(store_create(path, fixture->key, 1, 1), -ENAMETOOLONG);
+	assert_int_equal(rmdir(fixture->folder), 0); /* nothing was made */
+	assert_int_equal(mkdir(fixture->folder, 0700), 0);
+}
+
 static void test_unknown_numbers(void **state)
 {
 	struct store *store = made(state);
@@ -1008,6 +1030,7 @@ int main(void)
 		TEST(test_set_attributes_of_each_inode),
 		TEST(test_what_comes_with_a_mesh),
 		TEST(test_put_sets_attributes),
+		TEST(test_long_paths),
 		TEST(test_unknown_numbers),
 		TEST(test_remove),
 		TEST(test_mesh_within_a_transaction),
