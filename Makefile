@@ -91,13 +91,13 @@ FUZZ_TESTS := $(subst /fuzz_,/test_fuzz_,$(FUZZERS))
 FUZZ_HELPERS := $(call objects,tests/unit/fixture.c tests/unit/yaml_same.c)
 
 all: $(BUILD)/hushfs $(BUILD)/hushctl
-programs-test: all $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS)
+programs-test: all $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS) $(BUILD)/tests/bench/floor
 programs-fuzz: $(FUZZERS)
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter fs/% tests/unit/%,$<),$(FUSE_CFLAGS)) -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter fs/% tests/unit/% tests/bench/%,$<),$(FUSE_CFLAGS)) -c -o $@ $<
 
 $(BUILD)/hushfs: $(BUILD)/fs/main.o $(FS) $(STORE)
 	$(call say,LD)
@@ -131,7 +131,11 @@ $(FUZZERS): %: %.o $(FUZZ_HELPERS) $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
 
-$(BUILD)/hushfs $(BUILD)/hushctl $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS): | $(FRONT_$(KIND))
+$(BUILD)/tests/bench/floor: $(BUILD)/tests/bench/floor.o
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS)
+
+$(BUILD)/hushfs $(BUILD)/hushctl $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS) $(BUILD)/tests/bench/floor: | $(FRONT_$(KIND))
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
