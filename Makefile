@@ -12,6 +12,7 @@
 #   make soak       all that takes hours, under every tool there is; ends with "N passed, N failed" too
 #   make lint       clang-tidy, cppcheck and gcc -fanalyzer find nothing
 #   make coverage   run every test on a build that counts; how much of store/ and fs/ they ran
+#   make bench      measure it beside other filesystems, into tests/bench/RESULTS.md (as root, half an hour on a quiet machine)
 #   make deps       install the Debian packages that building and running take
 #   make install    install under DESTDIR and PREFIX;  make uninstall removes what that put there
 #   make clean      remove build/
@@ -37,7 +38,7 @@ KIND := $(if $(COVERAGE),cov,$(if $(VALGRIND),valgrind,$(if $(filter thread,$(SA
 BUILD := build/$(KIND)
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-test run stop test soak fuzz lint coverage check-arrows install uninstall clean help programs-test programs-fuzz
+.PHONY: all deps deps-test run stop test soak fuzz lint coverage bench check-arrows install uninstall clean help programs-test programs-fuzz
 
 # --- compiling -------------------------------------------------------------------------------------------------
 
@@ -86,12 +87,13 @@ TOOLS := $(call objects,$(wildcard tools/*.c))
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(call objects,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 CRASH_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/crash/test_*.c))
+BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_TESTS := $(subst /fuzz_,/test_fuzz_,$(FUZZERS))
 FUZZ_HELPERS := $(call objects,tests/unit/fixture.c tests/unit/yaml_same.c)
 
 all: $(BUILD)/hushfs $(BUILD)/hushctl
-programs-test: all $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS) $(BUILD)/tests/bench/floor
+programs-test: all $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS) $(BENCHES)
 programs-fuzz: $(FUZZERS)
 
 $(BUILD)/%.o: %.c Makefile
@@ -118,6 +120,9 @@ $(BUILD)/tests/crash/test_rekey: ALL_LDFLAGS += $(call wrap,$(REKEY_HOOKS))
 $(BUILD)/tests/crash/test_rekey: $(call objects,tests/unit/everything.c tools/key.c tools/rotate.c tools/unmounted.c \
 	tools/flags.c tools/arena.c)
 
+$(BUILD)/tests/crash/test_anchor: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,pwrite fdatasync ftruncate rename)
+$(addprefix $(BUILD)/tests/crash/test_,every_bit rows): $(BUILD)/tests/crash/children.o
+
 $(CRASH_TESTS): %: %.o $(BUILD)/tests/unit/fixture.o $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
@@ -131,7 +136,7 @@ $(FUZZERS): %: %.o $(FUZZ_HELPERS) $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
 
-$(BUILD)/tests/bench/floor: $(BUILD)/tests/bench/floor.o
+$(BENCHES): %: %.o
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS)
 
@@ -177,6 +182,11 @@ coverage: deps-test
 	@packaging/deps coverage
 	@$(MAKE) --no-print-directory WERROR=1 COVERAGE=1 programs-test
 	@tests/coverage/run build/cov
+
+bench:
+	@packaging/deps build run bench
+	@$(MAKE) $(JOBS) --no-print-directory all $(BENCHES)
+	@tests/bench/bench
 
 check-arrows:
 	@tests/check-arrows
