@@ -672,7 +672,7 @@ static void test_long_paths(void **state)
 	strcpy(end, "s");
 	assert_int_equal(store_create(path, fixture->key, 1, 1), -ENAMETOOLONG);
 	strcpy(end - 2, "s");
-	assert_int_equal(store_rekey(path, fixture->key, fixture->key, NULL, NULL), -ENAMETOOLONG);
+	assert_int_equal(store_rekey(path, fixture->key, fixture->key, NULL, NULL, NULL), -ENAMETOOLONG);
 	while (end - path < PATH_MAX + 10)
 		end = stpcpy(end, "./");
 	strcpy(end, "s");

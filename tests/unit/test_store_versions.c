@@ -348,7 +348,7 @@ static void test_rekey_after_a_crash(void **state)
 		unlink(fixture->store);
 		fixture_make(fixture);
 		crash(fixture, ending);
-		assert_int_equal(store_rekey(fixture->store, fixture->key, fixture->key, NULL, NULL), 0);
+		assert_int_equal(store_rekey(fixture->store, fixture->key, fixture->key, NULL, NULL, NULL), 0);
 		store = fixture_open(fixture, 5, CACHE);
 		assert_int_equal(fixture_exists(store, name), ending != GONE);
 		if (ending != GONE)
