@@ -115,7 +115,7 @@ struct control *control_free(struct control *control)
 {
 	if (control) {
 		while (!LIST_EMPTY(&control->files))
-			control_file_free(LIST_FIRST(&control->files));
+			control_file_free(LIST_FIRST(&control->files)); /* NOLINT(clang-analyzer-unix.Malloc): another each time */
 		pthread_cond_destroy(&control->ended);
 		pthread_mutex_destroy(&control->lock);
 		pthread_mutex_destroy(&control->turn);

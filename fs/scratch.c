@@ -83,7 +83,7 @@ struct scratch *scratch_free(struct scratch *scratch)
 {
 	if (scratch) {
 		while (!TAILQ_EMPTY(&scratch->files))
-			scratch_file_free(scratch, TAILQ_FIRST(&scratch->files));
+			scratch_file_free(scratch, TAILQ_FIRST(&scratch->files)); /* NOLINT(clang-analyzer-unix.Malloc): another each time */
 		pthread_mutex_destroy(&scratch->lock);
 		free(scratch);
 	}

@@ -81,7 +81,7 @@ void nomem_go_on(void)
 
 /* --- malloc ----------------------------------------------------------------------------------------------------- */
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef HUSHFS_INSTRUMENTED
 #define HOOK(name) __wrap_##name
 #define REAL(name) __real_##name
 #else
@@ -111,7 +111,7 @@ void *HOOK(realloc)(void *memory, size_t size)
 	return nomem_fails() ? NULL : REAL(realloc)(memory, size);
 }
 
-#ifdef __SANITIZE_ADDRESS__ /* else they come to the above */
+#ifdef HUSHFS_INSTRUMENTED /* else they come to the above */
 void *__real_reallocarray(void *memory, size_t n, size_t size);
 void *__wrap_reallocarray(void *memory, size_t n, size_t size);
 void *__wrap_reallocarray(void *memory, size_t n, size_t size)

@@ -28,7 +28,7 @@ enum { MAX_STEPS = 2000 };
 static struct counts {
 	unsigned kill_at; /* 0: never */
 	bool fails;       /* instead of being killed, the call there fails */
-	unsigned steps;
+	_Atomic unsigned steps; /* also the commit thread takes some */
 	unsigned commits;
 	bool no_exchange; /* the filesystem can't */
 } * counts;
