@@ -56,8 +56,13 @@ int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8
 int engine_scan(struct engine *engine, engine_visit *visit, void *context);
 
 /* engine_commit - all changes in their order, or none; on disk when this returns 0.
- * -ENOSPC, -EIO, -EROFS, -ENOMEM. */
+ * -ENOSPC, -EIO, -ENOMEM, -EROFS. After a failure nothing of it is seen; but if it was the disk that failed to sync, the next opening may
+ * find all of it. */
 int engine_commit(struct engine *engine, const struct engine_change *changes, size_t n_changes);
+
+/* engine_is_read_only - has the disk failed to sync? What it has kept is not known then, so every commit is refused with -EROFS, until
+ * the file is closed and opened again. Reading goes on. Does not wait. */
+bool engine_is_read_only(const struct engine *engine);
 
 /* engine_copy - all rows as of now into the new file @path (mode 0600), which engine_open then opens; on disk when this returns.
  * After a failure there is no file. -EEXIST. */

@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,8 @@
 #define APPLICATION_ID_OFFSET 68    /* in the file, big-endian */
 #define ENGINE_ATTEMPTS 20
 #define ENGINE_PAUSE_US 50000 /* at most, between two */
+#define ENGINE_GROWTH_BYTES 4096 /* what the file grows by: no more than a page */
+#define ENGINE_JOURNAL_PAGES 1000 /* longer, it is moved into the file */
 #define TABLE_SQL "CREATE TABLE row(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL)"
 
 struct engine {
@@ -36,7 +39,12 @@ struct engine {
 	sqlite3_stmt *get;
 	sqlite3_stmt *put;
 	sqlite3_stmt *remove;
+	sqlite3_stmt *measure;
 	char *path;
+	int journal_pages;     /* as of the last commit */
+	bool journal_stays;    /* it could not be moved into the file, and that was logged */
+	bool sync_failed;      /* and see engine_distrust */
+	atomic_bool read_only;
 };
 
 static const char engine_setup[] = "PRAGMA locking_mode=EXCLUSIVE;"
@@ -47,11 +55,10 @@ static const char engine_setup[] = "PRAGMA locking_mode=EXCLUSIVE;"
 				   "PRAGMA trusted_schema=OFF;";
 static const char engine_journal[] = "PRAGMA journal_mode=WAL;"
 				     "PRAGMA synchronous=FULL;"
-				     "PRAGMA wal_autocheckpoint=1000;"
 				     "PRAGMA journal_size_limit=16777216;";
 
 /* SQLite's result as an errno, and the line that says so. */
-static int engine_error(const struct engine *engine, const char *what)
+static int engine_error(struct engine *engine, const char *what)
 {
 	int code = sqlite3_extended_errcode(engine->db);
 	int error = sqlite3_system_errno(engine->db);
@@ -82,6 +89,7 @@ static int engine_error(const struct engine *engine, const char *what)
 	default:
 		log_error("%s: %s failed: %s%s%s", engine->path, what, sqlite3_errmsg(engine->db),
 			  error ? ", " : "", error ? strerror(error) : "");
+		engine->sync_failed |= code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC;
 		return -EIO;
 	}
 }
@@ -141,6 +149,7 @@ struct engine *engine_close(struct engine *engine)
 		sqlite3_finalize(engine->get);
 		sqlite3_finalize(engine->put);
 		sqlite3_finalize(engine->remove);
+		sqlite3_finalize(engine->measure);
 		sqlite3_close(engine->db);
 		pthread_mutex_destroy(&engine->lock);
 		pthread_mutex_destroy(&engine->changing);
@@ -171,6 +180,9 @@ static int engine_prepare_all(struct engine *engine)
 				   &engine->put);
 	if (r == 0)
 		r = engine_prepare(engine, "DELETE FROM row WHERE key=?1", &engine->remove);
+	if (r == 0)
+		r = engine_prepare(engine, "SELECT page_count*page_size FROM pragma_page_count,pragma_page_size",
+				   &engine->measure);
 	return r;
 }
 
@@ -251,6 +263,31 @@ static int engine_connect_alone(const char *path, struct engine **ret_engine)
 	}
 }
 
+/* Called by SQLite after a commit, in place of its own checkpoint, of which nobody would hear that it failed. */
+static int engine_committed(void *context, sqlite3 *db, const char *name, int pages)
+{
+	struct engine *engine = context;
+
+	(void)db;
+	(void)name;
+	engine->journal_pages = pages;
+	return SQLITE_OK;
+}
+
+/* SQLite syncs the folder in which it made the journal, and does not look at what comes of it. */
+static int engine_prepare_disk(struct engine *engine)
+{
+	int unit = ENGINE_GROWTH_BYTES;
+	int r;
+
+	sqlite3_wal_hook(engine->db, engine_committed, engine);
+	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &unit); /* so that engine_make_room does something */
+	r = folder_sync(engine->path);
+	if (r < 0)
+		log_error("%s: cannot sync the folder of the store: %s", engine->path, strerror(-r));
+	return r;
+}
+
 int engine_open(const char *path, struct engine **ret_engine)
 {
 	struct engine *engine = NULL;
@@ -281,6 +318,8 @@ int engine_open(const char *path, struct engine **ret_engine)
 		r = engine_run(engine, engine_journal, "starting the journal");
 	if (r == 0)
 		r = engine_prepare_all(engine);
+	if (r == 0)
+		r = engine_prepare_disk(engine);
 	if (r < 0) {
 		engine_close(engine);
 		return r;
@@ -427,17 +466,23 @@ int engine_create(const char *path, const struct engine_change *changes, size_t 
 bool engine_looks_ours(const char *path)
 {
 	static const char magic[] = "SQLite format 3"; /* with its NUL */
-	uint8_t head[APPLICATION_ID_OFFSET + 4];
+	static const uint8_t zeros[APPLICATION_ID_OFFSET + 4];
+	uint8_t head[sizeof(zeros)];
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 	bool ours;
 
 	if (fd < 0)
 		return false;
-	ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	       (st.st_size == 0 || (read(fd, head, sizeof(head)) == (ssize_t)sizeof(head) &&
-				    memcmp(head, magic, sizeof(magic)) == 0 &&
-				    memcmp(head + APPLICATION_ID_OFFSET, "hush", 4) == 0));
+	ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	if (ours && st.st_size > 0) {
+		ours = read(fd, head, sizeof(head)) == (ssize_t)sizeof(head);
+		/* a power cut may leave the first transaction without its first page */
+		ours = ours && (memcmp(head, zeros, sizeof(head)) == 0
+					? engine_is_begun(path)
+					: memcmp(head, magic, sizeof(magic)) == 0 &&
+						  memcmp(head + APPLICATION_ID_OFFSET, "hush", 4) == 0);
+	}
 	close(fd);
 	return ours;
 }
@@ -471,19 +516,104 @@ int engine_remove(const char *path)
 	return 0;
 }
 
+bool engine_is_read_only(const struct engine *engine)
+{
+	return engine->read_only;
+}
+
+/* Have the kernel forget what it keeps of the journal's bytes: those that it could not write count as written. */
+static void engine_forget_pages(const struct engine *engine)
+{
+	char journal[PATH_MAX];
+	int fd;
+
+	if (snprintf(journal, sizeof(journal), "%s-wal", engine->path) >= (int)sizeof(journal))
+		return;
+	fd = open(journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return;
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	close(fd);
+}
+
+/* After a sync that failed. The kernel says it once and takes the bytes for written, so a later sync that succeeds says nothing about them:
+ * nothing is committed on top of them. The journal stays as it is, for the next opening to find what the disk has of it. */
+static void engine_distrust(struct engine *engine)
+{
+	engine->read_only = true;
+	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	engine_forget_pages(engine);
+	log_error("%s: the disk failed to sync: the store is read-only from now on, until it is unmounted and mounted again, which "
+		  "verifies it; what was being written at that moment may be there then, or not",
+		  engine->path);
+}
+
+/* Take from the disk what the file will need when the journal is moved into it: so that needs no room, which may be gone by then. Within a
+ * transaction. */
+static int engine_make_room(struct engine *engine)
+{
+	sqlite3_int64 size = 0;
+	int error = 0, r = 0;
+	struct stat st;
+
+	if (sqlite3_step(engine->measure) == SQLITE_ROW)
+		size = sqlite3_column_int64(engine->measure, 0);
+	else
+		r = engine_error(engine, "measuring the file");
+	sqlite3_reset(engine->measure);
+	if (r < 0 || stat(engine->path, &st) < 0 || size <= st.st_size)
+		return r;
+	if ((uint64_t)(size - st.st_size) > engine_room(engine)) {
+		r = -ENOSPC;
+	} else if (sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_SIZE_HINT, &size) != SQLITE_OK) {
+		sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+		r = error == ENOSPC || error == EDQUOT ? -ENOSPC : -EIO;
+	}
+	if (r < 0)
+		log_error("%s: the file cannot grow: %s", engine->path, strerror(-r));
+	return r;
+}
+
+/* Move the journal into the file. What it holds is on disk, so that this fails is no failure of a commit. */
+static void engine_checkpoint(struct engine *engine)
+{
+	int code = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+
+	if (code == SQLITE_IOERR_FSYNC || (code != SQLITE_OK && !engine->journal_stays))
+		engine_error(engine, "moving the journal into the file");
+	engine->journal_stays = code != SQLITE_OK;
+}
+
+/* With both locks. */
+static int engine_transact(struct engine *engine, const struct engine_change *changes, size_t n_changes)
+{
+	int r;
+
+	if (engine->read_only)
+		return -EROFS;
+	r = engine_run(engine, "BEGIN IMMEDIATE", "beginning a transaction");
+	for (size_t i = 0; i < n_changes && r == 0; i++)
+		r = engine_apply(engine, &changes[i]);
+	if (r == 0)
+		r = engine_make_room(engine);
+	if (r == 0)
+		r = engine_run(engine, "COMMIT", "committing");
+	if (r < 0 && !sqlite3_get_autocommit(engine->db))
+		sqlite3_exec(engine->db, "ROLLBACK", NULL, NULL, NULL);
+	if (r == 0 && engine->journal_pages >= ENGINE_JOURNAL_PAGES)
+		engine_checkpoint(engine);
+	if (engine->sync_failed)
+		engine_distrust(engine);
+	return r;
+}
+
 int engine_commit(struct engine *engine, const struct engine_change *changes, size_t n_changes)
 {
 	int r;
 
 	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
-	r = engine_run(engine, "BEGIN IMMEDIATE", "beginning a transaction");
-	for (size_t i = 0; i < n_changes && r == 0; i++)
-		r = engine_apply(engine, &changes[i]);
-	if (r == 0)
-		r = engine_run(engine, "COMMIT", "committing");
-	if (r < 0 && !sqlite3_get_autocommit(engine->db))
-		sqlite3_exec(engine->db, "ROLLBACK", NULL, NULL, NULL);
+	r = engine_transact(engine, changes, n_changes);
 	pthread_mutex_unlock(&engine->lock);
 	pthread_mutex_unlock(&engine->changing);
 	return r;
