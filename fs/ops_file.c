@@ -95,6 +95,10 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		ops_scratch_open(req, ino, fi);
 		return;
 	}
+	if (ops_writes(fi) && store_is_read_only(context->tree.store)) {
+		ops_reply_error(req, -EROFS);
+		return;
+	}
 	fi->direct_io = 1;
 	fi->fh = 0;
 	if (ops_writes(fi)) {
@@ -137,6 +141,8 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 		return;
 	}
 	r = node_kind(parent) == NODE_MESHES ? -EPERM : tree_name(&context->tree, parent, name, &open.name);
+	if (r == 0 && store_is_read_only(context->tree.store))
+		r = -EROFS;
 	if (r < 0) {
 		ops_reply_error(req, r);
 		return;

@@ -42,6 +42,7 @@ size_t status_text(const struct ops_context *context, char ret_text[static STATU
 			"scratch-files: %zu\n"
 			"scratch-bytes: %zu\n"
 			"locked: %s\n"
+			"disk-failed: %s\n"
 			"uptime-seconds: %" PRIdMAX "\n"
 			"worker-restarts: %" PRIu64 "\n"
 			"failed-upgrades: %u\n"
@@ -50,7 +51,8 @@ size_t status_text(const struct ops_context *context, char ret_text[static STATU
 			"sandbox: uid=%u landlock=%d seccomp=%s\n",
 			HUSHFS_VERSION, id, status.generation, status.meshes, status.secrets, status.global_secrets,
 			status.rows, keys, stage_entries(context->stage), stage_bytes(context->stage), files, bytes,
-			store_is_locked(tree->store) ? "yes" : "no", (intmax_t)(now.tv_sec - tree->started.tv_sec), context->restarts,
+			store_is_locked(tree->store) ? "yes" : "no",
+			store_is_read_only(tree->store) ? "yes" : "no", (intmax_t)(now.tv_sec - tree->started.tv_sec), context->restarts,
 			context->failed_upgrades, context->keeper, getpid(),
 			context->sandbox.uid, context->sandbox.landlock, context->sandbox.seccomp ? "yes" : "no");
 	return size < STATUS_BYTES ? (size_t)size : STATUS_BYTES - 1;

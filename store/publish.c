@@ -432,7 +432,7 @@ static void publish_keep_prune(struct store *store, uint64_t *nodes, size_t n_no
 
 void batch_run(struct store *store, struct store_txn *first, int *results)
 {
-	size_t n_prune, i = 0, good = 0, last_good = 0;
+	size_t n_prune, i = 0, good = 0;
 	struct batch batch;
 	uint64_t *prune;
 	int r;
@@ -450,10 +450,7 @@ void batch_run(struct store *store, struct store_txn *first, int *results)
 	batch.results = results;
 	for (struct store_txn *txn = first; txn; txn = txn->next, i++) {
 		results[i] = publish_run(&batch, txn);
-		if (results[i] == 0) {
-			good++;
-			last_good = i;
-		}
+		good += results[i] == 0;
 	}
 	r = publish_commit(&batch, prune, n_prune);
 	batch_deinit(&batch);
@@ -462,8 +459,11 @@ void batch_run(struct store *store, struct store_txn *first, int *results)
 		return;
 	}
 	publish_keep_prune(store, prune, n_prune);
-	if (good > 1)
+	if (good > 1 && !engine_is_read_only(store->engine)) {
 		publish_one_by_one(store, first, results);
-	else if (good == 1)
-		results[last_good] = r;
+		return;
+	}
+	while (i--)
+		if (results[i] == 0)
+			results[i] = r;
 }

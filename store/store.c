@@ -270,6 +270,11 @@ uint64_t store_room(const struct store *store)
 	return engine_room(store->engine);
 }
 
+bool store_is_read_only(const struct store *store)
+{
+	return engine_is_read_only(store->engine);
+}
+
 int store_copy(struct store *store, const char *path)
 {
 	return engine_copy(store->engine, path);

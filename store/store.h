@@ -95,6 +95,10 @@ int store_look(struct store *store, uint64_t node, struct store_info *ret_info);
 /* store_room - how many bytes the disk that the store is on has left; UINT64_MAX if it does not say. */
 uint64_t store_room(const struct store *store);
 
+/* store_is_read_only - has the disk failed to sync? Nothing is committed any more then (-EROFS), until the store is opened again, which
+ * verifies it; reading goes on. The commit at which it happened has failed with -EIO, and is there or not when the store is opened again. */
+bool store_is_read_only(const struct store *store);
+
 /* store_next - the resource after number @after (0: the first) in a folder: of all meshes (NAME_MESH), of the
  * globals (NAME_GLOBAL_SECRET), of the mesh @mesh_node (NAME_SECRET). -ENOENT at the end. */
 int store_next(struct store *store, enum name_kind kind, uint64_t mesh_node, uint64_t after,
@@ -169,7 +173,7 @@ struct store_txn *store_txn_free(struct store_txn *txn);
  * the order of submitting. Results: -ENOENT (no such resource, or no such mesh), -EEXIST, -ENOTEMPTY, -EXDEV, -EBUSY (a secret that its
  * mesh's mTLS backend names), -EINVAL (a Mesh document that can't be, or names a secret that does not exist),
  * -EFBIG (an append that grows too long), -ENOSPC (also of ACLs that have no room in the record), -EACCES (a default ACL
- * for a file), -ENOKEY (the store is locked, or was before this was on disk), -EIO, -ENOMEM. */
+ * for a file), -ENOKEY (the store is locked, or was before this was on disk), -EROFS (see store_is_read_only), -EIO, -ENOMEM. */
 void store_submit(struct store *store, struct store_txn *txn);
 
 /* store_run - the same, waiting for the result; @txn->done is not used, and the caller still owns @txn. */
