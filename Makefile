@@ -96,6 +96,13 @@ $(BUILD)/tests/crash/test_rekey: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$
 $(BUILD)/tests/crash/test_rekey: $(call objects,tests/unit/everything.c tools/key.c tools/rotate.c tools/unmounted.c \
 	tools/flags.c tools/arena.c)
 
+# a disk that fails: hooks around the calls that store/ makes besides SQLite's
+FAULT_HOOKS := open fsync unlink rename renameat2 fallocate sqlite3_wal_hook
+FAULT_TESTS := $(addprefix $(BUILD)/tests/crash/test_,power)
+$(FAULT_TESTS): ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(FAULT_HOOKS))
+$(FAULT_TESTS): $(call objects,$(filter-out tests/crash/test_%,$(wildcard tests/crash/*.c)))
+$(BUILD)/tests/crash/test_power: ALL_LDFLAGS += -Wl,--wrap=engine_commit,--wrap=engine_create
+
 $(CRASH_TESTS): %: %.o $(BUILD)/tests/unit/fixture.o $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)

@@ -397,7 +397,7 @@ static void rekey_killed_often(uint64_t *seed)
 		for (int r = -1; r < 0 && good;) {
 			const char *opens;
 
-			r = child(work_rekey, old_key, new_key, 1 + (unsigned)fixture_random(seed, 30));
+			r = child(work_rekey, old_key, new_key, 1 + (unsigned)fixture_random(seed, 40));
 			kills += r < 0;
 			good = r <= 0 && is_whole(old_key, new_key, &opens);
 			if (r < 0 && opens == new_key)
