@@ -98,7 +98,7 @@ $(BUILD)/tests/crash/test_rekey: $(call objects,tests/unit/everything.c tools/ke
 
 # a disk that fails: hooks around the calls that store/ makes besides SQLite's
 FAULT_HOOKS := open fsync unlink rename renameat2 fallocate sqlite3_wal_hook
-FAULT_TESTS := $(addprefix $(BUILD)/tests/crash/test_,power)
+FAULT_TESTS := $(addprefix $(BUILD)/tests/crash/test_,ioerr power)
 $(FAULT_TESTS): ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(FAULT_HOOKS))
 $(FAULT_TESTS): $(call objects,$(filter-out tests/crash/test_%,$(wildcard tests/crash/*.c)))
 $(BUILD)/tests/crash/test_power: ALL_LDFLAGS += -Wl,--wrap=engine_commit,--wrap=engine_create

@@ -225,6 +225,9 @@ static int store_create_at(const char *path, const struct key *key, uid_t uid, g
 	r = commit_start(store);
 	if (r == 0)
 		r = store_populate(store, uid, gid);
+	store_stop(store);
+	if (r == 0)
+		r = engine_settle(store->engine); /* it gets another name, and closing would not say that there is still a journal */
 	store_close(store);
 	return r;
 }
@@ -250,13 +253,16 @@ int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid)
 	r = store_create_at(temporary, key, uid, gid);
 	if (r == 0) {
 		r = renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) < 0 ? -errno : 0;
-		if (r == 0)
+		if (r == 0) {
 			r = folder_sync(path);
+			if (r < 0)
+				unlink(path);
+		}
 		if (r < 0)
 			log_error("%s: cannot make the store: %s", path, strerror(-r));
 	}
 	if (r < 0)
-		unlink(temporary);
+		engine_remove(temporary);
 	return r;
 }
 

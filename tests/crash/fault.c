@@ -41,6 +41,16 @@ unsigned fault_fired(void)
 	return fired;
 }
 
+unsigned fault_count(enum fault_call call)
+{
+	unsigned count;
+
+	pthread_mutex_lock(&fault_lock);
+	count = fault_counts[call];
+	pthread_mutex_unlock(&fault_lock);
+	return count;
+}
+
 const char *fault_name(enum fault_call call)
 {
 	static const char *const names[] = {"open", "read", "write", "resize", "sync", "delete", "rename", "look"};

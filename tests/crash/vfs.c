@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * vfs: a VFS of SQLite upon its own, whose calls fail and are told as fault.h has it.
  *
- * It says what SQLite's own says when a system call fails: a write that finds no room, or ends early, is SQLITE_FULL. The first sync of a
+ * It says what SQLite's own says when a system call fails: a write that finds no room, or ends early, is SQLITE_FULL; a read that ends early
+ * is tried again from there, so what comes back is the error (SQLITE_IOERR_SHORT_READ is the end of the file, no fault). The first sync of a
  * new journal syncs the folder as well, and nobody looks at what comes of that. The shared-memory methods are left out, so that a
  * connection without the file to itself can't use a WAL.
  */
@@ -49,15 +50,11 @@ static int vfs_read(sqlite3_file *file, void *data, int size, sqlite3_int64 offs
 {
 	struct vfs_file *f = vfs_file(file);
 	enum fault_how how;
-	int r;
 
 	if (!fault_is_due(FAULT_READ, &how))
 		return f->real->pMethods->xRead(f->real, data, size, offset);
-	if (how == FAULT_SHORT) {
-		r = f->real->pMethods->xRead(f->real, data, size / 2, offset);
-		memset((char *)data + size / 2, 0, (size_t)(size - size / 2));
-		return r == SQLITE_OK ? SQLITE_IOERR_SHORT_READ : r;
-	}
+	if (how == FAULT_SHORT)
+		f->real->pMethods->xRead(f->real, data, size / 2, offset);
 	errno = fault_errno(how);
 	return SQLITE_IOERR_READ;
 }
