@@ -60,6 +60,9 @@ int engine_scan(struct engine *engine, engine_visit *visit, void *context);
  * find all of it. */
 int engine_commit(struct engine *engine, const struct engine_change *changes, size_t n_changes);
 
+/* engine_commit_lean - the same, taking as little room on the disk as can be. What is removed is not overwritten, until its place is used again. */
+int engine_commit_lean(struct engine *engine, const struct engine_change *changes, size_t n_changes);
+
 /* engine_is_read_only - has the disk failed to sync? What it has kept is not known then, so every commit is refused with -EROFS, until
  * the file is closed and opened again. Reading goes on. Does not wait. */
 bool engine_is_read_only(const struct engine *engine);

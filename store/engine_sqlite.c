@@ -28,7 +28,7 @@
 #define APPLICATION_ID_OFFSET 68    /* in the file, big-endian */
 #define ENGINE_ATTEMPTS 20
 #define ENGINE_PAUSE_US 50000 /* at most, between two */
-#define ENGINE_GROWTH_BYTES 4096 /* what the file grows by: no more than a page */
+#define ENGINE_PAGE_BYTES 4096
 #define ENGINE_JOURNAL_PAGES 1000 /* longer, it is moved into the file */
 #define TABLE_SQL "CREATE TABLE row(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL)"
 
@@ -277,7 +277,7 @@ static int engine_committed(void *context, sqlite3 *db, const char *name, int pa
 /* SQLite syncs the folder in which it made the journal, and does not look at what comes of it. */
 static int engine_prepare_disk(struct engine *engine)
 {
-	int unit = ENGINE_GROWTH_BYTES;
+	int unit = ENGINE_PAGE_BYTES; /* what the file grows by */
 	int r;
 
 	sqlite3_wal_hook(engine->db, engine_committed, engine);
@@ -540,6 +540,8 @@ static void engine_forget_pages(const struct engine *engine)
  * nothing is committed on top of them. The journal stays as it is, for the next opening to find what the disk has of it. */
 static void engine_distrust(struct engine *engine)
 {
+	if (engine->read_only)
+		return;
 	engine->read_only = true;
 	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	engine_forget_pages(engine);
@@ -582,6 +584,15 @@ static void engine_checkpoint(struct engine *engine)
 	if (code == SQLITE_IOERR_FSYNC || (code != SQLITE_OK && !engine->journal_stays))
 		engine_error(engine, "moving the journal into the file");
 	engine->journal_stays = code != SQLITE_OK;
+	if (engine->sync_failed)
+		engine_distrust(engine);
+}
+
+/* Absolutely, or for the disk that it is on. */
+static bool engine_journal_is_long(const struct engine *engine)
+{
+	return engine->journal_pages >= ENGINE_JOURNAL_PAGES ||
+	       (uint64_t)engine->journal_pages * ENGINE_PAGE_BYTES > engine_room(engine);
 }
 
 /* With both locks. */
@@ -600,7 +611,7 @@ static int engine_transact(struct engine *engine, const struct engine_change *ch
 		r = engine_run(engine, "COMMIT", "committing");
 	if (r < 0 && !sqlite3_get_autocommit(engine->db))
 		sqlite3_exec(engine->db, "ROLLBACK", NULL, NULL, NULL);
-	if (r == 0 && engine->journal_pages >= ENGINE_JOURNAL_PAGES)
+	if (r == 0 && engine_journal_is_long(engine))
 		engine_checkpoint(engine);
 	if (engine->sync_failed)
 		engine_distrust(engine);
@@ -614,6 +625,22 @@ int engine_commit(struct engine *engine, const struct engine_change *changes, si
 	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
 	r = engine_transact(engine, changes, n_changes);
+	pthread_mutex_unlock(&engine->lock);
+	pthread_mutex_unlock(&engine->changing);
+	return r;
+}
+
+int engine_commit_lean(struct engine *engine, const struct engine_change *changes, size_t n_changes)
+{
+	int r;
+
+	pthread_mutex_lock(&engine->changing);
+	pthread_mutex_lock(&engine->lock);
+	engine_checkpoint(engine); /* the journal then begins anew, where it has its room already */
+	r = engine_run(engine, "PRAGMA secure_delete=FAST", "setting up");
+	if (r == 0)
+		r = engine_transact(engine, changes, n_changes);
+	engine_run(engine, "PRAGMA secure_delete=ON", "setting up");
 	pthread_mutex_unlock(&engine->lock);
 	pthread_mutex_unlock(&engine->changing);
 	return r;

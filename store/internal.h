@@ -11,6 +11,7 @@
 #include "store/engine.h"
 #include "store/header.h"
 #include "store/index.h"
+#include "store/reserve.h"
 #include "store/seal.h"
 #include "store/store.h"
 
@@ -19,6 +20,7 @@
 struct store {
 	char *path;
 	struct engine *engine;
+	struct reserve reserve;
 	struct header_keys *keys;
 	struct seal seal;
 	struct store_options options;

@@ -341,6 +341,33 @@ static void publish_say(const struct batch *batch, uint64_t generation)
 			options->committing(options->context, txn->request, generation);
 }
 
+/* Does it remove resources, and write nothing but what goes with that? */
+static bool publish_only_removes(const struct batch *batch)
+{
+	bool removes = false;
+
+	for (size_t i = 0; i < batch->n_values; i++)
+		if (batch->values[i].row.data)
+			return false;
+	for (size_t i = 0; i < batch->n_states; i++)
+		removes |= batch->states[i].newest && batch->states[i].was && !batch->states[i].exists;
+	return removes;
+}
+
+static int publish_write(const struct batch *batch, const struct rows *rows)
+{
+	struct store *store = batch->store;
+	int r = engine_commit(store->engine, rows->changes, rows->count);
+
+	if (r == -ENOSPC && publish_only_removes(batch)) {
+		reserve_give(&store->reserve);
+		r = engine_commit_lean(store->engine, rows->changes, rows->count);
+	}
+	if (r == 0 && reserve_missing(&store->reserve))
+		reserve_take(&store->reserve, engine_room(store->engine));
+	return r;
+}
+
 /* One commit of what the log holds. 0, or -errno and nothing has changed. */
 static int publish_commit(struct batch *batch, uint64_t *prune, size_t n_prune)
 {
@@ -364,7 +391,7 @@ static int publish_commit(struct batch *batch, uint64_t *prune, size_t n_prune)
 		log_error("%s: no memory to commit", store->path);
 	if (r == 0) {
 		publish_say(batch, batch->manifest.generation);
-		r = engine_commit(store->engine, rows.changes, rows.count);
+		r = publish_write(batch, &rows);
 		if (r < 0)
 			publish_say(batch, 0); /* another commit may get this generation */
 	}

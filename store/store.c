@@ -51,6 +51,7 @@ struct store *store_close(struct store *store)
 		return NULL;
 	store_stop(store);
 	store->engine = engine_close(store->engine);
+	reserve_deinit(&store->reserve);
 	index_deinit(&store->index);
 	store->keys = secmem_free(store->keys);
 	pthread_cond_destroy(&store->keys_unused);
@@ -134,12 +135,14 @@ int store_open(const char *path, const struct key *key, const struct store_optio
 	struct store *store;
 	int r = store_load(path, key, options, &store);
 
-	if (r == 0) {
-		r = commit_start(store);
-		if (r < 0)
-			store_close(store);
-	}
+	if (r < 0)
+		return r;
+	r = reserve_init(&store->reserve, path);
 	if (r == 0)
+		r = commit_start(store);
+	if (r < 0)
+		store_close(store);
+	else
 		*ret_store = store;
 	return r;
 }
@@ -273,7 +276,9 @@ const struct store_options *store_get_options(const struct store *store)
 
 uint64_t store_room(const struct store *store)
 {
-	return engine_room(store->engine);
+	uint64_t room = engine_room(store->engine), missing = reserve_missing(&store->reserve);
+
+	return room > missing ? room - missing : 0;
 }
 
 bool store_is_read_only(const struct store *store)

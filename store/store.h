@@ -92,7 +92,8 @@ uint64_t store_node(const struct store *store, const struct name *name);
 /* store_look - by number; also finds a removed resource that is pinned (see exists). -ENOENT. */
 int store_look(struct store *store, uint64_t node, struct store_info *ret_info);
 
-/* store_room - how many bytes the disk that the store is on has left; UINT64_MAX if it does not say. */
+/* store_room - how many bytes the disk that the store is on has left for it, what is kept for removing apart; UINT64_MAX if it does not
+ * say. A commit takes up to twice what it writes. */
 uint64_t store_room(const struct store *store);
 
 /* store_is_read_only - has the disk failed to sync? Nothing is committed any more then (-EROFS), until the store is opened again, which
