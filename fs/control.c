@@ -61,12 +61,12 @@ bool control_stop(struct control *control)
 
 	if (!control)
 		return true;
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until); /* the other clock may be set meanwhile */
 	until.tv_sec += CONTROL_END_SECONDS;
 	pthread_mutex_lock(&control->lock);
 	control->stopping = true;
 	while (control->running && ended)
-		ended = pthread_cond_timedwait(&control->ended, &control->lock, &until) == 0;
+		ended = pthread_cond_clockwait(&control->ended, &control->lock, CLOCK_MONOTONIC, &until) == 0;
 	ended = control->running == 0;
 	pthread_mutex_unlock(&control->lock);
 	if (!ended)

@@ -25,7 +25,7 @@ size_t status_text(const struct ops_context *context, char ret_text[static STATU
 	store_keys(tree->store, kinds, &current);
 	for (size_t i = 0; i < sizeof(kinds); i++)
 		keys += kinds[i] != 0;
-	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(CLOCK_BOOTTIME, &now);
 	for (size_t i = 0; i < sizeof(status.id); i++)
 		snprintf(id + 2 * i, 3, "%02x", status.id[i]);
 	size = snprintf(ret_text, STATUS_BYTES,
@@ -52,7 +52,7 @@ size_t status_text(const struct ops_context *context, char ret_text[static STATU
 			HUSHFS_VERSION, id, status.generation, status.meshes, status.secrets, status.global_secrets,
 			status.rows, keys, stage_entries(context->stage), stage_bytes(context->stage), files, bytes,
 			store_is_locked(tree->store) ? "yes" : "no",
-			store_is_read_only(tree->store) ? "yes" : "no", (intmax_t)(now.tv_sec - tree->started.tv_sec), context->restarts,
+			store_is_read_only(tree->store) ? "yes" : "no", (intmax_t)(now.tv_sec - tree->up.tv_sec), context->restarts,
 			context->failed_upgrades, context->keeper, getpid(),
 			context->sandbox.uid, context->sandbox.landlock, context->sandbox.seccomp ? "yes" : "no");
 	return size < STATUS_BYTES ? (size_t)size : STATUS_BYTES - 1;

@@ -571,8 +571,10 @@ static int engine_make_room(struct engine *engine)
 		sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
 		r = error == ENOSPC || error == EDQUOT ? -ENOSPC : -EIO;
 	}
-	if (r < 0)
-		log_error("%s: the file cannot grow: %s", engine->path, strerror(-r));
+	if (r == -ENOSPC)
+		log_error("%s: no space left on the disk (growing the file)", engine->path);
+	else if (r < 0)
+		log_error("%s: growing the file failed: %s", engine->path, strerror(-r));
 	return r;
 }
 
@@ -686,6 +688,19 @@ int engine_copy(struct engine *engine, const char *path)
 		r = engine_sync_file(path);
 	if (r < 0)
 		engine_remove(path);
+	return r;
+}
+
+int engine_flush(struct engine *engine)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&engine->changing);
+	pthread_mutex_lock(&engine->lock);
+	if (sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
+		r = engine_error(engine, "moving the journal into the file");
+	pthread_mutex_unlock(&engine->lock);
+	pthread_mutex_unlock(&engine->changing);
 	return r;
 }
 

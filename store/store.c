@@ -230,7 +230,7 @@ static int store_create_at(const char *path, const struct key *key, uid_t uid, g
 		r = store_populate(store, uid, gid);
 	store_stop(store);
 	if (r == 0)
-		r = engine_settle(store->engine); /* it gets another name, and closing would not say that there is still a journal */
+		r = engine_flush(store->engine); /* it gets another name, and closing would not say that there is still a journal */
 	store_close(store);
 	return r;
 }
