@@ -486,7 +486,8 @@ void batch_run(struct store *store, struct store_txn *first, int *results)
 		return;
 	}
 	publish_keep_prune(store, prune, n_prune);
-	if (good > 1 && !engine_is_read_only(store->engine)) {
+	/* another one, or what was to be pruned, may be to blame; but not if the disk has failed just now */
+	if ((good > 1 || n_prune) && (r == -EROFS || !engine_is_read_only(store->engine))) {
 		publish_one_by_one(store, first, results);
 		return;
 	}

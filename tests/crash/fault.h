@@ -37,9 +37,11 @@ struct fault_plan {
 void fault_arm(const struct fault_plan *plan);
 void fault_disarm(void);
 
-/* fault_fired - how many calls have failed since it was armed. fault_count - how many of a kind there were. fault_name, fault_how_name - for people. */
+/* Since it was armed: fault_fired - how many calls have failed. fault_count - how many of a kind there were. */
 unsigned fault_fired(void);
 unsigned fault_count(enum fault_call call);
+
+/* For people. */
 const char *fault_name(enum fault_call call);
 const char *fault_how_name(enum fault_how how);
 
