@@ -43,8 +43,8 @@ struct engine {
 	char *path;
 	int journal_pages;     /* as of the last commit */
 	bool journal_stays;    /* it could not be moved into the file, and that was logged */
-	bool sync_failed;      /* and see engine_distrust */
-	atomic_bool read_only;
+	bool sync_failed;      /* in the call that is under way */
+	atomic_bool read_only; /* see engine_distrust */
 };
 
 static const char engine_setup[] = "PRAGMA locking_mode=EXCLUSIVE;"
@@ -581,8 +581,10 @@ static int engine_make_room(struct engine *engine)
 /* Move the journal into the file. What it holds is on disk, so that this fails is no failure of a commit. */
 static void engine_checkpoint(struct engine *engine)
 {
-	int code = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	int code;
 
+	engine->sync_failed = false;
+	code = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	if (code == SQLITE_IOERR_FSYNC || (code != SQLITE_OK && !engine->journal_stays))
 		engine_error(engine, "moving the journal into the file");
 	engine->journal_stays = code != SQLITE_OK;
@@ -604,6 +606,7 @@ static int engine_transact(struct engine *engine, const struct engine_change *ch
 
 	if (engine->read_only)
 		return -EROFS;
+	engine->sync_failed = false; /* of a copy on another disk, if it is set */
 	r = engine_run(engine, "BEGIN IMMEDIATE", "beginning a transaction");
 	for (size_t i = 0; i < n_changes && r == 0; i++)
 		r = engine_apply(engine, &changes[i]);
