@@ -4,7 +4,7 @@
  * A random workload goes on while all that reaches the disk is recorded (disk.h). For each moment between two changes the disk is made as
  * the power cut may have left it, in four ways, and the store is opened there: it must open, be to the letter one of the
  * states that were committed, not older than what was acknowledged by then, and go on. Rows are compared as they were handed to the engine,
- * values as the workload wrote them. The same for a rekey and a backup. Arguments: a seed. HUSH_SOAK=1: more of it.
+ * values as the workload wrote them. The next workload goes on from one of these states. The same for a rekey and a backup. Arguments: a seed. HUSH_SOAK=1: more of it.
  */
 #include "store/internal.h"
 #include "tests/crash/disk.h"
@@ -21,7 +21,7 @@
 enum {
 	SHORT_STATES = 2000,
 	SOAK_STATES = 100000,
-	STEPS = 48,
+	STEPS = 20,
 	SOAK_STEPS = 120,
 	MOST = 20000, /* of anything that is counted */
 	SLOTS = 14,
@@ -148,10 +148,12 @@ struct entry {
 	mode_t mode;
 };
 
-static struct entry entries[SLOTS];
-static bool meshes[2];                  /* besides default: m0, m1 */
-static uint64_t default_mesh;           /* what it adds */
-static uint64_t model_sums[MOST];       /* by the number of the transaction */
+static struct model {
+	struct entry entries[SLOTS];
+	bool meshes[2]; /* besides default: m0, m1 */
+} model, models[MOST];            /* now, and after each transaction */
+static uint64_t default_mesh;     /* what it adds */
+static uint64_t model_sums[MOST]; /* by the number of the transaction */
 static unsigned txns_begun, txns_done;
 
 static uint64_t entry_sum(const struct name *name, uint64_t value, mode_t mode)
@@ -170,10 +172,10 @@ static uint64_t model_sum(void)
 	uint64_t sum = default_mesh;
 
 	for (int i = 0; i < SLOTS; i++)
-		if (entries[i].exists)
-			sum += entry_sum(&entries[i].name, entries[i].value, entries[i].mode);
+		if (model.entries[i].exists)
+			sum += entry_sum(&model.entries[i].name, model.entries[i].value, model.entries[i].mode);
 	for (int i = 0; i < 2; i++)
-		if (meshes[i]) {
+		if (model.meshes[i]) {
 			struct name name = fixture_mesh(mesh_names[i]);
 
 			sum += entry_sum(&name, hash(0, mesh_texts[i], strlen(mesh_texts[i])), 0);
@@ -186,6 +188,7 @@ static void model_begins(void)
 {
 	fixture_must(txns_begun + 1 < MOST);
 	model_sums[++txns_begun] = model_sum();
+	models[txns_begun] = model;
 }
 
 /* One resource of an open store; false if its value can't be read. */
@@ -252,7 +255,7 @@ static struct name slot_name(int slot)
 
 static bool slot_has_mesh(int slot)
 {
-	return slot % 4 || meshes[0];
+	return slot % 4 || model.meshes[0];
 }
 
 static size_t a_size(void)
@@ -264,7 +267,7 @@ static size_t a_size(void)
 static void plan_put(struct store_op *op, int slot)
 {
 	static uint8_t bytes[LARGEST];
-	struct entry *entry = &entries[slot];
+	struct entry *entry = &model.entries[slot];
 	size_t size = a_size();
 
 	fixture_fill(bytes, size, below(UINT64_MAX));
@@ -278,7 +281,7 @@ static void plan_put(struct store_op *op, int slot)
 static void plan_remove(struct store_op *op, int slot)
 {
 	fixture_op(op, STORE_REMOVE, slot_name(slot), NULL, 0);
-	entries[slot].exists = false;
+	model.entries[slot].exists = false;
 }
 
 static int a_slot(bool existing)
@@ -286,7 +289,7 @@ static int a_slot(bool existing)
 	for (int tries = 0; tries < 100; tries++) {
 		int slot = (int)below(SLOTS);
 
-		if (slot_has_mesh(slot) && (!existing || entries[slot].exists))
+		if (slot_has_mesh(slot) && (!existing || model.entries[slot].exists))
 			return slot;
 	}
 	return -1;
@@ -348,9 +351,9 @@ static void step_rename(struct store *store)
 	txn = txn_of(1);
 	fixture_op(&txn->ops[0], STORE_RENAME, slot_name(from), NULL, 0);
 	txn->ops[0].to = slot_name(to);
-	entries[to] = entries[from];
-	entries[to].name = slot_name(to);
-	entries[from].exists = false;
+	model.entries[to] = model.entries[from];
+	model.entries[to].name = slot_name(to);
+	model.entries[from].exists = false;
 	run(store, txn);
 }
 
@@ -364,7 +367,7 @@ static void step_chmod(struct store *store)
 	txn = txn_of(1);
 	fixture_op(&txn->ops[0], STORE_SET_ATTRIBUTES, slot_name(slot), NULL, 0);
 	txn->ops[0].set = RECORD_SET_MODE;
-	entries[slot].mode = txn->ops[0].attributes[0].mode = (mode_t)below(0777);
+	model.entries[slot].mode = txn->ops[0].attributes[0].mode = (mode_t)below(0777);
 	run(store, txn);
 }
 
@@ -385,15 +388,15 @@ static void step_mesh(struct store *store)
 	struct store_txn *txn;
 
 	for (int i = 0; i < SLOTS && number == 0; i++)
-		if (i % 4 == 0 && entries[i].exists)
+		if (i % 4 == 0 && model.entries[i].exists)
 			number = 1;
 	txn = txn_of(1);
-	if (meshes[number])
+	if (model.meshes[number])
 		fixture_op(&txn->ops[0], STORE_REMOVE, fixture_mesh(mesh_names[number]), NULL, 0);
 	else
 		fixture_op(&txn->ops[0], STORE_PUT, fixture_mesh(mesh_names[number]), mesh_texts[number],
 			   strlen(mesh_texts[number]));
-	meshes[number] = !meshes[number];
+	model.meshes[number] = !model.meshes[number];
 	run(store, txn);
 }
 
@@ -470,14 +473,33 @@ static struct store *open_store(void)
 	return store;
 }
 
+enum { N_ENDS = 3 };
+
+/* One of the files that belong to a store. One static buffer. */
+static const char *with_end(const char *path, size_t end)
+{
+	static const char *const ends[N_ENDS] = {"", "-wal", "-journal"};
+	static char name[400];
+
+	snprintf(name, sizeof(name), "%s%s", path, ends[end]);
+	return name;
+}
+
+/* What a power cut has left, and the next workload begins with, unless it makes a store. */
+static bool resumes, resumed; /* the next one, this one */
+static struct model next_model;
+static uint64_t next_row_sum, next_model_sum;
+
 static void begin(void)
 {
-	memset(entries, 0, sizeof(entries));
-	memset(meshes, 0, sizeof(meshes));
+	commits_begun = commits_done = txns_begun = txns_done = 0;
+	if (resumes)
+		return;
+	memset(&model, 0, sizeof(model));
 	n_rows = 0;
 	rows_sum = 0;
-	commits_begun = commits_done = txns_begun = txns_done = 0;
-	unlink(fixture->store);
+	for (size_t i = 0; i < N_ENDS; i++)
+		unlink(with_end(fixture->store, i));
 }
 
 /* Making the store is the first transaction. What `default` adds is known when it is there. */
@@ -485,12 +507,15 @@ static struct store *make(void)
 {
 	struct store *store;
 
+	if (resumed)
+		return open_store();
 	txns_begun = 1;
 	fixture_make(fixture);
 	txns_done = 1;
 	store = open_store();
 	fixture_must(sum_store(store, &default_mesh));
 	model_sums[1] = default_mesh;
+	models[1] = model;
 	return store;
 }
 
@@ -514,7 +539,7 @@ static struct store *workload(unsigned steps)
 /* --- a state of the disk */
 
 static struct figures {
-	unsigned states, refused, lost, wrong, gone_on, moments;
+	unsigned states, refused, lost, wrong, gone_on, moments, resumed;
 } figures;
 
 /* Where in @sums, newest first, is @sum? */
@@ -568,7 +593,44 @@ static bool is_committed(struct store *store, const struct moment *m, size_t cha
 	return complain(&figures.wrong, "a state that never was", change, mode);
 }
 
-static bool check_state(size_t change, enum disk_mode mode)
+/* Have the files of this state be those that the next workload begins with. */
+static void resume_with_files(void)
+{
+	char from[400];
+
+	for (size_t i = 0; i < N_ENDS; i++) {
+		unlink(with_end(fixture->store, i));
+		snprintf(from, sizeof(from), "%s", with_end(state_store, i));
+		if (access(from, F_OK) == 0)
+			fixture_copy(from, with_end(fixture->store, i));
+	}
+}
+
+static int resume_row(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size)
+{
+	(void)context;
+	rows_change(&(struct engine_change){key, key_size, data, size});
+	return 0;
+}
+
+/* And what is in it, as it was found to be. The model is that of the transaction that it is at. */
+static void resume_with(struct store *store, const struct moment *m)
+{
+	unsigned at = m->txns_begun;
+	uint64_t sum;
+
+	n_rows = 0;
+	rows_sum = 0;
+	fixture_must(engine_scan(store->engine, resume_row, NULL) == 0 && sum_store(store, &sum));
+	while (model_sums[at] != sum)
+		at--;
+	next_model = models[at];
+	next_row_sum = rows_sum;
+	next_model_sum = sum;
+	resumes = true;
+}
+
+static bool check_state(size_t change, enum disk_mode mode, bool resume)
 {
 	const struct moment *m = &moments[change];
 	struct store_checked checked;
@@ -577,11 +639,15 @@ static bool check_state(size_t change, enum disk_mode mode)
 
 	figures.states++;
 	disk_write_out(state_folder, mode, &seed);
-	if (m->txns_done == 0 && access(state_store, F_OK) < 0)
+	if (!resumed && m->txns_done == 0 && access(state_store, F_OK) < 0)
 		return true; /* it was being made */
+	if (resume)
+		resume_with_files();
 	if (store_load(state_store, fixture->key, &options, &store) < 0)
 		return complain(&figures.refused, "it does not open", change, mode);
 	good = is_committed(store, m, change, mode);
+	if (good && resume)
+		resume_with(store, m);
 	fixture_must(commit_start(store) == 0);
 	if (good && store_check(store, NULL, NULL, &checked) < 0)
 		good = complain(&figures.wrong, "check", change, mode);
@@ -594,19 +660,30 @@ static bool check_state(size_t change, enum disk_mode mode)
 /* At every moment of one workload. */
 static bool cut_a_workload(unsigned steps)
 {
+	unsigned first = figures.states, resume_at;
 	bool good = true;
 
 	begin();
+	resumed = resumes;
+	if (resumed) {
+		model = next_model;
+		models[0] = next_model;
+		commit_sums[0] = next_row_sum;
+		model_sums[0] = next_model_sum;
+	}
+	resumes = false;
 	disk_record(fixture->folder, before_change);
 	watched = true;
 	store_close(workload(steps));
 	watched = false;
 	disk_stop();
 	moments[disk_changes()] = moment_now();
+	figures.resumed += resumed;
+	resume_at = (unsigned)below(disk_changes() * DISK_MODES);
 	for (size_t change = 0; change <= disk_changes() && good; change++) {
 		disk_advance(change);
 		for (enum disk_mode mode = DISK_NONE; mode < DISK_MODES && good; mode++)
-			good = check_state(change, mode);
+			good = check_state(change, mode, figures.states - first == resume_at);
 		figures.moments++;
 	}
 	disk_forget();
@@ -624,8 +701,8 @@ static void test_workload(unsigned least)
 	while (rounds++, good && figures.states < least);
 	check(good, "a power cut at every write and sync: it opens, with all that was acknowledged and nothing partial");
 	check(figures.gone_on > figures.states / (2 * GO_ON_EACH), "and goes on");
-	printf("# figures states=%u moments=%u workloads=%u commits=%u lost=%u wrong_or_partial=%u refused=%u\n", figures.states,
-	       figures.moments, rounds, commits_begun, figures.lost, figures.wrong, figures.refused);
+	printf("# figures states=%u moments=%u workloads=%u of_which_go_on=%u commits=%u lost=%u wrong_or_partial=%u refused=%u\n", figures.states,
+	       figures.moments, rounds, figures.resumed, commits_begun, figures.lost, figures.wrong, figures.refused);
 }
 
 /* --- a copy, and a new root key */
@@ -741,6 +818,7 @@ static void test_copy_and_rekey(size_t each)
 {
 	struct store *store;
 
+	resumes = resumed = false;
 	begin();
 	store = workload(STEPS);
 	fixture_settle(store);
