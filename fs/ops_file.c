@@ -392,6 +392,18 @@ static bool ops_is_former(struct ops_context *context, fuse_ino_t ino, uint64_t 
 	return ledger_is_former(context->ledger, node_resource(ino), handle);
 }
 
+/* Who has renamed a secret away and then failed to make it anew goes on not finding it: what it removes now, or renames its backup over,
+ * is what it could not write, and not the value that all others have. */
+static void ops_release_staged(struct ops_context *context, fuse_ino_t ino, uint64_t handle)
+{
+	pid_t process = stage_release(context->stage, handle);
+	struct store_info info;
+
+	if (process && store_look(context->tree.store, node_resource(ino), &info) == 0 && info.exists &&
+	    !record_is_absent(&info.record.inodes[tree_inode(ino)]))
+		aside_put(&context->aside, process, ino, info.record.generation);
+}
+
 void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ops_context *context = ops_context(req);
@@ -403,7 +415,7 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	else if (node_is_control(ino))
 		control_release(context->control, fi->fh);
 	else if (fi->fh & STAGE_HANDLE)
-		stage_release(context->stage, fi->fh);
+		ops_release_staged(context, ino, fi->fh);
 	else if (fi->fh)
 		ops_unpin(context, ino, fi->fh);
 	notify_closed(context->notify, ino);
