@@ -43,6 +43,7 @@ struct engine {
 	char *path;
 	int journal_pages;     /* as of the last commit */
 	bool journal_stays;    /* it could not be moved into the file, and that was logged */
+	bool journal_is_named; /* its name is on disk */
 	bool sync_failed;      /* in the call that is under way */
 	atomic_bool read_only; /* see engine_distrust */
 };
@@ -274,18 +275,12 @@ static int engine_committed(void *context, sqlite3 *db, const char *name, int pa
 	return SQLITE_OK;
 }
 
-/* SQLite syncs the folder in which it made the journal, and does not look at what comes of it. */
-static int engine_prepare_disk(struct engine *engine)
+static void engine_prepare_disk(struct engine *engine)
 {
 	int unit = ENGINE_PAGE_BYTES; /* what the file grows by */
-	int r;
 
 	sqlite3_wal_hook(engine->db, engine_committed, engine);
 	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &unit); /* so that engine_make_room does something */
-	r = folder_sync(engine->path);
-	if (r < 0)
-		log_error("%s: cannot sync the folder of the store: %s", engine->path, strerror(-r));
-	return r;
 }
 
 int engine_open(const char *path, struct engine **ret_engine)
@@ -318,12 +313,11 @@ int engine_open(const char *path, struct engine **ret_engine)
 		r = engine_run(engine, engine_journal, "starting the journal");
 	if (r == 0)
 		r = engine_prepare_all(engine);
-	if (r == 0)
-		r = engine_prepare_disk(engine);
 	if (r < 0) {
 		engine_close(engine);
 		return r;
 	}
+	engine_prepare_disk(engine);
 	*ret_engine = engine;
 	return 0;
 }
@@ -599,6 +593,18 @@ static bool engine_journal_is_long(const struct engine *engine)
 	       (uint64_t)engine->journal_pages * ENGINE_PAGE_BYTES > engine_room(engine);
 }
 
+/* SQLite made the journal when the file was opened. It syncs the folder as well, and does not look at what comes of it. */
+static int engine_name_journal(struct engine *engine)
+{
+	int r = engine->journal_is_named ? 0 : folder_sync(engine->path);
+
+	if (r < 0)
+		log_error("%s: cannot sync the folder of the store: %s", engine->path, strerror(-r));
+	engine->journal_is_named = r == 0;
+	engine->sync_failed = r < 0;
+	return r;
+}
+
 /* With both locks. */
 static int engine_transact(struct engine *engine, const struct engine_change *changes, size_t n_changes)
 {
@@ -607,7 +613,9 @@ static int engine_transact(struct engine *engine, const struct engine_change *ch
 	if (engine->read_only)
 		return -EROFS;
 	engine->sync_failed = false; /* of a copy on another disk, if it is set */
-	r = engine_run(engine, "BEGIN IMMEDIATE", "beginning a transaction");
+	r = engine_name_journal(engine);
+	if (r == 0)
+		r = engine_run(engine, "BEGIN IMMEDIATE", "beginning a transaction");
 	for (size_t i = 0; i < n_changes && r == 0; i++)
 		r = engine_apply(engine, &changes[i]);
 	if (r == 0)
