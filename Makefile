@@ -111,6 +111,7 @@ $(BUILD)/hushctl: $(TOOLS) $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS) $(TOOLS_LIBS)
 
+$(BUILD)/tests/unit/test_clock: ALL_LDFLAGS += -Wl,--wrap=clock_gettime
 $(UNIT_TESTS): %: %.o $(UNIT_HELPERS) $(FS) $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(CONFINE_LIBS) $(STORE_LIBS) -lcmocka
@@ -136,6 +137,13 @@ $(NOMEM_TESTS): ALL_LDFLAGS += $(call wrap,$(NOMEM_HOOKS))
 $(NOMEM_TESTS): $(call objects,tests/crash/nomem.c tests/crash/state.c)
 $(BUILD)/tests/crash/test_nomem_fs: ALL_LDFLAGS += $(call wrap,$(HELPER_THREAD_HOOKS))
 $(BUILD)/tests/crash/test_nomem_fs: $(call objects,tests/unit/kernel.c tests/fuzz/helper_thread.c) $(FS)
+
+# a disk that fails: hooks around the calls that store/ makes besides SQLite's
+FAULT_HOOKS := open fsync unlink rename renameat2 fallocate sqlite3_wal_hook
+FAULT_TESTS := $(addprefix $(BUILD)/tests/crash/test_,ioerr power)
+$(FAULT_TESTS): ALL_LDFLAGS += $(call wrap,$(FAULT_HOOKS))
+$(FAULT_TESTS): $(call objects,$(addprefix tests/crash/,calls.c disk.c fault.c vfs.c))
+$(BUILD)/tests/crash/test_power: ALL_LDFLAGS += $(call wrap,engine_commit engine_create)
 
 $(CRASH_TESTS): %: %.o $(BUILD)/tests/unit/fixture.o $(STORE)
 	$(call say,LD)

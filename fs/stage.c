@@ -183,6 +183,14 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 	return 0;
 }
 
+/* May anything be put into an entry? With the lock. */
+static int stage_write_check(const struct stage *stage, const struct staged *entry)
+{
+	int r = stage_lock_check(stage, entry);
+
+	return r == 0 && store_is_read_only(stage->tree->store) ? -EROFS : r;
+}
+
 int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *data, size_t size, uint64_t offset,
 		bool append)
 {
@@ -191,7 +199,7 @@ int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *
 
 	if (!entry)
 		return -EIO;
-	r = stage_lock_check(stage, entry);
+	r = stage_write_check(stage, entry);
 	if (r == 0)
 		r = draft_write(&stage->drafts, &entry->draft, data, size, offset, append);
 	if (r == 0 && size) {
@@ -256,7 +264,7 @@ void stage_looked_up(struct stage *stage, pid_t thread)
 /* With the lock. */
 static int staged_resize(struct stage *stage, struct staged *entry, uint64_t size)
 {
-	int r = stage_lock_check(stage, size ? entry : NULL);
+	int r = stage_write_check(stage, size ? entry : NULL);
 
 	if (r == 0)
 		r = draft_resize(&stage->drafts, &entry->draft, size);
@@ -505,16 +513,17 @@ void stage_publish_as(struct stage *stage, uint64_t handle, const struct name *t
 	staged_publish(stage, entry, to, exclusive, false, request, done, context);
 }
 
-void stage_release(struct stage *stage, uint64_t handle)
+pid_t stage_release(struct stage *stage, uint64_t handle)
 {
 	struct staged *entry = stage_enter(stage, handle);
+	pid_t process;
 
 	if (!entry)
-		return;
+		return 0;
 	if (entry->opens > 1) {
 		entry->opens--;
 		stage_leave(stage);
-		return;
+		return 0;
 	}
 	if (staged_is_pending(entry) && !entry->refused && (entry->flushed || entry->written)) {
 		struct store_txn *txn = staged_transaction(stage, entry);
@@ -531,10 +540,13 @@ void stage_release(struct stage *stage, uint64_t handle)
 		log_warning("\"%s\": %s, so nothing of it is kept; the old value stays", entry->name.name,
 			    entry->failed == -EINTR   ? "somebody who had it open to write was killed"
 			    : entry->failed == -ENOKEY ? "the store was locked before it was closed"
+			    : entry->failed == -EROFS  ? "the store is read-only, as the disk failed"
 						       : "a write to it was refused (too large, or no room)");
 	}
+	process = entry->anew && !entry->unlinked ? entry->writers.opener : 0;
 	staged_free(stage, entry);
 	stage_leave(stage);
+	return process;
 }
 
 void stage_discard(struct stage *stage, uint64_t handle)

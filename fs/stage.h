@@ -105,8 +105,9 @@ void stage_refuse(struct stage *stage, uint64_t handle);
 void stage_sync(struct stage *stage, uint64_t handle, uint64_t request, stage_done *done, void *context);
 
 /* stage_release - the last descriptor was closed: publish what is not yet, waiting for the disk so that whoever comes next sees
- * it, but nothing that close(2) has refused. Nobody hears of an error but the log. */
-void stage_release(struct stage *stage, uint64_t handle);
+ * it, but nothing that close(2) has refused. Nobody hears of an error but the log. Returns the process that was making it anew (see struct
+ * stage_open) if nothing of that was published, else 0. */
+pid_t stage_release(struct stage *stage, uint64_t handle);
 
 /* stage_discard - as stage_release, but nothing is published. */
 void stage_discard(struct stage *stage, uint64_t handle);
