@@ -5,6 +5,12 @@
 
 #include "fs/writer.h"
 
+void aside_init(struct aside *aside)
+{
+	*aside = (struct aside){.lock = PTHREAD_MUTEX_INITIALIZER};
+}
+
+/* These two with the lock. */
 static void aside_clear(struct aside *aside, struct aside_name *name)
 {
 	if (name->process)
@@ -12,20 +18,41 @@ static void aside_clear(struct aside *aside, struct aside_name *name)
 	name->process = 0;
 }
 
+static void aside_remove(struct aside *aside, pid_t process, uint64_t ino)
+{
+	for (unsigned i = 0; i < ASIDE_NAMES && aside->n; i++)
+		if (aside->names[i].process == process && aside->names[i].ino == ino)
+			aside_clear(aside, &aside->names[i]);
+}
+
 void aside_put(struct aside *aside, pid_t process, uint64_t ino, uint64_t generation)
 {
-	struct aside_name *name = &aside->names[aside->next++ % ASIDE_NAMES];
+	struct aside_name *name;
 
-	aside_drop(aside, process, ino);
+	pthread_mutex_lock(&aside->lock);
+	name = &aside->names[aside->next++ % ASIDE_NAMES];
+	aside_remove(aside, process, ino);
 	aside_clear(aside, name);
 	*name = (struct aside_name){.process = process, .ino = ino, .generation = generation};
 	aside->n += process != 0;
+	pthread_mutex_unlock(&aside->lock);
+}
+
+bool aside_any(struct aside *aside)
+{
+	bool any;
+
+	pthread_mutex_lock(&aside->lock);
+	any = aside->n;
+	pthread_mutex_unlock(&aside->lock);
+	return any;
 }
 
 bool aside_has(struct aside *aside, pid_t process, uint64_t ino, uint64_t generation)
 {
 	bool found = false;
 
+	pthread_mutex_lock(&aside->lock);
 	for (unsigned i = 0; i < ASIDE_NAMES && aside->n; i++) {
 		struct aside_name *name = &aside->names[i];
 
@@ -34,12 +61,13 @@ bool aside_has(struct aside *aside, pid_t process, uint64_t ino, uint64_t genera
 			aside_clear(aside, name);
 		found |= name->process && name->process == process && name->ino == ino;
 	}
+	pthread_mutex_unlock(&aside->lock);
 	return found;
 }
 
 void aside_drop(struct aside *aside, pid_t process, uint64_t ino)
 {
-	for (unsigned i = 0; i < ASIDE_NAMES && aside->n; i++)
-		if (aside->names[i].process == process && aside->names[i].ino == ino)
-			aside_clear(aside, &aside->names[i]);
+	pthread_mutex_lock(&aside->lock);
+	aside_remove(aside, process, ino);
+	pthread_mutex_unlock(&aside->lock);
 }

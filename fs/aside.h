@@ -5,16 +5,17 @@
  * everybody else goes on finding the old value in that moment; only for the process that renamed it, it is not there,
  * until that makes it anew, somebody replaces it, or the process ends.
  *
- * Not locked: the serving thread alone calls.
+ * Any thread may call; aside_has is for the serving thread.
  */
 #ifndef FS_ASIDE_H
 #define FS_ASIDE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#define ASIDE_NAMES 64 /* the oldest gives way */
+#define ASIDE_NAMES 1024 /* the oldest gives way */
 
 struct aside {
 	struct aside_name {
@@ -22,12 +23,19 @@ struct aside {
 		uint64_t ino;
 		uint64_t generation;
 	} names[ASIDE_NAMES];
+	pthread_mutex_t lock;
 	unsigned n;    /* used ones */
 	unsigned next; /* to be used, or overwritten */
 };
 
+/* aside_init - none yet. */
+void aside_init(struct aside *aside);
+
 /* aside_put - @process has renamed the secret @ino away, when it had the value of @generation. */
 void aside_put(struct aside *aside, pid_t process, uint64_t ino, uint64_t generation);
+
+/* aside_any - is there any? */
+bool aside_any(struct aside *aside);
 
 /* aside_has - is it still so? @generation: of its value now. */
 bool aside_has(struct aside *aside, pid_t process, uint64_t ino, uint64_t generation);

@@ -147,7 +147,7 @@ bool ops_is_aside(fuse_req_t req, uint64_t ino)
 	struct ops_context *context = ops_context(req);
 	struct store_info info;
 
-	return context->aside.n && node_is_value(ino) &&
+	return aside_any(&context->aside) && node_is_value(ino) &&
 	       store_look(context->tree.store, node_resource(ino), &info) == 0 &&
 	       aside_has(&context->aside, ops_process(req), ino, info.record.generation);
 }

@@ -332,6 +332,21 @@ void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t
 	ops_reply_error(req, r);
 }
 
+/* Who has renamed a secret away and then failed to make it anew goes on not finding it: what it removes now, or renames its backup over,
+ * is what it could not write, and not the value that all others have. */
+static void ops_flushed(void *context, int result)
+{
+	struct change *change = context;
+	struct ops_context *ops = ops_context(change->req);
+	pid_t maker = result < 0 ? stage_maker(ops->stage, change->closed) : 0;
+	struct store_info info;
+
+	if (maker && store_look(ops->tree.store, node_resource(change->ino), &info) == 0 && info.exists &&
+	    !record_is_absent(&info.record.inodes[tree_inode(change->ino)]))
+		aside_put(&ops->aside, maker, change->ino, info.record.generation);
+	change_done(change, result);
+}
+
 void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct stage *stage = ops_context(req)->stage;
@@ -353,10 +368,12 @@ void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	change = change_new(req, change_reply_ok, ino);
-	if (change)
-		stage_flush(stage, fi->fh, thread, change->unique, change_done, change);
-	else
+	if (!change) {
 		stage_refuse(stage, fi->fh);
+		return;
+	}
+	change->closed = fi->fh;
+	stage_flush(stage, fi->fh, thread, change->unique, ops_flushed, change);
 }
 
 void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -395,18 +412,6 @@ static bool ops_is_former(struct ops_context *context, fuse_ino_t ino, uint64_t 
 	return ledger_is_former(context->ledger, node_resource(ino), handle);
 }
 
-/* Who has renamed a secret away and then failed to make it anew goes on not finding it: what it removes now, or renames its backup over,
- * is what it could not write, and not the value that all others have. */
-static void ops_release_staged(struct ops_context *context, fuse_ino_t ino, uint64_t handle)
-{
-	pid_t process = stage_release(context->stage, handle);
-	struct store_info info;
-
-	if (process && store_look(context->tree.store, node_resource(ino), &info) == 0 && info.exists &&
-	    !record_is_absent(&info.record.inodes[tree_inode(ino)]))
-		aside_put(&context->aside, process, ino, info.record.generation);
-}
-
 void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ops_context *context = ops_context(req);
@@ -418,7 +423,7 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	else if (node_is_control(ino))
 		control_release(context->control, fi->fh);
 	else if (fi->fh & STAGE_HANDLE)
-		ops_release_staged(context, ino, fi->fh);
+		stage_release(context->stage, fi->fh);
 	else if (fi->fh)
 		ops_unpin(context, ino, fi->fh);
 	notify_closed(context->notify, ino);

@@ -59,6 +59,7 @@ struct change {
 	uint64_t unique; /* its number */
 	uint64_t ino;    /* to be replied with, where the request wants attributes */
 	uint64_t handle; /* a stage entry that ends with it, or 0 */
+	uint64_t closed; /* a stage entry of which a descriptor is closed, or 0 */
 	uint64_t scratch; /* the scratch file that becomes a resource with it, or 0 */
 	uint64_t gone;    /* a folder that is gone with it, or 0 */
 	void (*reply)(struct change *change);

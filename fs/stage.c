@@ -513,17 +513,16 @@ void stage_publish_as(struct stage *stage, uint64_t handle, const struct name *t
 	staged_publish(stage, entry, to, exclusive, false, request, done, context);
 }
 
-pid_t stage_release(struct stage *stage, uint64_t handle)
+void stage_release(struct stage *stage, uint64_t handle)
 {
 	struct staged *entry = stage_enter(stage, handle);
-	pid_t process;
 
 	if (!entry)
-		return 0;
+		return;
 	if (entry->opens > 1) {
 		entry->opens--;
 		stage_leave(stage);
-		return 0;
+		return;
 	}
 	if (staged_is_pending(entry) && !entry->refused && (entry->flushed || entry->written)) {
 		struct store_txn *txn = staged_transaction(stage, entry);
@@ -543,10 +542,8 @@ pid_t stage_release(struct stage *stage, uint64_t handle)
 			    : entry->failed == -EROFS  ? "the store is read-only, as the disk failed"
 						       : "a write to it was refused (too large, or no room)");
 	}
-	process = entry->anew && !entry->unlinked ? entry->writers.opener : 0;
 	staged_free(stage, entry);
 	stage_leave(stage);
-	return process;
 }
 
 void stage_discard(struct stage *stage, uint64_t handle)

@@ -105,9 +105,8 @@ void stage_refuse(struct stage *stage, uint64_t handle);
 void stage_sync(struct stage *stage, uint64_t handle, uint64_t request, stage_done *done, void *context);
 
 /* stage_release - the last descriptor was closed: publish what is not yet, waiting for the disk so that whoever comes next sees
- * it, but nothing that close(2) has refused. Nobody hears of an error but the log. Returns the process that was making it anew (see struct
- * stage_open) if nothing of that was published, else 0. */
-pid_t stage_release(struct stage *stage, uint64_t handle);
+ * it, but nothing that close(2) has refused. Nobody hears of an error but the log. */
+void stage_release(struct stage *stage, uint64_t handle);
 
 /* stage_discard - as stage_release, but nothing is published. */
 void stage_discard(struct stage *stage, uint64_t handle);
@@ -122,6 +121,9 @@ int stage_lookup(struct stage *stage, const struct name *name, pid_t process, ui
 
 /* stage_is_new - is anybody making this name? */
 bool stage_is_new(struct stage *stage, const struct name *name);
+
+/* stage_maker - the process that is making a secret anew with @handle (see struct stage_open), as long as nothing of that is published; else 0. */
+pid_t stage_maker(struct stage *stage, uint64_t handle);
 
 /* stage_acls - those of a new file, so RECORD_SELF's access ACL. -ENOENT if @ino is none. */
 int stage_acls(struct stage *stage, uint64_t ino, struct acl_list *ret_acls);

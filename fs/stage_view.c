@@ -128,6 +128,21 @@ bool stage_is_new(struct stage *stage, const struct name *name)
 	return entry;
 }
 
+pid_t stage_maker(struct stage *stage, uint64_t handle)
+{
+	struct staged *entry;
+	struct store_info info;
+	pid_t maker = 0;
+
+	pthread_mutex_lock(&stage->lock);
+	LIST_FOREACH(entry, &stage->entries, link)
+		if (entry->handle == handle && entry->anew && !entry->unlinked &&
+		    staged_has_its_name(stage, entry, stage_live(stage, entry->ino, &info)))
+			maker = entry->writers.opener;
+	pthread_mutex_unlock(&stage->lock);
+	return maker;
+}
+
 int stage_acls(struct stage *stage, uint64_t ino, struct acl_list *ret_acls)
 {
 	struct staged *entry;

@@ -367,6 +367,7 @@ static int worker_make(struct worker *worker)
 	struct ops_context *context = &worker->context;
 	const struct options *options = &worker->options;
 
+	aside_init(&context->aside);
 	tree_init(&context->tree, worker->store, worker->mounter_uid, worker->mounter_gid);
 	context->tree.handles = (uint64_t)worker->number << WORKER_HANDLES;
 	context->stage = stage_new(&context->tree, options->max_staged);

@@ -427,6 +427,7 @@ static int run_start(void)
 	struct loop *loop = NULL;
 	int r = -ENOMEM;
 
+	aside_init(&context.aside);
 	tree_init(&context.tree, served(), 1000, 1001);
 	context.stage = stage_new(&context.tree, STAGED_BYTES);
 	context.scratch = scratch_new(SCRATCH_BYTES_LEAST, SCRATCH_BYTES_LEAST, SCRATCH_SECONDS);

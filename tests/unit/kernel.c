@@ -39,6 +39,7 @@ struct kernel *kernel_start(struct store *store, size_t max_staged)
 	int fds[2];
 
 	fixture_must(kernel);
+	aside_init(&kernel->context.aside);
 	tree_init(&kernel->context.tree, store, 1000, 1001);
 	kernel->context.stage = stage_new(&kernel->context.tree, max_staged);
 	kernel->context.scratch = scratch_new(SCRATCH_BYTES_LEAST, SCRATCH_BYTES_LEAST, SCRATCH_SECONDS);
