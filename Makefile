@@ -9,6 +9,7 @@
 # The others:
 #   make            build hushfs and hushctl in build/plain
 #   make fuzz       libFuzzer on every target in tests/fuzz, FUZZ_SECONDS each
+#   make deb        the Debian package, and one with its debug symbols, in build/
 #   make deps       install the Debian packages that building and running take
 #   make install    install under DESTDIR and PREFIX;  make uninstall removes what that put there
 #   make clean      remove build/
@@ -31,7 +32,7 @@ CC ?= gcc
 BUILD := build/$(if $(SAN),san,plain)
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-test run stop test fuzz check-arrows install uninstall clean help programs-test programs-fuzz
+.PHONY: all deps deps-test run stop test fuzz deb check-arrows install uninstall clean help programs-test programs-fuzz
 
 # --- compiling -------------------------------------------------------------------------------------------------
 
@@ -147,16 +148,22 @@ check-arrows:
 
 # --- installing ------------------------------------------------------------------------------------------------
 
-INSTALLED := bin/hushfs bin/hushctl share/doc/hushfs/README.md share/doc/hushfs/LICENSE
+INSTALLED := bin/hushfs bin/hushctl lib/systemd/system/hushfs@.service share/doc/hushfs/README.md share/doc/hushfs/LICENSE
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/hushfs
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/systemd/system share/doc/hushfs)
 	install -m 755 $(BUILD)/hushfs $(BUILD)/hushctl $(DESTDIR)$(PREFIX)/bin
 	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/hushfs
+	sed 's,/usr/bin/,$(PREFIX)/bin/,' packaging/systemd/hushfs@.service >$(BUILD)/hushfs@.service
+	install -m 644 $(BUILD)/hushfs@.service $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(INSTALLED))
 	rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)/share/doc/hushfs 2>/dev/null || true
+
+deb:
+	@packaging/deps build deb
+	@packaging/deb build $(VERSION)
 
 clean:
 	rm -rf build
