@@ -10,6 +10,7 @@
 #   make            build hushfs and hushctl in build/plain
 #   make fuzz       libFuzzer on every target in tests/fuzz, FUZZ_SECONDS each
 #   make deb        the Debian package, and one with its debug symbols, in build/
+#   make test-deb   build that twice, and try it in a fresh Debian under a systemd of its own; takes minutes, and root
 #   make deps       install the Debian packages that building and running take
 #   make install    install under DESTDIR and PREFIX;  make uninstall removes what that put there
 #   make clean      remove build/
@@ -32,7 +33,7 @@ CC ?= gcc
 BUILD := build/$(if $(SAN),san,plain)
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-test run stop test fuzz deb check-arrows install uninstall clean help programs-test programs-fuzz
+.PHONY: all deps deps-test run stop test fuzz deb test-deb check-arrows install uninstall clean help programs-test programs-fuzz
 
 # --- compiling -------------------------------------------------------------------------------------------------
 
@@ -164,6 +165,10 @@ uninstall:
 deb:
 	@packaging/deps build deb
 	@packaging/deb build $(VERSION)
+
+test-deb:
+	@packaging/deps build deb test-deb
+	@tests/packaging/test_deb
 
 clean:
 	rm -rf build
