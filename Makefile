@@ -65,6 +65,7 @@ UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(call objects,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 CRASH_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/crash/test_*.c))
 BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+CRASH_HELPERS := $(call objects,tests/unit/fixture.c $(filter-out tests/crash/test_%,$(wildcard tests/crash/*.c)))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_TESTS := $(subst /fuzz_,/test_fuzz_,$(FUZZERS))
 FUZZ_HELPERS := $(call objects,tests/unit/fixture.c tests/unit/yaml_same.c)
@@ -98,7 +99,9 @@ $(BUILD)/tests/crash/test_rekey: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$
 $(BUILD)/tests/crash/test_rekey: $(call objects,tests/unit/everything.c tools/key.c tools/rotate.c tools/unmounted.c \
 	tools/flags.c tools/arena.c)
 
-$(CRASH_TESTS): %: %.o $(BUILD)/tests/unit/fixture.o $(STORE)
+$(BUILD)/tests/crash/test_anchor: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,pwrite fdatasync ftruncate rename)
+
+$(CRASH_TESTS): %: %.o $(CRASH_HELPERS) $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
 

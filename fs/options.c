@@ -21,6 +21,7 @@ static const char options_usage[] =
 	"  -f                   stay in front, and log to stderr instead of syslog\n"
 	"  -o key_file=F        the store's key is the 32 bytes of F\n"
 	"  -o passphrase_file=F the store's passphrase is the first line of F\n"
+	"  -o anchor=F          keep in F, elsewhere, which state of the store is the newest, and refuse older copies of it\n"
 	"  -o allow_other       other users may use the mount, as far as the files' modes let them\n"
 	"  -o ro                read-only\n"
 	"  -o max_size=BYTES    longest secret (1M; K and M are understood)\n"
@@ -35,11 +36,12 @@ static const char options_usage[] =
 	"Unmount: fusermount3 -u MOUNTPOINT\n";
 
 enum {
-	KEY_FILE_OPTION, PASSPHRASE_FILE, ALLOW_OTHER, RO, RW, MAX_SIZE, MAX_STAGED, HISTORY, LOCK_AFTER, RUN_AS, ALLOW_SWAP, NO_RESEND
+	KEY_FILE_OPTION, PASSPHRASE_FILE, ANCHOR, ALLOW_OTHER, RO, RW, MAX_SIZE, MAX_STAGED, HISTORY, LOCK_AFTER, RUN_AS, ALLOW_SWAP, NO_RESEND
 };
 
 static char *const options_tokens[] = {
 	[KEY_FILE_OPTION] = "key_file", [PASSPHRASE_FILE] = "passphrase_file",
+	[ANCHOR] = "anchor",
 	[ALLOW_OTHER] = "allow_other",	[RO] = "ro",
 	[RW] = "rw",			[MAX_SIZE] = "max_size",
 	[MAX_STAGED] = "max_staged",	[HISTORY] = "history",
@@ -120,6 +122,9 @@ static int options_parse_o(struct options *options, char *list)
 			break;
 		case PASSPHRASE_FILE:
 			r = options_text(options_tokens[token], "PATH", value, &options->key.passphrase_file);
+			break;
+		case ANCHOR:
+			r = options_text(options_tokens[token], "PATH", value, &options->anchor);
 			break;
 		case ALLOW_OTHER:
 			options->allow_other = true;

@@ -251,6 +251,24 @@ static int engine_connect_alone(const char *path, struct engine **ret_engine)
 	}
 }
 
+/* What a process that was killed has committed and not synced is in the kernel's memory, and so seen here: it is to be on disk before anybody
+ * is told of it. */
+static int engine_sync_journal(struct engine *engine)
+{
+	sqlite3_file *journal = NULL;
+	sqlite3_int64 size = 0;
+
+	if (sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal) != SQLITE_OK || !journal ||
+	    !journal->pMethods)
+		return 0;
+	if (journal->pMethods->xFileSize(journal, &size) == SQLITE_OK && size == 0)
+		return 0;
+	if (journal->pMethods->xSync(journal, SQLITE_SYNC_NORMAL) == SQLITE_OK)
+		return 0;
+	log_error("%s: cannot sync the journal that was left", engine->path);
+	return -EIO;
+}
+
 int engine_open(const char *path, struct engine **ret_engine)
 {
 	struct engine *engine = NULL;
@@ -281,6 +299,8 @@ int engine_open(const char *path, struct engine **ret_engine)
 		r = engine_run(engine, engine_journal, "starting the journal");
 	if (r == 0)
 		r = engine_prepare_all(engine);
+	if (r == 0)
+		r = engine_sync_journal(engine);
 	if (r < 0) {
 		engine_close(engine);
 		return r;

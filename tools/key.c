@@ -35,6 +35,7 @@ struct key_command {
 	unsigned slot; /* remove */
 
 	struct key *key; /* that opened @store */
+	struct anchor *anchor;
 	struct store *store;
 	uint8_t kinds[STORE_KEY_SLOTS];
 	unsigned current;
@@ -190,13 +191,14 @@ static int key_choose(int n, char **argv, struct key_command *command)
 
 static int key_run(struct key_command *command, int number)
 {
-	int r = unmounted_open(&command->where, &command->key, &command->store);
+	int r = unmounted_open(&command->where, &command->key, &command->anchor, &command->store);
 
 	if (r < 0)
 		return r;
 	store_keys(command->store, command->kinds, &command->current);
 	r = key_commands[number].run(command);
 	store_close(command->store);
+	anchor_close(command->anchor);
 	key_free(command->key);
 	return r;
 }

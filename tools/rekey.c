@@ -50,11 +50,12 @@ static int rekey_run(const struct unmounted *where, bool drop_others)
 {
 	__attribute__((cleanup(key_freep))) struct key *key = NULL;
 	__attribute__((cleanup(key_freep))) struct key *new_key = NULL;
+	struct anchor *anchor;
 	struct store *store;
 	bool made;
 	int r;
 
-	r = unmounted_open(where, &key, &store);
+	r = unmounted_open(where, &key, &anchor, &store);
 	if (r < 0)
 		return r;
 	r = rekey_check_slots(where, store, drop_others);
@@ -62,10 +63,10 @@ static int rekey_run(const struct unmounted *where, bool drop_others)
 	/* a new key file that was made stays if this fails: the next call takes it and goes on */
 	if (r == 0 && unmounted_has_new(where))
 		r = key_read_new(&where->new_key, &new_key, &made);
-	if (r < 0)
-		return r;
-	r = store_rekey(where->store, key, new_key ? new_key : key, rekey_progress, NULL);
+	if (r == 0)
+		r = store_rekey(where->store, key, new_key ? new_key : key, anchor, rekey_progress, NULL);
 	output_progress_end();
+	anchor_close(anchor);
 	if (r == 0)
 		printf("%s: everything is sealed under a new root key\n", where->store);
 	return r;

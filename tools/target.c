@@ -24,6 +24,10 @@ static int target_check_options(const struct target_options *options)
 		log_error("give --mount or --store, not both");
 	else if (has_key && !options->store)
 		log_error("--key-file and --passphrase-file open a store: give --store FILE too");
+	else if (options->anchor && !options->store)
+		log_error("--anchor is for a store that is not mounted: give --store FILE too (a mount has its own: -o anchor)");
+	else if (options->accept_rollback && !options->anchor)
+		log_error("--accept-rollback: give the --anchor FILE that is to accept the store");
 	else if (options->key.key_file && options->key.passphrase_file)
 		log_error("give --key-file or --passphrase-file, not both");
 	else
@@ -203,6 +207,11 @@ int target_status(struct target *target, FILE *out)
 int target_check(struct target *target, struct store_checked *ret_checked)
 {
 	return target->calls->check(target, ret_checked);
+}
+
+int target_accept(struct target *target, struct store_accepted *ret_accepted)
+{
+	return store_accept(target->store, ret_accepted);
 }
 
 /* So that the new name lasts. */
