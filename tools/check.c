@@ -11,9 +11,9 @@
 static const char check_usage[] =
 	"usage: hushctl check [--accept-rollback]\n"
 	"Reads the whole store and verifies that every row and every value in it is what was written.\n"
-	"\n" TARGET_USAGE
+	"\n"
 	"  --accept-rollback    with --store and --anchor: if all of it is, have the anchor accept the store as it is,\n"
-	"                       though it has seen a newer one (you have restored a backup), or can't tell\n";
+	"                       though it has seen a newer one (you have restored a backup), or can't tell\n" TARGET_USAGE;
 
 static int check_parse(int argc, char **argv, struct target_options *ret_options)
 {

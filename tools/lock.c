@@ -13,7 +13,7 @@ static const char lock_usage[] =
 	"The daemon wipes the keys and all values from memory. The mount stays, and names are listed; reading and writing\n"
 	"fails (Required key not available) until hushctl unlock. What is just being written is dropped.\n"
 	"\n"
-	"  --mount DIR          the mount (else $HUSH_MOUNT, else the only hushfs that is mounted)\n";
+	"  --mount DIR          the mount (else $HUSH_MOUNT, else the only hushfs that is mounted)\n" FLAGS_USAGE;
 
 int command_lock(int argc, char **argv)
 {

@@ -19,7 +19,7 @@ static const char rekey_usage[] =
 	"next call goes on.\n"
 	"\n"
 	UNMOUNTED_USAGE
-	"  --drop-other-keys        if further keys open it: they won't afterwards (add them again: hushctl key add)\n"
+	"  --drop-other-keys        if further keys open it: they won't afterwards (add them again: hushctl key add)\n" FLAGS_USAGE
 	"\n"
 	"Without a new key, the one that opens it now goes on.\n";
 /* clang-format on */

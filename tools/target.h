@@ -39,7 +39,7 @@ struct target_options {
 	"  --mount DIR          the mount (else $HUSH_MOUNT, else the only hushfs that is mounted)\n"                  \
 	"  --store FILE         a store that is not mounted, with\n"                                                   \
 	"  --key-file F, --passphrase-file F  what opens it (else a systemd credential, else it is asked for)\n"          \
-	"  --anchor F           and what it is mounted with as -o anchor: an older copy of it is refused\n"
+	"  --anchor F           and what it is mounted with as -o anchor: an older copy of it is refused\n" FLAGS_USAGE
 
 struct target;
 

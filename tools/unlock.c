@@ -13,7 +13,7 @@ static const char unlock_usage[] =
 	"Brings back what hushctl lock took away, with any key that opens the store.\n"
 	"\n"
 	"  --mount DIR          the mount (else $HUSH_MOUNT, else the only hushfs that is mounted)\n"
-	"  --key-file F, --passphrase-file F  the key (else a systemd credential, else it is asked for)\n";
+	"  --key-file F, --passphrase-file F  the key (else a systemd credential, else it is asked for)\n" FLAGS_USAGE;
 
 static int unlock_check(const char *command, const struct target_options *options, int n)
 {
