@@ -30,7 +30,8 @@ static const char options_usage[] =
 	"  -o allow_swap        go on where memory can't be locked; secrets in it could be swapped out\n"
 	"  -o history=N         versions kept of each secret besides the current one (10)\n"
 	"  -o lock_after=TIME   lock it when nothing was read or written for so many minutes (90s, 5m and 1h are understood)\n"
-	"  -h, --help           this; -V, --version: which hushfs it is\n"
+	"  -h, --help           print this\n"
+	"  -V, --version        print the version\n"
 	"\n"
 	"Without a key file or a passphrase file the key is the systemd credential hushfs.key, or is asked for.\n"
 	"Unmount: fusermount3 -u MOUNTPOINT\n";

@@ -27,7 +27,9 @@ struct flag {
 };
 
 /* What every command understands besides, for its usage. */
-#define FLAGS_USAGE "  -h, --help           this; -V, --version: which hushfs it belongs to\n"
+#define FLAGS_USAGE                                                                                                    \
+	"  -h, --help           print this\n"                                                                         \
+	"  -V, --version        print the version\n"
 
 /* flags_print_version - to stdout. */
 void flags_print_version(void);
