@@ -150,16 +150,29 @@ check-arrows:
 
 # --- installing ------------------------------------------------------------------------------------------------
 
-INSTALLED := bin/hushfs bin/hushctl share/doc/hushfs/README.md share/doc/hushfs/LICENSE
+# bash and fish look for a file by the name of the program; zsh in a folder that Debian calls otherwise below /usr
+ZSH := share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+BASH := share/bash-completion/completions
+FISH := share/fish/vendor_completions.d
+INSTALLED := bin/hushfs bin/hushctl $(addprefix share/doc/hushfs/,README.md LICENSE) \
+	$(foreach page,$(wildcard packaging/man/*),share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+	$(BASH)/hushfs $(BASH)/hushctl $(ZSH)/_hushfs $(FISH)/hushfs.fish $(FISH)/hushctl.fish
+TO := $(DESTDIR)$(PREFIX)
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/hushfs
-	install -m 755 $(BUILD)/hushfs $(BUILD)/hushctl $(DESTDIR)$(PREFIX)/bin
-	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/hushfs
+	install -d $(sort $(dir $(addprefix $(TO)/,$(INSTALLED))))
+	install -m 755 $(BUILD)/hushfs $(BUILD)/hushctl $(TO)/bin
+	install -m 644 README.md LICENSE $(TO)/share/doc/hushfs
+	$(foreach n,1 5 7,install -m 644 $(wildcard packaging/man/*.$n) $(TO)/share/man/man$n &&) :
+	install -m 644 packaging/completions/hushfs.bash $(TO)/$(BASH)/hushfs
+	install -m 644 packaging/completions/_hushfs $(TO)/$(ZSH)
+	install -m 644 packaging/completions/hushfs.fish $(TO)/$(FISH)
+	ln -sf hushfs $(TO)/$(BASH)/hushctl
+	ln -sf hushfs.fish $(TO)/$(FISH)/hushctl.fish
 
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(INSTALLED))
-	rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)/share/doc/hushfs 2>/dev/null || true
+	rm -f $(addprefix $(TO)/,$(INSTALLED))
+	rmdir --ignore-fail-on-non-empty $(TO)/share/doc/hushfs 2>/dev/null || true
 
 clean:
 	rm -rf build
