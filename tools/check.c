@@ -23,10 +23,7 @@ static int check_parse(int argc, char **argv, struct target_options *ret_options
 	int n;
 	int r = flags_parse(argc, argv, check_usage, flags, &n);
 
-	if (r != 0 || n == 0)
-		return r;
-	log_error("check: there is nothing to be named; see hushctl check --help");
-	return -EINVAL;
+	return r == 0 && n > 0 ? flags_only(argv[0]) : r;
 }
 
 static int check_accept(struct target *target, const struct target_options *options)

@@ -76,6 +76,12 @@ static int flags_set(const char *command, const struct flag *flag, const char *a
 	return 0;
 }
 
+int flags_only(const char *command)
+{
+	log_error("%s: it takes flags only, and no other word; see hushctl %s --help", command, command);
+	return -EINVAL;
+}
+
 void flags_print_version(void)
 {
 	puts("hushctl " HUSHFS_VERSION);

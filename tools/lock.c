@@ -25,8 +25,7 @@ int command_lock(int argc, char **argv)
 	int r = flags_parse(argc, argv, lock_usage, flags, &n);
 
 	if (r == 0 && n > 0) {
-		log_error("%s: there is nothing to be named; see hushctl lock --help", argv[0]);
-		r = -EINVAL;
+		r = flags_only(argv[0]);
 	} else if (r == 0 && options.store) {
 		log_error("%s: a store that is not mounted has no lock: nobody has its keys in memory", argv[0]);
 		r = -EINVAL;

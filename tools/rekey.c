@@ -82,11 +82,7 @@ int command_rekey(int argc, char **argv)
 	r = flags_parse(argc, argv, rekey_usage, flags, &n);
 	if (r != 0)
 		return r < 0 ? COMMAND_USAGE : COMMAND_DONE;
-	if (n > 0) {
-		log_error("rekey: %s: it takes flags only; see hushctl rekey --help", argv[1]);
-		return COMMAND_USAGE;
-	}
-	if (unmounted_check("rekey", &where) < 0)
+	if ((n > 0 && flags_only(argv[0]) < 0) || unmounted_check("rekey", &where) < 0)
 		return COMMAND_USAGE;
 	r = arena_init();
 	if (r >= 0)

@@ -53,7 +53,7 @@ struct target_entry {
 int target_open(const struct target_options *options, struct target **ret_target);
 
 /* target_begin - the whole beginning of a command that takes a target and @n_words words, which end up in argv[1] and on; @wanted says what to
- * give if they are not as many. False if the command is to end: with *@ret_status. */
+ * give if they are not as many (NULL if there are to be none). False if the command is to end: with *@ret_status. */
 bool target_begin(int argc, char **argv, const char *usage, int n_words, const char *wanted, struct target **ret_target,
 		  int *ret_status);
 
