@@ -67,6 +67,7 @@ UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(call objects,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 CRASH_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/crash/test_*.c))
 BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+CRASH_HELPERS := $(call objects,tests/unit/fixture.c $(filter-out tests/crash/test_%,$(wildcard tests/crash/*.c)))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_TESTS := $(subst /fuzz_,/test_fuzz_,$(FUZZERS))
 FUZZ_HELPERS := $(call objects,tests/unit/fixture.c tests/unit/yaml_same.c)
@@ -100,7 +101,9 @@ $(BUILD)/tests/crash/test_rekey: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$
 $(BUILD)/tests/crash/test_rekey: $(call objects,tests/unit/everything.c tools/key.c tools/rotate.c tools/unmounted.c \
 	tools/flags.c tools/arena.c)
 
-$(CRASH_TESTS): %: %.o $(BUILD)/tests/unit/fixture.o $(STORE)
+$(BUILD)/tests/crash/test_anchor: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,pwrite fdatasync ftruncate rename)
+
+$(CRASH_TESTS): %: %.o $(CRASH_HELPERS) $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
 
@@ -149,18 +152,31 @@ check-arrows:
 
 # --- installing ------------------------------------------------------------------------------------------------
 
-INSTALLED := bin/hushfs bin/hushctl lib/systemd/system/hushfs@.service share/doc/hushfs/README.md share/doc/hushfs/LICENSE
+# bash and fish look for a file by the name of the program; zsh in a folder that Debian calls otherwise below /usr
+ZSH := share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+BASH := share/bash-completion/completions
+FISH := share/fish/vendor_completions.d
+INSTALLED := bin/hushfs bin/hushctl lib/systemd/system/hushfs@.service $(addprefix share/doc/hushfs/,README.md LICENSE) \
+	$(foreach page,$(wildcard packaging/man/*),share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+	$(BASH)/hushfs $(BASH)/hushctl $(ZSH)/_hushfs $(FISH)/hushfs.fish $(FISH)/hushctl.fish
+TO := $(DESTDIR)$(PREFIX)
 
 install: all
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/systemd/system share/doc/hushfs)
-	install -m 755 $(BUILD)/hushfs $(BUILD)/hushctl $(DESTDIR)$(PREFIX)/bin
-	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/hushfs
+	install -d $(sort $(dir $(addprefix $(TO)/,$(INSTALLED))))
+	install -m 755 $(BUILD)/hushfs $(BUILD)/hushctl $(TO)/bin
+	install -m 644 README.md LICENSE $(TO)/share/doc/hushfs
+	$(foreach n,1 5 7,install -m 644 $(wildcard packaging/man/*.$n) $(TO)/share/man/man$n &&) :
+	install -m 644 packaging/completions/hushfs.bash $(TO)/$(BASH)/hushfs
+	install -m 644 packaging/completions/_hushfs $(TO)/$(ZSH)
+	install -m 644 packaging/completions/hushfs.fish $(TO)/$(FISH)
+	ln -sf hushfs $(TO)/$(BASH)/hushctl
+	ln -sf hushfs.fish $(TO)/$(FISH)/hushctl.fish
 	sed 's,/usr/bin/,$(PREFIX)/bin/,' packaging/systemd/hushfs@.service >$(BUILD)/hushfs@.service
-	install -m 644 $(BUILD)/hushfs@.service $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 644 $(BUILD)/hushfs@.service $(TO)/lib/systemd/system
 
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(INSTALLED))
-	rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)/share/doc/hushfs 2>/dev/null || true
+	rm -f $(addprefix $(TO)/,$(INSTALLED))
+	rmdir --ignore-fail-on-non-empty $(TO)/share/doc/hushfs 2>/dev/null || true
 
 deb:
 	@packaging/deps build deb

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define KEEPER_ANCHOR "anchor=" /* as a worker is told */
+
 enum keeper_phase { KEEPER_NONE, KEEPER_STARTING, KEEPER_READY, KEEPER_OPENING, KEEPER_TAKING_OVER, KEEPER_SERVING };
 
 /* What the next keeper has to know if this one is killed: shared memory, which no worker has. It may grow at its end only. */
@@ -43,6 +45,7 @@ struct keeper {
 	char **argv;   /* of a worker; owned */
 	char store_path[PATH_MAX];
 	char mountpoint[PATH_MAX];
+	char anchor_option[sizeof(KEEPER_ANCHOR) + PATH_MAX]; /* "" without an anchor */
 	char program_path[PATH_MAX]; /* of this program, as it is installed */
 	int program;                 /* descriptor of what the last worker ran that served; owned */
 	struct key *key; /* NULL while the store is locked */

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -54,7 +55,7 @@ static int keeper_program(struct keeper *keeper)
 
 	keeper->program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	if (size < 0 || keeper->program < 0) {
-		log_error("/proc/self/exe: %s", strerror(errno));
+		log_error("/proc/self/exe: %s; /proc must be mounted", strerror(errno));
 		return -errno;
 	}
 	keeper->program_path[size] = '\0';
@@ -83,6 +84,20 @@ static int keeper_begin(struct keeper *keeper)
 	return r < 0 ? r : keeper_keep(keeper);
 }
 
+/* Where the anchor is, also when this folder has been left. */
+static int keeper_anchor(struct keeper *keeper)
+{
+	char anchor[PATH_MAX];
+	int r;
+
+	if (!keeper->options.anchor)
+		return 0;
+	r = place_anchor(keeper->options.anchor, keeper->store_path, keeper->mountpoint, anchor);
+	if (r == 0)
+		snprintf(keeper->anchor_option, sizeof(keeper->anchor_option), KEEPER_ANCHOR "%s", anchor);
+	return r;
+}
+
 /* The whole life of the process that stays. */
 static int keeper_run(struct keeper *keeper)
 {
@@ -93,6 +108,8 @@ static int keeper_run(struct keeper *keeper)
 		service_init();
 	resumed = keeper_resume(keeper);
 	r = resumed ? 0 : keeper_begin(keeper);
+	if (r == 0)
+		r = keeper_anchor(keeper);
 	if (r == 0)
 		r = keeper_key(keeper);
 	if (r == 0)
@@ -147,7 +164,7 @@ static int keeper_background(struct keeper *keeper)
 	}
 	child = fork();
 	if (child < 0) {
-		log_error("fork: %s", strerror(errno));
+		log_error("cannot start a process: %s", strerror(errno));
 		return EXIT_FAILURE;
 	}
 	if (child > 0) {
@@ -172,20 +189,29 @@ static char **keeper_copy(int argc, char **argv)
 	return copy;
 }
 
-/* The command line of a worker: this one, with the paths as place_check will find them, and a first argument of its own. @given: argv before
- * it was parsed, @copies: what it had. NULL without memory. */
+/* The command line of a worker: this one, with the paths as place_check will find them, a first argument of its own, and the anchor's path as
+ * the last flag, which counts. @given: argv before it was parsed, @copies: what it had. NULL without memory. */
 static char **keeper_worker_argv(struct keeper *keeper, int argc, char **given, char **copies)
 {
-	char **worker = calloc((size_t)argc + 2, sizeof(*worker));
+	char **worker = calloc((size_t)argc + 4, sizeof(*worker));
+	bool anchor = keeper->options.anchor;
+	int n = 2;
 
 	if (!worker)
 		return NULL;
 	worker[0] = copies[0];
-	for (int i = 1; i < argc; i++) {
+	for (int i = 1; i <= argc; i++) {
+		if (anchor && (i == argc || strcmp(copies[i], "--") == 0)) {
+			worker[n++] = "-o";
+			worker[n++] = keeper->anchor_option;
+			anchor = false;
+		}
+		if (i == argc)
+			break;
 		if (given[i] == keeper->options.store)
-			worker[i + 1] = keeper->store_path;
+			worker[n++] = keeper->store_path;
 		else
-			worker[i + 1] = given[i] == keeper->options.mountpoint ? keeper->mountpoint : copies[i];
+			worker[n++] = given[i] == keeper->options.mountpoint ? keeper->mountpoint : copies[i];
 	}
 	return worker;
 }

@@ -23,6 +23,7 @@ static const char options_usage[] =
 	"  -f                   stay in front, and log to stderr instead of syslog\n"
 	"  -o key_file=F        the store's key is the 32 bytes of F\n"
 	"  -o passphrase_file=F the store's passphrase is the first line of F\n"
+	"  -o anchor=F          keep in F, elsewhere, which state of the store is the newest, and refuse older copies of it\n"
 	"  -o allow_other       other users may use the mount, as far as the files' modes let them\n"
 	"  -o ro                read-only\n"
 	"  -o max_size=BYTES    longest secret (1M; K and M are understood)\n"
@@ -31,18 +32,20 @@ static const char options_usage[] =
 	"  -o allow_swap        go on where memory can't be locked; secrets in it could be swapped out\n"
 	"  -o history=N         versions kept of each secret besides the current one (10)\n"
 	"  -o lock_after=TIME   lock it when nothing was read or written for so many minutes (90s, 5m and 1h are understood)\n"
-	"  -h, --help           -V, --version\n"
+	"  -h, --help           print this\n"
+	"  -V, --version        print the version\n"
 	"\n"
 	"Without a key file or a passphrase file the key is the systemd credential hushfs.key, or is asked for.\n"
 	"Unmount: fusermount3 -u MOUNTPOINT\n"
 	"In /etc/fstab: STORE MOUNTPOINT fuse.hushfs OPTION[,OPTION...],_netdev 0 0\n";
 
 enum {
-	KEY_FILE_OPTION, PASSPHRASE_FILE, ALLOW_OTHER, RO, RW, MAX_SIZE, MAX_STAGED, HISTORY, LOCK_AFTER, RUN_AS, ALLOW_SWAP, NO_RESEND
+	KEY_FILE_OPTION, PASSPHRASE_FILE, ANCHOR, ALLOW_OTHER, RO, RW, MAX_SIZE, MAX_STAGED, HISTORY, LOCK_AFTER, RUN_AS, ALLOW_SWAP, NO_RESEND
 };
 
 static char *const options_tokens[] = {
 	[KEY_FILE_OPTION] = "key_file", [PASSPHRASE_FILE] = "passphrase_file",
+	[ANCHOR] = "anchor",
 	[ALLOW_OTHER] = "allow_other",	[RO] = "ro",
 	[RW] = "rw",			[MAX_SIZE] = "max_size",
 	[MAX_STAGED] = "max_staged",	[HISTORY] = "history",
@@ -141,6 +144,9 @@ static int options_parse_o(struct options *options, char *list)
 			break;
 		case PASSPHRASE_FILE:
 			r = options_text(options_tokens[token], "PATH", value, &options->key.passphrase_file);
+			break;
+		case ANCHOR:
+			r = options_text(options_tokens[token], "PATH", value, &options->anchor);
 			break;
 		case ALLOW_OTHER:
 			options->allow_other = true;

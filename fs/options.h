@@ -13,6 +13,7 @@
 struct options {
 	const char *store;      /* as given; borrowed from argv, as all strings here */
 	const char *mountpoint;
+	const char *anchor;     /* NULL: none */
 	bool foreground;
 	bool allow_other;
 	bool read_only;

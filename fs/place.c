@@ -4,11 +4,13 @@
 #include "fs/place.h"
 
 #include "fs/mount.h"
+#include "store/anchor.h"
 #include "store/log.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,7 +28,7 @@ static int place_resolve(const char *path, const char *what, const char *hint, c
 	if (r == -ENOENT)
 		log_error("%s: there is no such %s; %s", path, what, hint);
 	else
-		log_error("%s: %s", path, strerror(-r));
+		log_error("%s: cannot reach the %s: %s", path, what, strerror(-r));
 	return r;
 }
 
@@ -60,16 +62,20 @@ static int place_check_empty(const char *path)
 		r = -errno;
 		if (r == -ENOTCONN)
 			log_error("%s: a program that ended left its mount here: fusermount3 -u %s", path, path);
+		else if (r == -ENOTDIR)
+			log_error("%s: the mount point is no folder: give an empty folder", path);
 		else
-			log_error("%s: %s: %s", path, r == -ENOTDIR ? "the mount point is no folder" : "mount point",
-				  strerror(-r));
+			log_error("%s: cannot mount here: %s; give an empty folder of yours", path, strerror(-r));
 		return r;
 	}
 	while (empty && (entry = readdir(folder)))
 		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
 	closedir(folder);
 	if (!empty) {
-		log_error("%s: the mount point is not empty (or something is mounted there): give an empty folder", path);
+		if (mount_is_ours(path))
+			log_error("%s: a hushfs is mounted here already: use it, or unmount it first (fusermount3 -u %s)", path, path);
+		else
+			log_error("%s: the mount point is not empty: give an empty folder", path);
 		return -ENOTEMPTY;
 	}
 	return 0;
@@ -89,10 +95,16 @@ static int place_check_fuse(void)
 	return r;
 }
 
+static bool place_is_below(const char *path, const char *folder)
+{
+	size_t size = strlen(folder);
+
+	return strncmp(path, folder, size) == 0 && (path[size] == '/' || size == 1);
+}
+
 int place_check(const char *store, const char *mountpoint, char ret_store[static PATH_MAX],
 		char ret_mountpoint[static PATH_MAX])
 {
-	size_t size;
 	int r;
 
 	r = place_resolve(store, "store", "make one with: hushctl init --key-file FILE STORE", ret_store);
@@ -100,12 +112,34 @@ int place_check(const char *store, const char *mountpoint, char ret_store[static
 		r = place_resolve(mountpoint, "mount point", "mkdir it first", ret_mountpoint);
 	if (r < 0)
 		return r;
-	size = strlen(ret_mountpoint);
-	if (strncmp(ret_store, ret_mountpoint, size) == 0 && (ret_store[size] == '/' || size == 1)) {
+	if (place_is_below(ret_store, ret_mountpoint)) {
 		log_error("%s: the store lies below its own mount point %s: choose another mount point", ret_store,
 			  ret_mountpoint);
 		return -EINVAL;
 	}
 	r = place_check_empty(ret_mountpoint);
 	return r < 0 ? r : place_check_fuse();
+}
+
+int place_anchor(const char *path, const char *store, const char *mountpoint, char ret_anchor[static PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	char folder[PATH_MAX], resolved[PATH_MAX];
+	int r;
+
+	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(name - path) : 1, slash ? path : ".");
+	r = place_resolve(folder, "folder for the anchor", "mkdir it first", resolved);
+	if (r < 0)
+		return r;
+	if (snprintf(ret_anchor, PATH_MAX, "%s/%s", resolved[1] ? resolved : "", name) >= PATH_MAX)
+		r = -ENAMETOOLONG;
+	else if (place_is_below(ret_anchor, mountpoint) || strchr(ret_anchor, ',') || strcmp(ret_anchor, store) == 0)
+		r = -EINVAL;
+	if (r < 0)
+		log_error("%s: the anchor is to be a file of its own outside of the mount, with a path that is not too long and has no comma in it",
+			  ret_anchor);
+	else
+		anchor_say_place(ret_anchor, store);
+	return r;
 }

@@ -11,4 +11,8 @@
 int place_check(const char *store, const char *mountpoint, char ret_store[static PATH_MAX],
 		char ret_mountpoint[static PATH_MAX]);
 
+/* place_anchor - the absolute path of the anchor @path, which need not exist, to @ret_anchor; @store and @mountpoint are as place_check has found
+ * them. -ENOENT for its folder; -EINVAL if it lies below its own mount point, or has a comma in it. */
+int place_anchor(const char *path, const char *store, const char *mountpoint, char ret_anchor[static PATH_MAX]);
+
 #endif

@@ -37,6 +37,7 @@ size_t status_text(const struct ops_context *context, char ret_text[static STATU
 			"global-secrets: %zu\n"
 			"rows: %" PRIu64 "\n"
 			"keys: %zu\n"
+			"anchor: %s\n"
 			"open-for-writing: %zu\n"
 			"staged-bytes: %zu\n"
 			"scratch-files: %zu\n"
@@ -49,7 +50,9 @@ size_t status_text(const struct ops_context *context, char ret_text[static STATU
 			"worker: %d\n"
 			"sandbox: uid=%u landlock=%d seccomp=%s\n",
 			HUSHFS_VERSION, id, status.generation, status.meshes, status.secrets, status.global_secrets,
-			status.rows, keys, stage_entries(context->stage), stage_bytes(context->stage), files, bytes,
+			status.rows, keys,
+			!status.anchored ? "no" : status.anchor_failed ? "failed, so nothing can be changed" : "yes",
+			stage_entries(context->stage), stage_bytes(context->stage), files, bytes,
 			store_is_locked(tree->store) ? "yes" : "no", (intmax_t)(now.tv_sec - tree->started.tv_sec), context->restarts,
 			context->failed_upgrades, context->keeper, getpid(),
 			context->sandbox.uid, context->sandbox.landlock, context->sandbox.seccomp ? "yes" : "no");

@@ -12,6 +12,7 @@
 #include "fs/options.h"
 #include "fs/sandbox.h"
 #include "fs/writer.h"
+#include "store/anchor.h"
 #include "store/log.h"
 #include "store/secmem.h"
 
@@ -42,6 +43,7 @@ struct worker {
 	unsigned number;
 	uid_t mounter_uid, uid; /* who has started it, and who it becomes */
 	gid_t mounter_gid, gid;
+	struct anchor *anchor; /* or NULL */
 	struct store *store;
 	struct ops_context context;
 	struct loop *loop;
@@ -299,6 +301,8 @@ static int worker_prepare(struct worker *worker, struct key **ret_key)
 		r = worker_user(worker);
 	if (r == 0)
 		r = worker_helpers(worker);
+	if (r == 0 && worker->options.anchor) /* not for the helpers; and with the rights of who mounts: others need not reach it */
+		r = anchor_open(worker->options.anchor, worker->options.read_only, &worker->anchor);
 	if (r == 0)
 		r = worker_confine(worker);
 	if (r == 0)
@@ -332,6 +336,7 @@ static int worker_open(struct worker *worker, const struct key *key)
 		return r;
 	held = ledger_pins(worker->context.ledger, &options->n_held);
 	options->held = held;
+	options->anchor = worker->anchor;
 	options->committing = worker_committing;
 	options->context = worker->context.ledger;
 	r = store_open(worker->options.store, key, options, &worker->store);
@@ -435,6 +440,7 @@ static void worker_free(struct worker *worker)
 	stage_free(context->stage);
 	scratch_free(context->scratch);
 	store_close(worker->store);
+	anchor_close(worker->anchor);
 	loop_free(worker->loop);
 	ledger_free(context->ledger);
 	secmem_deinit();

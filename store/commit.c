@@ -82,6 +82,7 @@ int commit_start(struct store *store)
 	int r;
 
 	store->last = &store->first;
+	store->stopping = false;
 	r = -pthread_create(&store->thread, NULL, commit_thread, store);
 	if (r < 0)
 		log_error("%s: cannot start a thread: %s", store->path, strerror(-r));

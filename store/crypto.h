@@ -2,7 +2,7 @@
  * crypto: every cryptographic operation of hushfs. Nothing here knows what is being protected.
  *
  * Together with the locked memory (secmem) this is all that calls libsodium: read these two to audit the
- * primitives, header.c and seal.c to audit what is fed to them. No function blocks but crypto_passphrase_key.
+ * primitives, header.c, seal.c and anchor.c to audit what is fed to them. No function blocks but crypto_passphrase_key.
  */
 #ifndef STORE_CRYPTO_H
 #define STORE_CRYPTO_H

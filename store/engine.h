@@ -30,7 +30,7 @@ typedef int engine_visit(void *context, const uint8_t *key, size_t key_size, con
  * After a failure there is no file; a kill may leave one that is only begun. -EEXIST if there is one already. */
 int engine_create(const char *path, const struct engine_change *changes, size_t n_changes);
 
-/* engine_open - open it for this process alone, until engine_close; also completes what a crash left behind.
+/* engine_open - open it for this process alone, until engine_close; also completes what a crash left behind, and has it on disk.
  * -ENOENT; -EMEDIUMTYPE if it is not such a file; -EROFS; -EBUSY if another process has it; -EBADMSG if it is damaged. */
 int engine_open(const char *path, struct engine **ret_engine);
 

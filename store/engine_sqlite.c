@@ -59,7 +59,7 @@ static int engine_error(const struct engine *engine, const char *what)
 	switch (code & 0xff) {
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
-		log_error("%s: the store is in use by another hushfs or hushctl", engine->path);
+		log_error("%s: the store is in use by another hushfs or hushctl: use its mount, or unmount it first", engine->path);
 		return -EBUSY;
 	case SQLITE_NOTADB:
 		log_error("%s: this is not a hushfs store", engine->path);
@@ -197,7 +197,7 @@ static int engine_check_format(struct engine *engine)
 		log_error("%s: this is not a hushfs store", engine->path);
 		r = -EMEDIUMTYPE;
 	} else if (r == 0 && !intact) {
-		log_error("%s: the schema was changed without the key: the store is refused", engine->path);
+		log_error("%s: the schema was changed without the key: the store is refused; restore it from a backup", engine->path);
 		r = -EBADMSG;
 	}
 	return r;
@@ -251,6 +251,24 @@ static int engine_connect_alone(const char *path, struct engine **ret_engine)
 	}
 }
 
+/* What a process that was killed has committed and not synced is in the kernel's memory, and so seen here: it is to be on disk before anybody
+ * is told of it. */
+static int engine_sync_journal(struct engine *engine)
+{
+	sqlite3_file *journal = NULL;
+	sqlite3_int64 size = 0;
+
+	if (sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal) != SQLITE_OK || !journal ||
+	    !journal->pMethods)
+		return 0;
+	if (journal->pMethods->xFileSize(journal, &size) == SQLITE_OK && size == 0)
+		return 0;
+	if (journal->pMethods->xSync(journal, SQLITE_SYNC_NORMAL) == SQLITE_OK)
+		return 0;
+	log_error("%s: cannot sync the journal that was left", engine->path);
+	return -EIO;
+}
+
 int engine_open(const char *path, struct engine **ret_engine)
 {
 	struct engine *engine = NULL;
@@ -281,6 +299,8 @@ int engine_open(const char *path, struct engine **ret_engine)
 		r = engine_run(engine, engine_journal, "starting the journal");
 	if (r == 0)
 		r = engine_prepare_all(engine);
+	if (r == 0)
+		r = engine_sync_journal(engine);
 	if (r < 0) {
 		engine_close(engine);
 		return r;
@@ -336,7 +356,7 @@ static int engine_scan_step(struct engine *engine, sqlite3_stmt *scan, struct en
 		return engine_error(engine, "reading the rows");
 	/* a text with the bytes of a blob is another key to SQLite, and would be the same to the visitor */
 	if (sqlite3_column_type(scan, 0) != SQLITE_BLOB || sqlite3_column_type(scan, 1) != SQLITE_BLOB) {
-		log_error("%s: there is a row that is not ours: the store was changed without the key and is refused",
+		log_error("%s: there is a row that is not ours: the store was changed without the key and is refused; restore it from a backup",
 			  engine->path);
 		return -EBADMSG;
 	}
@@ -550,7 +570,7 @@ int engine_settle(struct engine *engine)
 	unlink(journal);
 	snprintf(journal, sizeof(journal), "%s-wal", engine->path);
 	if (access(journal, F_OK) == 0) {
-		log_error("%s: it cannot be moved into the file", journal);
+		log_error("%s: the journal cannot be moved into the store; try again", journal);
 		return -EIO;
 	}
 	return 0;

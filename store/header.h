@@ -33,6 +33,7 @@ struct header_keys {
 	uint8_t value_hash[CRYPTO_KEY_BYTES]; /* hashes values, to see whether a write changes them */
 	uint8_t nonce[CRYPTO_KEY_BYTES];      /* hedges nonces */
 	uint8_t header_mac[CRYPTO_KEY_BYTES];
+	uint8_t anchor[CRYPTO_KEY_BYTES];     /* seals what an anchor knows of the store */
 	uint8_t row_id[CRYPTO_KEY_BYTES]; /* hashes names to row ids; the last, as it stays when the others are forgotten */
 };
 

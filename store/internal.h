@@ -7,6 +7,7 @@
 #ifndef STORE_INTERNAL_H
 #define STORE_INTERNAL_H
 
+#include "store/anchor.h"
 #include "store/cache.h"
 #include "store/engine.h"
 #include "store/header.h"
@@ -15,6 +16,7 @@
 #include "store/store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct store {
 	char *path;
@@ -31,6 +33,9 @@ struct store {
 	struct index index;
 	struct cache cache;
 	struct seal_manifest manifest;
+	enum anchor_verdict verdict;   /* of the anchor, with anchor_later, when the store was opened; */
+	uint64_t anchor_generation;    /* and the generation that it had seen */
+	atomic_bool anchor_failed;     /* it could not be written: nothing is committed any more */
 	bool locked;        /* nobody may use the keys any more; row_id is for all, always */
 	unsigned key_users; /* who does at the moment, see lock_enter */
 	pthread_cond_t keys_unused;

@@ -2,8 +2,8 @@
  * publish: from a batch to one commit, and from the commit to what readers see.
  *
  * In order: run each transaction on the log; add the removal of versions nobody needs; have ready all memory that
- * publishing takes; seal; write rows and manifest in one engine commit; publish under the lock. Nothing after
- * the engine's commit can fail, and nothing before it is seen by a reader.
+ * publishing takes; seal; write rows and manifest in one engine commit; have the anchor know it; publish under the lock. Nothing after
+ * the engine's commit can fail but the anchor, and nothing before it is seen by a reader.
  *
  * A version goes only when no reader can come to hold it any more, which for the current one is after its successor
  * was published: what it leaves behind is removed with the next commit (commit_prune_later).
@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define PUBLISH_UNANCHORED 1
 
 bool batch_version_is_spent(const struct store *store, const struct resource *resource, const struct version *version,
 			    unsigned newer)
@@ -341,11 +343,28 @@ static void publish_say(const struct batch *batch, uint64_t generation)
 			options->committing(options->context, txn->request, generation);
 }
 
-/* One commit of what the log holds. 0, or -errno and nothing has changed. */
+/* What is on disk now is the newest state. If the anchor can't be told, this has been the last commit. */
+static bool publish_anchor(struct batch *batch)
+{
+	struct store *store = batch->store;
+	const struct store_options *options = &store->options;
+	bool known = !options->anchor || options->anchor_later ||
+		     anchor_write(options->anchor, &store->seal, &batch->manifest) == 0;
+
+	if (known)
+		return true;
+	log_error("%s: nothing is changed any more until it is opened again: without its anchor, what was written could be taken "
+		  "back by an older copy of the store",
+		  store->path);
+	return false;
+}
+
+/* One commit of what the log holds. 0; PUBLISH_UNANCHORED if it is on disk and to be seen, and not safe; or -errno and nothing has changed. */
 static int publish_commit(struct batch *batch, uint64_t *prune, size_t n_prune)
 {
 	struct store *store = batch->store;
 	struct rows rows = {0};
+	bool anchored;
 	int r;
 
 	publish_settle(batch);
@@ -356,6 +375,8 @@ static int publish_commit(struct batch *batch, uint64_t *prune, size_t n_prune)
 	pthread_mutex_unlock(&store->lock);
 	if (r == 0 && batch->n_states + batch->n_values == 0 && !batch->header)
 		return 0;
+	if (store->anchor_failed)
+		return -EROFS;
 	if (batch->manifest.generation == store->manifest.generation)
 		batch->manifest.generation++; /* only prunes, or a header: no two states of the store have the same generation */
 	if (r == 0)
@@ -371,6 +392,8 @@ static int publish_commit(struct batch *batch, uint64_t *prune, size_t n_prune)
 	rows_deinit(&rows);
 	if (r < 0)
 		return r;
+	anchored = publish_anchor(batch);
+	store->anchor_failed = !anchored;
 	pthread_mutex_lock(&store->lock);
 	publish_all(batch);
 	for (size_t i = 0; i < batch->n_states; i++)
@@ -379,7 +402,7 @@ static int publish_commit(struct batch *batch, uint64_t *prune, size_t n_prune)
 	for (size_t i = 0; i < n_prune; i++)
 		publish_tidy(store, prune[i]);
 	pthread_mutex_unlock(&store->lock);
-	return 0;
+	return anchored ? 0 : PUBLISH_UNANCHORED;
 }
 
 /* One transaction on the log; if it fails it leaves no trace. */
@@ -411,6 +434,8 @@ static void publish_one_by_one(struct store *store, struct store_txn *first, int
 		results[i] = publish_run(&batch, txn);
 		if (results[i] == 0)
 			results[i] = publish_commit(&batch, NULL, 0);
+		if (results[i] == PUBLISH_UNANCHORED)
+			results[i] = -EIO;
 		batch_deinit(&batch);
 		txn->next = next;
 	}
@@ -457,8 +482,10 @@ void batch_run(struct store *store, struct store_txn *first, int *results)
 	}
 	r = publish_commit(&batch, prune, n_prune);
 	batch_deinit(&batch);
-	if (r == 0) {
+	if (r >= 0) {
 		free(prune);
+		for (size_t j = 0; j < i && r == PUBLISH_UNANCHORED; j++)
+			results[j] = results[j] < 0 ? results[j] : -EIO;
 		return;
 	}
 	publish_keep_prune(store, prune, n_prune);

@@ -31,6 +31,7 @@ struct rekey {
 	char path[PATH_MAX];       /* of the store */
 	char path_fresh[PATH_MAX]; /* of what is made */
 	const struct key *new_key;
+	struct anchor *anchor; /* or NULL */
 	struct store *old;
 	struct store *fresh;
 	bool ours;    /* what lies at @path_fresh was made by a rekey of this store */
@@ -307,6 +308,9 @@ static int rekey_verify(struct rekey *rekey)
 	}
 	if (r == 0)
 		r = engine_settle(rekey->fresh->engine);
+	/* while its keys are here; the old one stays in the other slot until it has been replaced */
+	if (r == 0 && rekey->anchor)
+		r = anchor_write(rekey->anchor, &rekey->fresh->seal, &rekey->fresh->manifest);
 	rekey->fresh = store_close(rekey->fresh);
 	return r;
 }
@@ -454,6 +458,8 @@ static int rekey_run(struct rekey *rekey)
 		log_error(
 			"%s: it was rekeyed, but may be found as it was after a power cut: cannot sync its folder: %s",
 			rekey->path, strerror(-r));
+	if (r == 0 && rekey->anchor)
+		r = anchor_repeat(rekey->anchor);
 	return r;
 }
 
@@ -478,10 +484,11 @@ static int rekey_paths(struct rekey *rekey, const char *path)
 	return 0;
 }
 
-int store_rekey(const char *path, const struct key *key, const struct key *new_key, store_progress *progress,
-		void *context)
+int store_rekey(const char *path, const struct key *key, const struct key *new_key, struct anchor *anchor,
+		store_progress *progress, void *context)
 {
 	struct rekey *rekey = calloc(1, sizeof(*rekey));
+	struct store_options options = rekey_options;
 	int r;
 
 	if (!rekey) {
@@ -489,11 +496,12 @@ int store_rekey(const char *path, const struct key *key, const struct key *new_k
 		return -ENOMEM;
 	}
 	rekey->new_key = new_key;
+	rekey->anchor = options.anchor = anchor;
 	rekey->progress = progress;
 	rekey->context = context;
 	r = rekey_paths(rekey, path);
 	if (r == 0)
-		r = store_load(rekey->path, key, &rekey_options, &rekey->old);
+		r = store_load(rekey->path, key, &options, &rekey->old);
 	if (r == 0)
 		r = rekey_run(rekey);
 	store_close(rekey->old); /* and with it the lock */

@@ -72,7 +72,7 @@ int store_read_header(struct engine *engine, const char *path, struct header *re
 
 	r = engine_get(engine, key.bytes, key.size, &data, &size);
 	if (r == -ENOENT) {
-		log_error("%s: the header is missing: the store was changed without the key and is refused", path);
+		log_error("%s: the header is missing: the store was changed without the key and is refused; restore it from a backup", path);
 		return -EBADMSG;
 	}
 	if (r < 0)
@@ -97,6 +97,21 @@ static void store_set_header(struct store *store, const struct header *header, u
 	seal_row_hash(&store->seal, &key, header->bytes, sizeof(header->bytes), store->header_hash);
 }
 
+/* It is all that its manifest says; is that the newest? */
+static int store_check_anchor(struct store *store)
+{
+	struct anchor *anchor = store->options.anchor;
+	int r;
+
+	if (store->options.anchor_later)
+		return anchor_look(anchor, &store->seal, &store->manifest, &store->verdict, &store->anchor_generation);
+	r = anchor_check(anchor, &store->seal, &store->manifest, store->path);
+	store->anchor_failed = r > 0;
+	if (r > 0)
+		log_warning("%s: it can be read, and not be changed, until its anchor can be written", store->path);
+	return r < 0 ? r : 0;
+}
+
 int store_load(const char *path, const struct key *key, const struct store_options *options, struct store **ret_store)
 {
 	struct store *store;
@@ -119,6 +134,8 @@ int store_load(const char *path, const struct key *key, const struct store_optio
 		store_set_header(store, &header, slot);
 		r = load_all(store);
 	}
+	if (r == 0 && options->anchor)
+		r = store_check_anchor(store);
 	store->options.held = NULL; /* not borrowed any longer */
 	store->options.n_held = 0;
 	if (r < 0) {
@@ -285,6 +302,8 @@ void store_get_status(struct store *store, struct store_status *ret_status)
 	memcpy(ret_status->id, store->seal.store_id, sizeof(ret_status->id));
 	pthread_mutex_lock(&store->lock);
 	ret_status->generation = store->manifest.generation;
+	ret_status->anchored = store->options.anchor && !store->options.anchor_later;
+	ret_status->anchor_failed = store->anchor_failed;
 	ret_status->rows = store->manifest.rows;
 	ret_status->meshes = store->index.meshes.count;
 	ret_status->secrets = store->index.secrets;

@@ -26,6 +26,7 @@
 
 struct store;
 struct header;
+struct anchor; /* anchor.h */
 
 /* A version that readers have had open since before the store was opened, as another process had it. */
 struct store_held {
@@ -43,6 +44,8 @@ struct store_options {
 	size_t cache_bytes; /* sealed values kept in memory */
 	const struct store_held *held; /* borrowed during store_open; those that are gone are passed over */
 	size_t n_held;
+	struct anchor *anchor; /* what says that it is no older copy; NULL: nothing does. Borrowed until store_close */
+	bool anchor_later;     /* it is looked at, and neither refuses the store nor is written to: for store_accept */
 	/* Called from the commit thread, unless NULL, when a transaction's @request is about to be committed with @generation; with 0: it
 	 * was not, after all. Must not block for long. */
 	void (*committing)(void *context, uint64_t request, uint64_t generation);
@@ -60,6 +63,8 @@ struct store_status {
 	uint8_t id[16];
 	uint64_t generation;
 	size_t meshes, secrets, global_secrets;
+	bool anchored;      /* it has an anchor, */
+	bool anchor_failed; /* which can't be written any more: nothing can be changed until the store is opened again */
 	uint64_t rows; /* on disk: the header, metadata records and values */
 };
 
@@ -70,7 +75,7 @@ int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid);
 
 /* store_open - verify every row and load the index; starts the commit thread. Reads the whole file.
  * -ENOENT, -EMEDIUMTYPE (not a store), -EPROTONOSUPPORT (newer), -EBUSY (in use), -EKEYREJECTED (wrong key),
- * -EBADMSG (changed without the key), -EPERM (folder as above). */
+ * -EBADMSG (changed without the key), -EPERM (folder as above), -ESTALE (not the newest state that its anchor knows). */
 int store_open(const char *path, const struct key *key, const struct store_options *options, struct store **ret_store);
 
 /* store_stop - commit what waits, answer it, and end the commit thread: after it nothing may be submitted.
@@ -169,7 +174,8 @@ struct store_txn *store_txn_free(struct store_txn *txn);
  * the order of submitting. Results: -ENOENT (no such resource, or no such mesh), -EEXIST, -ENOTEMPTY, -EXDEV, -EBUSY (a secret that its
  * mesh's mTLS backend names), -EINVAL (a Mesh document that can't be, or names a secret that does not exist),
  * -EFBIG (an append that grows too long), -ENOSPC (also of ACLs that have no room in the record), -EACCES (a default ACL
- * for a file), -ENOKEY (the store is locked, or was before this was on disk), -EIO, -ENOMEM. */
+ * for a file), -ENOKEY (the store is locked, or was before this was on disk), -EIO, -ENOMEM; -EROFS once the anchor could not be written.
+ * Whose commit that was gets -EIO, though it is on disk and to be seen: it could be taken back by who puts an older copy there. */
 void store_submit(struct store *store, struct store_txn *txn);
 
 /* store_run - the same, waiting for the result; @txn->done is not used, and the caller still owns @txn. */
@@ -191,6 +197,16 @@ int store_check(struct store *store, store_progress *progress, void *context, st
 /* store_copy - a consistent copy of the store in the new file @path (mode 0600), on disk when it returns; opened by the same keys.
  * -EEXIST. Changes wait meanwhile, and so does reading what is not cached. */
 int store_copy(struct store *store, const char *path);
+
+struct store_accepted {
+	bool refused;        /* it would have been: the anchor knew another state, or none that it could tell */
+	uint64_t known;      /* the generation that it had seen; 0 if it can't tell, or has not known any store */
+	uint64_t generation; /* that it has seen now */
+};
+
+/* store_accept - have the anchor know the store as it is, whatever it knew. Of a store that was opened with anchor_later, and that nobody else uses meanwhile.
+ * If it would have been refused, it gets a generation beyond all that the anchor has seen, so that the states that are given up are refused from now on. */
+int store_accept(struct store *store, struct store_accepted *ret_accepted);
 
 /* Locking: the keys are wiped from memory, until whoever has one that opens the store brings it again. Names and metadata stay, and all that
  * is done with them alone: looking, listing, pinning, a copy. What needs the keys is refused with -ENOKEY: store_read, whatever is
@@ -231,8 +247,8 @@ int store_key_replace(struct store *store, unsigned slot, const struct key *key)
  * The store must not be open. It is made anew as @path.rekey and takes the old one's place at the end, so that a kill at any moment loses
  * nothing; the next call with the same keys goes on where that one was. After a failure the store is as it was, and there is no @path.rekey.
  * The arena must have room for three times the longest value. -EBUSY in use; -EEXIST if @path.rekey is something else; else as store_open,
- * and -ENOSPC, -EROFS, -EIO. */
-int store_rekey(const char *path, const struct key *key, const struct key *new_key, store_progress *progress,
-		void *context);
+ * and -ENOSPC, -EROFS, -EIO. @anchor (or NULL) goes on knowing it: before the new one takes the old one's place it has both. */
+int store_rekey(const char *path, const struct key *key, const struct key *new_key, struct anchor *anchor,
+		store_progress *progress, void *context);
 
 #endif

@@ -23,7 +23,7 @@ static const char key_usage[] =
 	"against it.\n"
 	"\n"
 	UNMOUNTED_USAGE
-	"  --yes                    remove: also the key that has opened it\n"
+	"  --yes                    remove: also the key that has opened it\n" FLAGS_USAGE
 	"\n"
 	"Without a new key, add asks for a passphrase; so does rotate, unless the key is --key-file F: then F gets\n"
 	"a fresh key, and opens the store at every moment, also if this is killed (run it again then).\n";
@@ -35,6 +35,7 @@ struct key_command {
 	unsigned slot; /* remove */
 
 	struct key *key; /* that opened @store */
+	struct anchor *anchor;
 	struct store *store;
 	uint8_t kinds[STORE_KEY_SLOTS];
 	unsigned current;
@@ -190,13 +191,14 @@ static int key_choose(int n, char **argv, struct key_command *command)
 
 static int key_run(struct key_command *command, int number)
 {
-	int r = unmounted_open(&command->where, &command->key, &command->store);
+	int r = unmounted_open(&command->where, &command->key, &command->anchor, &command->store);
 
 	if (r < 0)
 		return r;
 	store_keys(command->store, command->kinds, &command->current);
 	r = key_commands[number].run(command);
 	store_close(command->store);
+	anchor_close(command->anchor);
 	key_free(command->key);
 	return r;
 }

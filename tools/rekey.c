@@ -19,7 +19,7 @@ static const char rekey_usage[] =
 	"next call goes on.\n"
 	"\n"
 	UNMOUNTED_USAGE
-	"  --drop-other-keys        if further keys open it: they won't afterwards (add them again: hushctl key add)\n"
+	"  --drop-other-keys        if further keys open it: they won't afterwards (add them again: hushctl key add)\n" FLAGS_USAGE
 	"\n"
 	"Without a new key, the one that opens it now goes on.\n";
 /* clang-format on */
@@ -50,11 +50,12 @@ static int rekey_run(const struct unmounted *where, bool drop_others)
 {
 	__attribute__((cleanup(key_freep))) struct key *key = NULL;
 	__attribute__((cleanup(key_freep))) struct key *new_key = NULL;
+	struct anchor *anchor;
 	struct store *store;
 	bool made;
 	int r;
 
-	r = unmounted_open(where, &key, &store);
+	r = unmounted_open(where, &key, &anchor, &store);
 	if (r < 0)
 		return r;
 	r = rekey_check_slots(where, store, drop_others);
@@ -62,10 +63,10 @@ static int rekey_run(const struct unmounted *where, bool drop_others)
 	/* a new key file that was made stays if this fails: the next call takes it and goes on */
 	if (r == 0 && unmounted_has_new(where))
 		r = key_read_new(&where->new_key, &new_key, &made);
-	if (r < 0)
-		return r;
-	r = store_rekey(where->store, key, new_key ? new_key : key, rekey_progress, NULL);
+	if (r == 0)
+		r = store_rekey(where->store, key, new_key ? new_key : key, anchor, rekey_progress, NULL);
 	output_progress_end();
+	anchor_close(anchor);
 	if (r == 0)
 		printf("%s: everything is sealed under a new root key\n", where->store);
 	return r;
@@ -81,11 +82,7 @@ int command_rekey(int argc, char **argv)
 	r = flags_parse(argc, argv, rekey_usage, flags, &n);
 	if (r != 0)
 		return r < 0 ? COMMAND_USAGE : COMMAND_DONE;
-	if (n > 0) {
-		log_error("rekey: %s: it takes flags only; see hushctl rekey --help", argv[1]);
-		return COMMAND_USAGE;
-	}
-	if (unmounted_check("rekey", &where) < 0)
+	if ((n > 0 && flags_only(argv[0]) < 0) || unmounted_check("rekey", &where) < 0)
 		return COMMAND_USAGE;
 	r = arena_init();
 	if (r >= 0)

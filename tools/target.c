@@ -24,6 +24,10 @@ static int target_check_options(const struct target_options *options)
 		log_error("give --mount or --store, not both");
 	else if (has_key && !options->store)
 		log_error("--key-file and --passphrase-file open a store: give --store FILE too");
+	else if (options->anchor && !options->store)
+		log_error("--anchor is for a store that is not mounted: give --store FILE too (a mount has its own: -o anchor)");
+	else if (options->accept_rollback && !options->anchor)
+		log_error("--accept-rollback: give the --anchor FILE that is to accept the store");
 	else if (options->key.key_file && options->key.passphrase_file)
 		log_error("give --key-file or --passphrase-file, not both");
 	else
@@ -62,7 +66,9 @@ bool target_begin(int argc, char **argv, const char *usage, int n_words, const c
 	int n;
 	int r = flags_parse(argc, argv, usage, flags, &n);
 
-	if (r == 0 && n != n_words) {
+	if (r == 0 && n > 0 && n_words == 0) {
+		r = flags_only(argv[0]);
+	} else if (r == 0 && n != n_words) {
 		log_error("%s: %s; see hushctl %s --help", argv[0], wanted, argv[0]);
 		r = -EINVAL;
 	}
@@ -203,6 +209,11 @@ int target_status(struct target *target, FILE *out)
 int target_check(struct target *target, struct store_checked *ret_checked)
 {
 	return target->calls->check(target, ret_checked);
+}
+
+int target_accept(struct target *target, struct store_accepted *ret_accepted)
+{
+	return store_accept(target->store, ret_accepted);
 }
 
 /* So that the new name lasts. */

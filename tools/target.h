@@ -23,19 +23,23 @@ struct target_options {
 	const char *mount;       /* --mount; else $HUSH_MOUNT; else the only hushfs in /proc/self/mountinfo */
 	const char *store;       /* --store */
 	struct key_source key;   /* --key-file, --passphrase-file */
+	const char *anchor;      /* --anchor */
+	bool accept_rollback;    /* --accept-rollback, of check alone: the anchor neither refuses the store nor is written to before target_accept */
 };
 
 #define TARGET_FLAGS(o)                                                                                                \
 	{.name = "mount", .text = &(o).mount}, {.name = "store", .text = &(o).store},                                  \
 		{.name = "key-file", .text = &(o).key.key_file},                                                       \
+		{.name = "passphrase-file", .text = &(o).key.passphrase_file},                                         \
 	{                                                                                                              \
-		.name = "passphrase-file", .text = &(o).key.passphrase_file                                            \
+		.name = "anchor", .text = &(o).anchor                                                                  \
 	}
 
 #define TARGET_USAGE                                                                                                   \
 	"  --mount DIR          the mount (else $HUSH_MOUNT, else the only hushfs that is mounted)\n"                  \
 	"  --store FILE         a store that is not mounted, with\n"                                                   \
-	"  --key-file F, --passphrase-file F  what opens it (else a systemd credential, else it is asked for)\n"
+	"  --key-file F, --passphrase-file F  what opens it (else a systemd credential, else it is asked for)\n"          \
+	"  --anchor F           and what it is mounted with as -o anchor: an older copy of it is refused\n" FLAGS_USAGE
 
 struct target;
 
@@ -49,7 +53,7 @@ struct target_entry {
 int target_open(const struct target_options *options, struct target **ret_target);
 
 /* target_begin - the whole beginning of a command that takes a target and @n_words words, which end up in argv[1] and on; @wanted says what to
- * give if they are not as many. False if the command is to end: with *@ret_status. */
+ * give if they are not as many (NULL if there are to be none). False if the command is to end: with *@ret_status. */
 bool target_begin(int argc, char **argv, const char *usage, int n_words, const char *wanted, struct target **ret_target,
 		  int *ret_status);
 
@@ -83,6 +87,9 @@ int target_remove(struct target *target, const struct name *names, size_t n, str
 int target_status(struct target *target, FILE *out);
 int target_check(struct target *target, struct store_checked *ret_checked);
 int target_backup(struct target *target, const char *path);
+
+/* target_accept - the store becomes what its anchor knows. Of one that was opened with accept_rollback. */
+int target_accept(struct target *target, struct store_accepted *ret_accepted);
 
 /* target_lock, target_unlock - a mount. */
 int target_lock(struct target *target);

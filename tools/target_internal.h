@@ -38,6 +38,7 @@ struct target {
 	const struct target_calls *calls;
 	char *path;	     /* of the mount, or NULL; owned */
 	struct store *store; /* or NULL; owned */
+	struct anchor *anchor; /* of the store, or NULL; owned */
 };
 
 extern const struct target_calls target_mount_calls, target_store_calls;

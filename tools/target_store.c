@@ -3,6 +3,7 @@
  */
 #include "tools/target_internal.h"
 
+#include "store/anchor.h"
 #include "store/apply.h"
 #include "store/log.h"
 #include "tools/output.h"
@@ -17,9 +18,10 @@
 
 int target_store_open(const struct target_options *options, struct target *target)
 {
-	static const struct store_options store_options = {.value_bytes = STORE_VALUE_BYTES_MAX,
-							   .history = STORE_HISTORY_DEFAULT,
-							   .cache_bytes = TARGET_STORE_CACHE_BYTES};
+	struct store_options store_options = {.value_bytes = STORE_VALUE_BYTES_MAX,
+					      .history = STORE_HISTORY_DEFAULT,
+					      .cache_bytes = TARGET_STORE_CACHE_BYTES,
+					      .anchor_later = options->accept_rollback};
 	__attribute__((cleanup(key_freep))) struct key *key = NULL;
 	int r;
 
@@ -29,12 +31,22 @@ int target_store_open(const struct target_options *options, struct target *targe
 		return r;
 	}
 	r = key_read(&options->key, &key);
-	return r == 0 ? store_open(options->store, key, &store_options, &target->store) : r;
+	if (r == 0 && options->anchor)
+		r = anchor_open(options->anchor, false, &target->anchor);
+	if (r == 0 && options->anchor)
+		anchor_say_place(options->anchor, options->store);
+	store_options.anchor = target->anchor;
+	if (r == 0)
+		r = store_open(options->store, key, &store_options, &target->store);
+	if (r < 0)
+		anchor_close(target->anchor);
+	return r;
 }
 
 static void target_store_close(struct target *target)
 {
 	store_close(target->store);
+	anchor_close(target->anchor);
 }
 
 static struct target_entry target_store_entry(const struct store_info *info)

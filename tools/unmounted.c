@@ -28,18 +28,26 @@ bool unmounted_has_new(const struct unmounted *options)
 	return options->new_key.key_file || options->new_key.passphrase_file;
 }
 
-int unmounted_open(const struct unmounted *options, struct key **ret_key, struct store **ret_store)
+int unmounted_open(const struct unmounted *options, struct key **ret_key, struct anchor **ret_anchor, struct store **ret_store)
 {
-	const struct store_options store_options = {.value_bytes = STORE_VALUE_BYTES_MAX, .history = STORE_HISTORY_MAX};
+	struct store_options store_options = {.value_bytes = STORE_VALUE_BYTES_MAX, .history = STORE_HISTORY_MAX};
+	struct anchor *anchor = NULL;
 	struct key *key = NULL;
 	int r = key_read(&options->key, &key);
 
+	if (r == 0 && options->anchor)
+		r = anchor_open(options->anchor, false, &anchor);
+	if (r == 0 && anchor)
+		anchor_say_place(options->anchor, options->store);
+	store_options.anchor = anchor;
 	if (r == 0)
 		r = store_open(options->store, key, &store_options, ret_store);
 	if (r < 0) {
+		anchor_close(anchor);
 		key_free(key);
 		return r;
 	}
+	*ret_anchor = anchor;
 	*ret_key = key;
 	return 0;
 }

@@ -225,7 +225,7 @@ static int work_rekey(const char *from, const char *to)
 	fixture_init();
 	key = read_key(from);
 	other = read_key(to);
-	r = store_rekey(fixture->store, key, other, NULL, NULL);
+	r = store_rekey(fixture->store, key, other, NULL, NULL, NULL);
 	key_free(key);
 	key_free(other);
 	return r;

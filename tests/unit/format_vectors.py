@@ -52,7 +52,7 @@ ROOT = bytes(range(32))
 STORE = bytes(range(0x10, 0x20))
 EPOCH = 1
 NONCE = bytes(range(0x40, 0x58))
-SUBKEYS = ["value", "record", "manifest", "row-id", "row-hash", "value-hash", "nonce", "header-mac"]
+SUBKEYS = ["value", "record", "manifest", "row-id", "row-hash", "value-hash", "nonce", "header-mac", "anchor"]
 KEYS = {name: kdf(ROOT, number, b"hushroot") for number, name in enumerate(SUBKEYS, 1)}
 
 
@@ -88,6 +88,11 @@ def row_hash(key, data):
 def manifest_row(generation, rows, total):
     plain = struct.pack("<QQ", generation, rows) + total + bytes(16)
     return struct.pack("<I", EPOCH) + seal(KEYS["manifest"], NONCE, row_ad(1, bytes(16), 0), plain)
+
+
+def anchor_slot(generation, total):
+    front = b"HUSHANCH" + struct.pack("<HHI", 1, 0, EPOCH) + STORE
+    return front + seal(KEYS["anchor"], NONCE, front, struct.pack("<Q", generation) + total + bytes(16))
 
 
 def header(key_file):
@@ -126,6 +131,7 @@ VECTORS = {
     "manifest row": manifest_row(7, 2, SUM),
     "slot 0 of the header": HEADER[40:40 + 136],
     "MAC of the header": HEADER[-32:],
+    "slot of an anchor": anchor_slot(7, SUM),
     "KEK of a passphrase": argon2id(b"correct horse", bytes(range(0x60, 0x70)), 1, 64),
 }
 LONG = {"value row": VALUE_ROW, "record row": RECORD_ROW, "header": HEADER}

@@ -4,6 +4,7 @@
  * The vectors were made from README.md's text by format_vectors.py, which shares no code with hushfs. Sealing is
  * randomised, so sealed rows are checked by opening them.
  */
+#include "store/anchor.h"
 #include "store/bytes.h"
 #include "store/header.h"
 #include "store/mesh.h"
@@ -67,6 +68,7 @@ static void test_subkeys(void **state)
 	assert_vector(keys.value_hash, 32, VECTOR_SUBKEY_VALUE_HASH);
 	assert_vector(keys.nonce, 32, VECTOR_SUBKEY_NONCE);
 	assert_vector(keys.header_mac, 32, VECTOR_SUBKEY_HEADER_MAC);
+	assert_vector(keys.anchor, 32, VECTOR_SUBKEY_ANCHOR);
 }
 
 static void test_row_ids_and_keys(void **state)
@@ -182,6 +184,43 @@ static void test_header(void **state)
 	key_free(key);
 }
 
+/* A file made by hand is an anchor of generation 7, in either slot; and what is written opens as the page says. */
+static void test_anchor(void **state)
+{
+	struct fixture *fixture;
+	void *holder;
+	struct seal_manifest manifest = {.generation = 7};
+	uint8_t file[ANCHOR_BYTES], *written;
+	enum anchor_verdict verdict;
+	struct anchor *anchor;
+	uint64_t known;
+	size_t size;
+
+	(void)state;
+	fixture_setup(&holder);
+	fixture = holder;
+	unhex(VECTOR_SUM_OF_BOTH, manifest.sum);
+	for (int slot = 0; slot < 2; slot++) {
+		memset(file, 0, sizeof(file));
+		assert_int_equal(unhex(VECTOR_SLOT_OF_AN_ANCHOR, file + slot * ANCHOR_SECOND_AT), ANCHOR_SLOT_BYTES);
+		fixture_write(fixture_path(fixture, "anchor"), file, sizeof(file), 0600);
+		assert_int_equal(anchor_open(fixture_path(fixture, "anchor"), false, &anchor), 0);
+		assert_int_equal(anchor_look(anchor, &seal, &manifest, &verdict, &known), 0);
+		assert_int_equal(verdict, ANCHOR_SAME);
+		assert_int_equal(known, 7);
+		assert_int_equal(anchor_write(anchor, &seal, &manifest), 0);
+		anchor_close(anchor);
+		written = fixture_read(fixture_path(fixture, "anchor"), &size);
+		assert_int_equal(size, ANCHOR_BYTES);
+		assert_memory_equal(written + slot * ANCHOR_SECOND_AT, file + slot * ANCHOR_SECOND_AT, ANCHOR_SLOT_BYTES);
+		assert_memory_equal(written + !slot * ANCHOR_SECOND_AT, file + slot * ANCHOR_SECOND_AT, 32);
+		for (size_t i = ANCHOR_SLOT_BYTES; i < ANCHOR_SECOND_AT; i++)
+			assert_int_equal(written[i], 0);
+		free(written);
+	}
+	fixture_teardown(&holder);
+}
+
 static void test_passphrase(void **state)
 {
 	uint8_t kek[CRYPTO_KEY_BYTES], salt[CRYPTO_SALT_BYTES];
@@ -249,6 +288,7 @@ static void test_readme_has_the_vectors(void **state)
 		VECTOR_SUBKEY_VALUE_HASH,
 		VECTOR_SUBKEY_NONCE,
 		VECTOR_SUBKEY_HEADER_MAC,
+		VECTOR_SUBKEY_ANCHOR,
 		VECTOR_ROW_ID_OF_SECRET_DEFAULT_WEB,
 		VECTOR_ROW_ID_OF_GLOBALSECRET_WEB,
 		VECTOR_ROW_ID_OF_MESH_DEFAULT,
@@ -261,6 +301,7 @@ static void test_readme_has_the_vectors(void **state)
 		VECTOR_MANIFEST_ROW,
 		VECTOR_SLOT_0_OF_THE_HEADER,
 		VECTOR_MAC_OF_THE_HEADER,
+		VECTOR_SLOT_OF_AN_ANCHOR,
 		VECTOR_KEK_OF_A_PASSPHRASE,
 	};
 	char *text;
@@ -286,6 +327,7 @@ int main(void)
 		cmocka_unit_test(test_record_row),
 		cmocka_unit_test(test_hashes_and_manifest),
 		cmocka_unit_test(test_header),
+		cmocka_unit_test(test_anchor),
 		cmocka_unit_test(test_passphrase),
 		cmocka_unit_test(test_padding),
 		cmocka_unit_test(test_mesh_document),

@@ -523,7 +523,7 @@ static void test_rekey(void **state)
 	fixture_copy(fixture->store, original);
 	assert_int_equal(symlink(fixture->store, link), 0);
 	assert_int_equal(chmod(fixture->store, 0640), 0);
-	assert_int_equal(store_rekey(link, fixture->key, key, on_progress, &progress), 0);
+	assert_int_equal(store_rekey(link, fixture->key, key, NULL, on_progress, &progress), 0);
 	assert_true(progress.calls > 100 && !progress.back && progress.done == progress.total);
 	assert_int_equal(lstat(link, &st), 0);
 	assert_true(S_ISLNK(st.st_mode));
@@ -550,7 +550,7 @@ static void refused_before_it_begins(const struct fixture *fixture, const char *
 	size_t size, size_after;
 	uint8_t *bytes = fixture_read(part, &size), *after;
 
-	assert_int_equal(store_rekey(fixture->store, fixture->key, fixture->key, NULL, NULL), expected);
+	assert_int_equal(store_rekey(fixture->store, fixture->key, fixture->key, NULL, NULL, NULL), expected);
 	after = fixture_read(part, &size_after);
 	assert_int_equal(size, size_after);
 	assert_memory_equal(bytes, after, size);
@@ -569,15 +569,15 @@ static void test_rekey_refused(void **state)
 
 	snprintf(part, sizeof(part), "%s.rekey", fixture->store);
 	fixture_make(fixture);
-	assert_int_equal(store_rekey(fixture->store, other, other, NULL, NULL), -EKEYREJECTED);
-	assert_int_equal(store_rekey(fixture_path(fixture, "none"), other, other, NULL, NULL), -ENOENT);
+	assert_int_equal(store_rekey(fixture->store, other, other, NULL, NULL, NULL), -EKEYREJECTED);
+	assert_int_equal(store_rekey(fixture_path(fixture, "none"), other, other, NULL, NULL, NULL), -ENOENT);
 	assert_int_equal(access(part, F_OK), -1);
 
 	assert_int_equal(mkdir(part, 0700), 0);
-	assert_int_equal(store_rekey(fixture->store, fixture->key, fixture->key, NULL, NULL), -EEXIST);
+	assert_int_equal(store_rekey(fixture->store, fixture->key, fixture->key, NULL, NULL, NULL), -EEXIST);
 	assert_int_equal(rmdir(part), 0);
 	assert_int_equal(symlink(fixture->store, part), 0);
-	assert_int_equal(store_rekey(fixture->store, fixture->key, fixture->key, NULL, NULL), -EEXIST);
+	assert_int_equal(store_rekey(fixture->store, fixture->key, fixture->key, NULL, NULL, NULL), -EEXIST);
 	assert_int_equal(unlink(part), 0);
 	fixture_write(part, "mine", 4, 0600);
 	refused_before_it_begins(fixture, part, -EEXIST);
@@ -612,7 +612,7 @@ static void test_rekey_in_use(void **state)
 		key = fixture_key();
 		if (read(ends[0], &byte, 1) != 1)
 			_exit(1);
-		_exit(store_rekey(fixture->store, key, key, NULL, NULL) == -EBUSY && access(part, F_OK) < 0 ? 0 : 1);
+		_exit(store_rekey(fixture->store, key, key, NULL, NULL, NULL) == -EBUSY && access(part, F_OK) < 0 ? 0 : 1);
 	}
 	store = fixture_open(fixture, 2, CACHE);
 	fixture_must(write(ends[1], &byte, 1) == 1);
