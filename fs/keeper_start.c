@@ -55,7 +55,7 @@ static int keeper_program(struct keeper *keeper)
 
 	keeper->program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	if (size < 0 || keeper->program < 0) {
-		log_error("/proc/self/exe: %s; /proc must be mounted", strerror(errno));
+		log_error("/proc/self/exe: %s%s", strerror(errno), errno == ENOENT ? "; /proc must be mounted" : "");
 		return -errno;
 	}
 	keeper->program_path[size] = '\0';
