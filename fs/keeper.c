@@ -51,7 +51,7 @@ static void keeper_end(struct keeper *keeper, int status)
 /* --- starting workers ------------------------------------------------------------------------------------------ */
 
 /* A worker needs nothing of the environment; a sanitizer has its options there. */
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(HUSHFS_INSTRUMENTED)
 #define KEEPER_ENVIRONMENT environ
 #else
 #define KEEPER_ENVIRONMENT ((char *[]){NULL})

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * options: getopt for the flags, getsubopt for what stands behind -o.
+ * options: getopt for the flags, getsubopt for what stands behind -o. Of what is not known only what stands before = is shown: behind it may be
+ * what should not be seen.
  */
 #include "fs/options.h"
 
@@ -160,7 +161,7 @@ static int options_parse_o(struct options *options, char *list)
 			r = options_time(options_tokens[token], value, &options->lock_after);
 			break;
 		default:
-			log_error("-o %s: there is no such option; see hushfs --help", whole);
+			log_error("-o %.*s: there is no such option; see hushfs --help", (int)strcspn(whole, "="), whole);
 			r = -EINVAL;
 		}
 		if (r < 0)
@@ -197,8 +198,8 @@ int options_parse(struct options *ret_options, int argc, char **argv)
 			puts("hushfs " HUSHFS_VERSION);
 			return 1;
 		default:
-			log_error("%s: there is no such flag, or it lacks its value; see hushfs --help",
-				  argv[optind - 1]);
+			log_error("%.*s: there is no such flag, or it lacks its value; see hushfs --help",
+				  (int)strcspn(argv[optind - 1], "="), argv[optind - 1]);
 			return -EINVAL;
 		}
 	}
