@@ -84,7 +84,7 @@ static void world_unmake(void)
 	fixture_teardown(&fixture);
 }
 
-/* Nothing is left beside the two files but what @also names. */
+/* Nothing is left beside the two files and what is kept for removing but what @also names. */
 static void check_folder(const char *also)
 {
 	DIR *folder = opendir(world.fixture->folder);
@@ -93,7 +93,8 @@ static void check_folder(const char *also)
 	fixture_must(folder);
 	while ((entry = readdir(folder))) {
 		bool known = entry->d_name[0] == '.' || strcmp(entry->d_name, "pristine") == 0 ||
-			     strcmp(entry->d_name, "s.hush") == 0 || (also && strcmp(entry->d_name, also) == 0);
+			     strcmp(entry->d_name, "s.hush") == 0 || strcmp(entry->d_name, "s.hush-reserve") == 0 ||
+			     (also && strcmp(entry->d_name, also) == 0);
 
 		if (!known)
 			fprintf(stderr, "%s is left\n", entry->d_name);
