@@ -9,6 +9,10 @@
 # The others:
 #   make            build hushfs and hushctl in build/plain
 #   make fuzz       libFuzzer on every target in tests/fuzz, FUZZ_SECONDS each
+#   make soak       all that takes hours, under every tool there is; ends with "N passed, N failed" too
+#   make lint       clang-tidy, cppcheck and gcc -fanalyzer find nothing
+#   make coverage   run every test on a build that counts; how much of store/ and fs/ they ran
+#   make bench      measure it beside other filesystems, into tests/bench/RESULTS.md (as root, half an hour on a quiet machine)
 #   make deb        the Debian package, and one with its debug symbols, in build/
 #   make test-deb   build that twice, and try it in a fresh Debian under a systemd of its own; takes minutes, and root
 #   make deps       install the Debian packages that building and running take
@@ -18,10 +22,12 @@
 #
 # Variables:
 #   SAN=1           with AddressSanitizer and UBSan, in build/san
+#   SAN=thread      with ThreadSanitizer, in build/tsan
+#   VALGRIND=1      to run under valgrind, in build/valgrind;  COVERAGE=1 with gcov, in build/cov
 #   WERROR=1        warnings are errors (make test sets it)
 #   V=1             show the commands
 #   ONLY=TEXT       make test: only the programs that have TEXT in their name
-#   FUZZ_SECONDS=N  make fuzz: how long a target runs (60)
+#   FUZZ_SECONDS=N  make fuzz: how long a target runs (60; make soak: 3600)
 #   PREFIX=DIR      where installing puts things (/usr/local)
 #   DESTDIR=DIR     a folder in front of PREFIX, for packagers
 #   CC CFLAGS LDFLAGS  as usual; yours come last
@@ -30,10 +36,11 @@ VERSION := 0.1.0
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 CC ?= gcc
-BUILD := build/$(if $(SAN),san,plain)
+KIND := $(if $(COVERAGE),cov,$(if $(VALGRIND),valgrind,$(if $(filter thread,$(SAN)),tsan,$(if $(SAN),san,plain))))
+BUILD := build/$(KIND)
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-test run stop test fuzz deb test-deb check-arrows install uninstall clean help programs-test programs-fuzz
+.PHONY: all deps deps-test run stop test soak fuzz lint coverage bench deb test-deb check-arrows install uninstall clean help programs-test programs-fuzz
 
 # --- compiling -------------------------------------------------------------------------------------------------
 
@@ -46,14 +53,30 @@ TOOLS_LIBS = -lcrypto
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wvla \
 	$(if $(WERROR),-Werror)
+comma := ,
+wrap = $(addprefix -Wl$(comma)--wrap=,$(1))
 HARDENING := -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
 	$(if $(filter x86_64 i%86,$(shell uname -m)),-fcf-protection)
-SANITIZERS := -fsanitize=address,undefined
+SANITIZERS := -fsanitize=$(if $(filter tsan,$(KIND)),thread,address$(comma)undefined)
 SANITIZING := -O1 -g -fno-omit-frame-pointer $(SANITIZERS) -fno-sanitize-recover=all
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DHUSHFS_VERSION='"$(VERSION)"' -I. -fPIE -pthread \
-	$(WARNINGS) $(if $(SAN),$(SANITIZING),$(HARDENING)) -MMD -MP $(CFLAGS)
-ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed \
-	$(if $(SAN),$(SANITIZERS)) $(LDFLAGS)
+# what each kind of build is compiled with, and what it puts in front of calls of libc
+COMPILE_plain := $(HARDENING)
+COMPILE_san := $(SANITIZING)
+COMPILE_tsan := $(SANITIZING)
+COMPILE_cov := -O0 -g --coverage
+COMPILE_valgrind := -O1 -g
+FRONT_cov := $(BUILD)/tests/coverage/dump.o
+FRONT_valgrind := $(BUILD)/tests/valgrind/unknown.o
+LINK_san := $(SANITIZERS)
+LINK_tsan := $(SANITIZERS)
+LINK_cov := --coverage $(call wrap,_exit execveat prctl) $(FRONT_cov)
+LINK_valgrind := $(call wrap,mlock2 syscall) $(FRONT_valgrind)
+# what watches a program makes system calls that its sandbox does not foresee
+INSTRUMENTED := $(if $(filter plain,$(KIND)),,-DHUSHFS_INSTRUMENTED)
+
+LANGUAGE = -std=gnu11 -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DHUSHFS_VERSION='"$(VERSION)"' -I.
+ALL_CFLAGS = $(LANGUAGE) -fPIE -pthread $(WARNINGS) $(INSTRUMENTED) $(COMPILE_$(KIND)) -MMD -MP $(CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(LINK_$(KIND)) $(LDFLAGS)
 
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 Q := $(if $(V),,@)
@@ -67,10 +90,11 @@ UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(call objects,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 CRASH_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/crash/test_*.c))
 BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
-CRASH_HELPERS := $(call objects,tests/unit/fixture.c $(filter-out tests/crash/test_%,$(wildcard tests/crash/*.c)))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_TESTS := $(subst /fuzz_,/test_fuzz_,$(FUZZERS))
-FUZZ_HELPERS := $(call objects,tests/unit/fixture.c tests/unit/yaml_same.c)
+FUZZ_PARTS := $(call objects,tests/unit/fixture.c tests/unit/kernel.c tests/unit/yaml_same.c) $(FS) \
+	$(filter-out %/main.o,$(TOOLS)) $(STORE)
+FUZZ_LIBS = $(FUSE_LIBS) $(CONFINE_LIBS) $(STORE_LIBS) $(TOOLS_LIBS)
 
 all: $(BUILD)/hushfs $(BUILD)/hushctl
 programs-test: all $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS) $(BENCHES)
@@ -79,7 +103,7 @@ programs-fuzz: $(FUZZERS)
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter fs/% tests/unit/% tests/bench/%,$<),$(FUSE_CFLAGS)) -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter fs/% tests/%,$<),$(FUSE_CFLAGS)) -c -o $@ $<
 
 $(BUILD)/hushfs: $(BUILD)/fs/main.o $(FS) $(STORE)
 	$(call say,LD)
@@ -89,36 +113,68 @@ $(BUILD)/hushctl: $(TOOLS) $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS) $(TOOLS_LIBS)
 
+$(BUILD)/tests/unit/test_clock: ALL_LDFLAGS += -Wl,--wrap=clock_gettime
 $(UNIT_TESTS): %: %.o $(UNIT_HELPERS) $(FS) $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(CONFINE_LIBS) $(STORE_LIBS) -lcmocka
 
 # hooks around what changes the disk, at which it dies
-comma := ,
 REKEY_HOOKS := engine_create engine_commit engine_settle engine_close rename renameat2 unlink fsync fchmod write \
 	sqlite3_open_v2
-$(BUILD)/tests/crash/test_rekey: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,$(REKEY_HOOKS))
+$(BUILD)/tests/crash/test_rekey: ALL_LDFLAGS += $(call wrap,$(REKEY_HOOKS))
 $(BUILD)/tests/crash/test_rekey: $(call objects,tests/unit/everything.c tools/key.c tools/rotate.c tools/unmounted.c \
 	tools/flags.c tools/arena.c)
 
-$(BUILD)/tests/crash/test_anchor: ALL_LDFLAGS += $(addprefix -Wl$(comma)--wrap=,pwrite fdatasync ftruncate rename)
+$(BUILD)/tests/crash/test_anchor: ALL_LDFLAGS += $(call wrap,pwrite fdatasync ftruncate rename)
+$(addprefix $(BUILD)/tests/crash/test_,every_bit rows): $(BUILD)/tests/crash/children.o
 
-$(CRASH_TESTS): %: %.o $(CRASH_HELPERS) $(STORE)
+# helpers as threads, where they are started thousands of times
+HELPER_THREAD_HOOKS := helper_start channel_receive_bytes
+
+# what memory comes from; without sanitizers malloc is the program's own
+NOMEM_HOOKS := secmem_alloc secbuf_resize secbuf_write mmap mlock2 pthread_create memfd_create socketpair \
+	$(if $(INSTRUMENTED),malloc calloc realloc reallocarray strdup)
+NOMEM_TESTS := $(BUILD)/tests/crash/test_nomem $(BUILD)/tests/crash/test_nomem_fs
+$(NOMEM_TESTS): ALL_LDFLAGS += $(call wrap,$(NOMEM_HOOKS))
+$(NOMEM_TESTS): $(call objects,tests/crash/nomem.c tests/crash/state.c)
+$(BUILD)/tests/crash/test_nomem_fs: ALL_LDFLAGS += $(call wrap,$(HELPER_THREAD_HOOKS))
+$(BUILD)/tests/crash/test_nomem_fs: $(call objects,tests/unit/kernel.c tests/fuzz/helper_thread.c) $(FS)
+
+# a disk that fails: hooks around the calls that store/ makes besides SQLite's
+FAULT_HOOKS := open fsync unlink rename renameat2 fallocate sqlite3_wal_hook
+FAULT_TESTS := $(addprefix $(BUILD)/tests/crash/test_,ioerr power)
+$(FAULT_TESTS): ALL_LDFLAGS += $(call wrap,$(FAULT_HOOKS))
+$(FAULT_TESTS): $(call objects,$(addprefix tests/crash/,calls.c disk.c fault.c vfs.c))
+$(BUILD)/tests/crash/test_power: ALL_LDFLAGS += $(call wrap,engine_commit engine_create)
+
+$(CRASH_TESTS): %: %.o $(BUILD)/tests/unit/fixture.o $(STORE)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(CONFINE_LIBS) $(STORE_LIBS)
+
+# in the place of what a target is not to do, or is to be told
+FUZZ_WRAPS_arguments := target_mount_open target_store_open key_read key_read_new store_rekey input_read arena_init secmem_deinit
+FUZZ_WRAPS_fuse := $(HELPER_THREAD_HOOKS)
+FUZZ_WRAPS_header := crypto_pwhash
+FUZZ_WRAPS_mountinfo := fopen
+FUZZ_WRAPS_rows := engine_scan
+$(FUZZERS) $(FUZZ_TESTS): ALL_LDFLAGS += $(call wrap,$(FUZZ_WRAPS_$(lastword $(subst fuzz_, ,$(@F)))))
+
+$(BUILD)/tests/fuzz/fuzz_fuse $(BUILD)/tests/fuzz/test_fuzz_fuse: $(BUILD)/tests/fuzz/helper_thread.o
 
 # the same targets twice: with a main of ours for make test, with libFuzzer's for make fuzz
-$(FUZZ_TESTS): $(BUILD)/tests/fuzz/test_%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(FUZZ_HELPERS) $(STORE)
+$(FUZZ_TESTS): $(BUILD)/tests/fuzz/test_%: $(BUILD)/tests/fuzz/%.o $(BUILD)/tests/fuzz/replay.o $(FUZZ_PARTS)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUZZ_LIBS)
 
-$(FUZZERS): %: %.o $(FUZZ_HELPERS) $(STORE)
+$(FUZZERS): %: %.o $(FUZZ_PARTS)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUZZ_LIBS)
 
 $(BENCHES): %: %.o
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS)
+
+$(BUILD)/hushfs $(BUILD)/hushctl $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS) $(BUILD)/tests/bench/floor: | $(FRONT_$(KIND))
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
@@ -146,6 +202,25 @@ fuzz:
 	@packaging/deps build fuzz
 	@$(MAKE) --no-print-directory BUILD=build/fuzz SAN=1 CC=clang SANITIZERS=-fsanitize=fuzzer,address,undefined programs-fuzz
 	@tests/fuzz/run build/fuzz $(FUZZ_SECONDS)
+
+lint:
+	@packaging/deps build test lint
+	@tests/lint/run $(LANGUAGE) $(FUSE_CFLAGS)
+
+soak: deps-test
+	@packaging/deps soak
+	@for kind in '' SAN=1 SAN=thread VALGRIND=1; do $(MAKE) $(JOBS) --no-print-directory WERROR=1 $$kind programs-test || exit 1; done
+	@tests/soak $(MAKE) --no-print-directory
+
+coverage: deps-test
+	@packaging/deps coverage
+	@$(MAKE) --no-print-directory WERROR=1 COVERAGE=1 programs-test
+	@tests/coverage/run build/cov
+
+bench:
+	@packaging/deps build run bench
+	@$(MAKE) $(JOBS) --no-print-directory all $(BENCHES)
+	@tests/bench/bench
 
 check-arrows:
 	@tests/check-arrows

@@ -32,7 +32,7 @@ void aside_put(struct aside *aside, pid_t process, uint64_t ino, uint64_t genera
 /* aside_has - is it still so? @generation: of its value now. */
 bool aside_has(struct aside *aside, pid_t process, uint64_t ino, uint64_t generation);
 
-/* aside_drop - the process has made it anew. */
+/* aside_drop - the process is making it anew; if nothing comes of that, it is put aside again. */
 void aside_drop(struct aside *aside, pid_t process, uint64_t ino);
 
 #endif

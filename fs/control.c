@@ -61,12 +61,12 @@ bool control_stop(struct control *control)
 
 	if (!control)
 		return true;
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until); /* the other clock may be set meanwhile */
 	until.tv_sec += CONTROL_END_SECONDS;
 	pthread_mutex_lock(&control->lock);
 	control->stopping = true;
 	while (control->running && ended)
-		ended = pthread_cond_timedwait(&control->ended, &control->lock, &until) == 0;
+		ended = pthread_cond_clockwait(&control->ended, &control->lock, CLOCK_MONOTONIC, &until) == 0;
 	ended = control->running == 0;
 	pthread_mutex_unlock(&control->lock);
 	if (!ended)
@@ -115,7 +115,7 @@ struct control *control_free(struct control *control)
 {
 	if (control) {
 		while (!LIST_EMPTY(&control->files))
-			control_file_free(LIST_FIRST(&control->files));
+			control_file_free(LIST_FIRST(&control->files)); /* NOLINT(clang-analyzer-unix.Malloc): another each time */
 		pthread_cond_destroy(&control->ended);
 		pthread_mutex_destroy(&control->lock);
 		pthread_mutex_destroy(&control->turn);
@@ -365,12 +365,14 @@ int control_open(struct control *control, const struct control_open *open, uint6
 	return r;
 }
 
-/* Documents and names are not even taken while the store is locked. */
-static int control_check_lock(const struct control_file *file)
+/* Documents and names are not even taken while the store can't be changed. */
+static int control_check_change(const struct control_file *file)
 {
-	bool changes = file->open.kind == CONTROL_APPLY || file->open.kind == CONTROL_DELETE;
+	struct store *store = file->control->tree->store;
 
-	return changes && store_is_locked(file->control->tree->store) ? -ENOKEY : 0;
+	if (file->open.kind != CONTROL_APPLY && file->open.kind != CONTROL_DELETE)
+		return 0;
+	return store_is_locked(store) ? -ENOKEY : store_is_read_only(store) ? -EROFS : 0;
 }
 
 static bool control_is_pending(const struct control_file *file)
@@ -389,6 +391,12 @@ static void control_begin(struct control_file *file)
 	file->state = CONTROL_IDLE;
 }
 
+/* Is it a file that nothing is written to? Its requests carry no text. */
+static bool control_is_read_only(const struct control_file *file)
+{
+	return file->open.kind == CONTROL_STATUS || file->open.kind == CONTROL_CHECK || file->open.kind == CONTROL_BACKUP;
+}
+
 int control_write(struct control *control, uint64_t handle, pid_t thread, const void *data, size_t size)
 {
 	struct control_file *file = control_enter(control, handle);
@@ -396,12 +404,13 @@ int control_write(struct control *control, uint64_t handle, pid_t thread, const 
 
 	if (!file)
 		return -EIO;
-	if (file->state == CONTROL_RUNNING) {
+	if (file->state == CONTROL_RUNNING || control_is_read_only(file)) {
+		r = file->state == CONTROL_RUNNING ? -EBUSY : -EBADF;
 		control_leave(control);
-		return -EBUSY;
+		return r;
 	}
 	control_begin(file);
-	r = file->failed ? file->failed : control_check_lock(file);
+	r = file->failed ? file->failed : control_check_change(file);
 	if (r == 0)
 		r = stage_reserve(control->stage, size, file->open.kind == CONTROL_APPLY);
 	if (r == 0 && secbuf_write(&file->text, file->text.size, data, size) < 0) {
@@ -422,7 +431,7 @@ void control_lock_drop(struct control *control)
 
 	pthread_mutex_lock(&control->lock);
 	LIST_FOREACH(file, &control->files, link) {
-		if (file->state == CONTROL_RUNNING || !file->text.size || control_check_lock(file) == 0)
+		if (file->state == CONTROL_RUNNING || !file->text.size || control_check_change(file) == 0)
 			continue;
 		control_drop_text(file);
 		file->failed = -ENOKEY;

@@ -84,7 +84,7 @@ bool control_is_open(struct control *control, uint64_t handle);
 
 /* control_write - by @thread, to the end of the request; after one was carried out a new one begins. -EBUSY while one
  * is, -ENOSPC beyond what may be staged or what the disk has left for it, -ENOKEY (apply, delete) while the store is
- * locked. */
+ * locked, -EBADF for a file that is only read. */
 int control_write(struct control *control, uint64_t handle, pid_t thread, const void *data, size_t size);
 
 /* control_truncate - begin the request anew. -EINVAL unless to 0 bytes. */

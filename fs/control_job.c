@@ -265,7 +265,7 @@ static int job_delete(struct control_file *file, struct secbuf *text)
 	if (r == 0)
 		r = job_remove(file->control, &names, &error);
 	if (r < 0)
-		return control_job_fail(file, &error, r);
+		return control_job_fail(file, &error, r); /* NOLINT(clang-analyzer-unix.Malloc): JOB_NAMES_AUTO frees them */
 	for (size_t i = 0; i < names.n; i++) {
 		snprintf(line, sizeof(line), "deleted %s \"%s\"", types[names.names[i].kind], names.names[i].name);
 		control_say(file, line);
@@ -308,7 +308,7 @@ static int job_check(struct control_file *file)
 		control_say(file, r == -EBADMSG
 					  ? "the store was changed without the key: the daemon's log says what is wrong"
 					  : strerror(-r));
-		return -EIO;
+		return r == -EBADMSG ? -EIO : r;
 	}
 	snprintf(line, sizeof(line),
 		 "%" PRIu64 " resources, %" PRIu64 " values, %" PRIu64 " rows: all as they were written",

@@ -42,7 +42,7 @@ size_t draft_size(const struct draft *draft)
 
 bool drafts_fit_disk(const struct drafts *drafts, size_t bytes)
 {
-	return bytes + bytes / 8 + DRAFT_DISK_MARGIN <= store_room(drafts->store);
+	return 2 * (bytes + bytes / 8) + DRAFT_DISK_MARGIN <= store_room(drafts->store);
 }
 
 /* May @data grow to @size bytes, upon a base of @base bytes? */

@@ -52,7 +52,7 @@ static void keeper_end(struct keeper *keeper, int status)
 /* --- starting workers ------------------------------------------------------------------------------------------ */
 
 /* A worker needs nothing of the environment; a sanitizer has its options there. */
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(HUSHFS_INSTRUMENTED)
 #define KEEPER_ENVIRONMENT environ
 #else
 #define KEEPER_ENVIRONMENT ((char *[]){NULL})
@@ -104,13 +104,20 @@ static int keeper_start(struct keeper *keeper, int program, struct keeper_worker
 	return 0;
 }
 
-/* Start one with the program that served last. */
+/* Start one with the program that served last. If that can't be, a mount is worth waiting for; without one it has failed. */
 void keeper_start_again(struct keeper *keeper)
 {
 	int program = fcntl(keeper->program, F_DUPFD_CLOEXEC, 0);
+	int r = program < 0 ? -errno : 0;
 
 	keeper->start_ms = 0;
-	if (program < 0 || keeper_start(keeper, program, &keeper->worker) < 0)
+	if (r < 0)
+		log_error("%s: cannot be started: %s", keeper->program_path, strerror(-r));
+	else
+		r = keeper_start(keeper, program, &keeper->worker);
+	if (r < 0 && keeper->fuse < 0)
+		keeper_end(keeper, EXIT_FAILURE);
+	else if (r < 0)
 		keeper->start_ms = keeper_now_ms() + 1000;
 }
 

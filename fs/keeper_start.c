@@ -55,7 +55,7 @@ static int keeper_program(struct keeper *keeper)
 
 	keeper->program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	if (size < 0 || keeper->program < 0) {
-		log_error("/proc/self/exe: %s; /proc must be mounted", strerror(errno));
+		log_error("/proc/self/exe: %s%s", strerror(errno), errno == ENOENT ? "; /proc must be mounted" : "");
 		return -errno;
 	}
 	keeper->program_path[size] = '\0';
@@ -184,7 +184,7 @@ static char **keeper_copy(int argc, char **argv)
 	for (int i = 0; copy && i < argc; i++) {
 		copy[i] = strdup(argv[i]);
 		if (!copy[i])
-			return NULL;
+			return NULL; /* NOLINT(clang-analyzer-unix.Malloc): the process ends */
 	}
 	return copy;
 }
@@ -230,7 +230,7 @@ int keeper_main(int argc, char **argv)
 	keeper_fill_standard();
 	keeper.copies = keeper_copy(argc, argv);
 	if (!given || !keeper.copies)
-		return EXIT_FAILURE;
+		return EXIT_FAILURE; /* NOLINT(clang-analyzer-unix.Malloc): the process ends */
 	memcpy(given, argv, (size_t)argc * sizeof(*given));
 	r = options_parse(&keeper.options, argc, argv);
 	if (r != 0) {

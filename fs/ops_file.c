@@ -95,6 +95,10 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		ops_scratch_open(req, ino, fi);
 		return;
 	}
+	if (ops_writes(fi) && store_is_read_only(context->tree.store)) {
+		ops_reply_error(req, -EROFS);
+		return;
+	}
 	fi->direct_io = 1;
 	fi->fh = 0;
 	if (ops_writes(fi)) {
@@ -137,6 +141,8 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 		return;
 	}
 	r = node_kind(parent) == NODE_MESHES ? -EPERM : tree_name(&context->tree, parent, name, &open.name);
+	if (r == 0 && store_is_read_only(context->tree.store))
+		r = -EROFS;
 	if (r < 0) {
 		ops_reply_error(req, r);
 		return;
@@ -328,6 +334,8 @@ void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t
 
 void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct stage *stage = ops_context(req)->stage;
+	pid_t thread = fuse_req_ctx(req)->pid;
 	struct change *change;
 
 	if (ops_was_committed(req))
@@ -346,8 +354,9 @@ void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	change = change_new(req, change_reply_ok, ino);
 	if (change)
-		stage_flush(ops_context(req)->stage, fi->fh, fuse_req_ctx(req)->pid, change->unique, change_done,
-			    change);
+		stage_flush(stage, fi->fh, thread, change->unique, change_done, change);
+	else
+		stage_refuse(stage, fi->fh);
 }
 
 void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -386,6 +395,18 @@ static bool ops_is_former(struct ops_context *context, fuse_ino_t ino, uint64_t 
 	return ledger_is_former(context->ledger, node_resource(ino), handle);
 }
 
+/* Who has renamed a secret away and then failed to make it anew goes on not finding it: what it removes now, or renames its backup over,
+ * is what it could not write, and not the value that all others have. */
+static void ops_release_staged(struct ops_context *context, fuse_ino_t ino, uint64_t handle)
+{
+	pid_t process = stage_release(context->stage, handle);
+	struct store_info info;
+
+	if (process && store_look(context->tree.store, node_resource(ino), &info) == 0 && info.exists &&
+	    !record_is_absent(&info.record.inodes[tree_inode(ino)]))
+		aside_put(&context->aside, process, ino, info.record.generation);
+}
+
 void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ops_context *context = ops_context(req);
@@ -397,7 +418,7 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	else if (node_is_control(ino))
 		control_release(context->control, fi->fh);
 	else if (fi->fh & STAGE_HANDLE)
-		stage_release(context->stage, fi->fh);
+		ops_release_staged(context, ino, fi->fh);
 	else if (fi->fh)
 		ops_unpin(context, ino, fi->fh);
 	notify_closed(context->notify, ino);

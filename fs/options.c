@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * options: getopt for the flags, getsubopt for what stands behind -o.
+ * options: getopt for the flags, getsubopt for what stands behind -o. Of what is not known only what stands before = is shown: behind it may be
+ * what should not be seen.
  *
  * As a line of /etc/fstab it is started by mount.fuse3, which hands on the options that every filesystem has.
  */
@@ -185,7 +186,7 @@ static int options_parse_o(struct options *options, char *list)
 			if (strcmp(whole, "remount") == 0)
 				log_error("-o remount: a mount keeps its options; unmount it, and mount it anew");
 			else if (r < 0)
-				log_error("-o %s: there is no such option; see hushfs --help", whole);
+				log_error("-o %.*s: there is no such option; see hushfs --help", (int)strcspn(whole, "="), whole);
 		}
 		if (r < 0)
 			return r;
@@ -221,8 +222,8 @@ int options_parse(struct options *ret_options, int argc, char **argv)
 			puts("hushfs " HUSHFS_VERSION);
 			return 1;
 		default:
-			log_error("%s: there is no such flag, or it lacks its value; see hushfs --help",
-				  argv[optind - 1]);
+			log_error("%.*s: there is no such flag, or it lacks its value; see hushfs --help",
+				  (int)strcspn(argv[optind - 1], "="), argv[optind - 1]);
 			return -EINVAL;
 		}
 	}

@@ -126,20 +126,21 @@ int place_anchor(const char *path, const char *store, const char *mountpoint, ch
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
 	char folder[PATH_MAX], resolved[PATH_MAX];
-	int r;
+	int r = 0;
 
 	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(name - path) : 1, slash ? path : ".");
-	r = place_resolve(folder, "folder for the anchor", "mkdir it first", resolved);
+	if (!place_is_below(path, mountpoint)) /* which may be mounted already, and not be served yet */
+		r = place_resolve(folder, "folder for the anchor", "mkdir it first", resolved);
+	else
+		snprintf(resolved, sizeof(resolved), "%s", mountpoint);
 	if (r < 0)
 		return r;
-	if (snprintf(ret_anchor, PATH_MAX, "%s/%s", resolved[1] ? resolved : "", name) >= PATH_MAX)
-		r = -ENAMETOOLONG;
-	else if (place_is_below(ret_anchor, mountpoint) || strchr(ret_anchor, ',') || strcmp(ret_anchor, store) == 0)
-		r = -EINVAL;
-	if (r < 0)
+	if (snprintf(ret_anchor, PATH_MAX, "%s/%s", resolved[1] ? resolved : "", name) >= PATH_MAX ||
+	    place_is_below(ret_anchor, mountpoint) || strchr(ret_anchor, ',') || strcmp(ret_anchor, store) == 0) {
 		log_error("%s: the anchor is to be a file of its own outside of the mount, with a path that is not too long and has no comma in it",
 			  ret_anchor);
-	else
-		anchor_say_place(ret_anchor, store);
-	return r;
+		return -EINVAL;
+	}
+	anchor_say_place(ret_anchor, store);
+	return 0;
 }

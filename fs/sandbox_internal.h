@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
-/* What a sanitizer does (reports, its own /proc, symbols) isn't foreseen in either. */
-#if defined(__SANITIZE_ADDRESS__)
+/* What a sanitizer does (reports, its own /proc, symbols), or the counting of coverage (files elsewhere), isn't foreseen in either. */
+#if defined(HUSHFS_INSTRUMENTED)
 #define SANDBOX_CONFINES 0
 #else
 #define SANDBOX_CONFINES 1

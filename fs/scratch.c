@@ -83,7 +83,7 @@ struct scratch *scratch_free(struct scratch *scratch)
 {
 	if (scratch) {
 		while (!TAILQ_EMPTY(&scratch->files))
-			scratch_file_free(scratch, TAILQ_FIRST(&scratch->files));
+			scratch_file_free(scratch, TAILQ_FIRST(&scratch->files)); /* NOLINT(clang-analyzer-unix.Malloc): another each time */
 		pthread_mutex_destroy(&scratch->lock);
 		free(scratch);
 	}
@@ -352,7 +352,10 @@ int scratch_write(struct scratch *scratch, uint64_t ino, const void *data, size_
 		return -ENOENT;
 	if (append)
 		offset = file->data.size;
-	end = offset + size > file->data.size ? offset + size : file->data.size;
+	if (__builtin_add_overflow(offset, size, &end))
+		end = UINT64_MAX; /* longer than any may be */
+	if (end < file->data.size)
+		end = file->data.size;
 	r = scratch_change(scratch, file, end);
 	if (r == 0 && size)
 		memcpy(file->data.data + offset, data, size);

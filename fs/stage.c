@@ -2,7 +2,8 @@
  * stage: a list of entries, each with a draft; when one is finished.
  *
  * Publishing moves the bytes into a transaction: the entry is then as freshly opened, upon the version that it made. If
- * the commit fails the bytes come back, and closing or syncing again tries again.
+ * the commit fails the bytes come back, and closing or syncing again tries again. The RELEASE that follows a close(2) that failed
+ * does not: its caller was told that the old value stays.
  */
 #include "fs/node.h"
 #include "fs/stage_internal.h"
@@ -20,6 +21,7 @@ struct publishing {
 	stage_done *done;
 	void *context;
 	size_t bytes;
+	bool closing;
 };
 
 struct stage *stage_new(struct tree *tree, size_t max_bytes)
@@ -181,6 +183,14 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 	return 0;
 }
 
+/* May anything be put into an entry? With the lock. */
+static int stage_write_check(const struct stage *stage, const struct staged *entry)
+{
+	int r = stage_lock_check(stage, entry);
+
+	return r == 0 && store_is_read_only(stage->tree->store) ? -EROFS : r;
+}
+
 int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *data, size_t size, uint64_t offset,
 		bool append)
 {
@@ -189,11 +199,12 @@ int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *
 
 	if (!entry)
 		return -EIO;
-	r = stage_lock_check(stage, entry);
+	r = stage_write_check(stage, entry);
 	if (r == 0)
 		r = draft_write(&stage->drafts, &entry->draft, data, size, offset, append);
 	if (r == 0 && size) {
 		entry->written = true;
+		entry->refused = false;
 		writers_wrote(&entry->writers, thread);
 	}
 	if (r < 0)
@@ -253,13 +264,14 @@ void stage_looked_up(struct stage *stage, pid_t thread)
 /* With the lock. */
 static int staged_resize(struct stage *stage, struct staged *entry, uint64_t size)
 {
-	int r = stage_lock_check(stage, size ? entry : NULL);
+	int r = stage_write_check(stage, size ? entry : NULL);
 
 	if (r == 0)
 		r = draft_resize(&stage->drafts, &entry->draft, size);
 	if (r < 0)
 		return r;
 	entry->written = true;
+	entry->refused = false;
 	if (size == 0 && entry->failed != -EINTR)
 		entry->failed = 0; /* whoever empties the file begins anew */
 	return 0;
@@ -370,7 +382,7 @@ static void stage_published(struct store_txn *txn, int result)
 		draft_give(&entry->draft, &op->value);
 	} else if (result == 0) {
 		entry->name = op->name;
-		entry->fresh = entry->anew = entry->truncated = entry->written = entry->draft.whole = false;
+		entry->fresh = entry->anew = entry->truncated = entry->written = entry->refused = entry->draft.whole = false;
 		entry->created = op->ret_created;
 		entry->set = 0;
 		stage->drafts.bytes -= publishing->bytes;
@@ -380,6 +392,7 @@ static void stage_published(struct store_txn *txn, int result)
 			log_error("%s\"%s\": what was written could not be kept: %s; the old value stays",
 				  op->name.kind == NAME_MESH ? "mesh.yaml of " : "", op->name.name,
 				  txn->ret_why[0] ? txn->ret_why : strerror(-result));
+		entry->refused = publishing->closing;
 		if (result == -EINVAL)
 			entry->failed = result; /* and closing it for good is not to try again */
 		draft_give(&entry->draft, &op->value);
@@ -392,8 +405,8 @@ static void stage_published(struct store_txn *txn, int result)
 	store_txn_free(txn);
 }
 
-/* Publish an entry as @to. With the lock, which it leaves. */
-static void staged_publish(struct stage *stage, struct staged *entry, const struct name *to, bool exclusive,
+/* Publish an entry as @to; @closing: it is close(2) that will say what came of it. With the lock, which it leaves. */
+static void staged_publish(struct stage *stage, struct staged *entry, const struct name *to, bool exclusive, bool closing,
 			   uint64_t request, stage_done *done, void *context)
 {
 	struct store_txn *txn = staged_transaction(stage, entry);
@@ -404,12 +417,15 @@ static void staged_publish(struct stage *stage, struct staged *entry, const stru
 		txn->request = request;
 		publishing->done = done;
 		publishing->context = context;
+		publishing->closing = closing;
 		if (!name_equal(to, &entry->name)) { /* a rename replaces what is there, attributes and all */
 			txn->ops[0].kind = STORE_PUT;
 			txn->ops[0].set |= RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL;
 		}
 		txn->ops[0].name = *to;
 		txn->ops[0].exclusive = exclusive;
+	} else {
+		entry->refused = closing;
 	}
 	stage_leave(stage);
 	if (txn) {
@@ -441,12 +457,22 @@ void stage_flush(struct stage *stage, uint64_t handle, pid_t thread, uint64_t re
 	if (close.broken)
 		entry->failed = -EINTR;
 	if (close.opener && entry->written && staged_is_pending(entry) && !writer_holds(thread, entry->ino)) {
-		staged_publish(stage, entry, &entry->name, false, request, done, context);
+		staged_publish(stage, entry, &entry->name, false, true, request, done, context);
 		return;
 	}
 	failed = close.opener ? staged_failure(entry) : 0;
 	stage_leave(stage);
 	done(context, failed);
+}
+
+void stage_refuse(struct stage *stage, uint64_t handle)
+{
+	struct staged *entry = stage_enter(stage, handle);
+
+	if (entry) {
+		entry->refused = true;
+		stage_leave(stage);
+	}
 }
 
 void stage_sync(struct stage *stage, uint64_t handle, uint64_t request, stage_done *done, void *context)
@@ -459,7 +485,7 @@ void stage_sync(struct stage *stage, uint64_t handle, uint64_t request, stage_do
 		return;
 	}
 	if (staged_is_pending(entry)) {
-		staged_publish(stage, entry, &entry->name, false, request, done, context);
+		staged_publish(stage, entry, &entry->name, false, false, request, done, context);
 		return;
 	}
 	failed = staged_failure(entry);
@@ -484,21 +510,22 @@ void stage_publish_as(struct stage *stage, uint64_t handle, const struct name *t
 		done(context, failed);
 		return;
 	}
-	staged_publish(stage, entry, to, exclusive, request, done, context);
+	staged_publish(stage, entry, to, exclusive, false, request, done, context);
 }
 
-void stage_release(struct stage *stage, uint64_t handle)
+pid_t stage_release(struct stage *stage, uint64_t handle)
 {
 	struct staged *entry = stage_enter(stage, handle);
+	pid_t process;
 
 	if (!entry)
-		return;
+		return 0;
 	if (entry->opens > 1) {
 		entry->opens--;
 		stage_leave(stage);
-		return;
+		return 0;
 	}
-	if (staged_is_pending(entry) && (entry->flushed || entry->written)) {
+	if (staged_is_pending(entry) && !entry->refused && (entry->flushed || entry->written)) {
 		struct store_txn *txn = staged_transaction(stage, entry);
 
 		if (txn) {
@@ -513,10 +540,13 @@ void stage_release(struct stage *stage, uint64_t handle)
 		log_warning("\"%s\": %s, so nothing of it is kept; the old value stays", entry->name.name,
 			    entry->failed == -EINTR   ? "somebody who had it open to write was killed"
 			    : entry->failed == -ENOKEY ? "the store was locked before it was closed"
+			    : entry->failed == -EROFS  ? "the store is read-only, as the disk failed"
 						       : "a write to it was refused (too large, or no room)");
 	}
+	process = entry->anew && !entry->unlinked ? entry->writers.opener : 0;
 	staged_free(stage, entry);
 	stage_leave(stage);
+	return process;
 }
 
 void stage_discard(struct stage *stage, uint64_t handle)

@@ -98,12 +98,16 @@ int stage_read(struct stage *stage, uint64_t handle, uint64_t offset, size_t siz
 /* stage_flush - one descriptor was closed by @thread. @request, here and below: store_txn.request, if there is something to be committed. */
 void stage_flush(struct stage *stage, uint64_t handle, pid_t thread, uint64_t request, stage_done *done, void *context);
 
+/* stage_refuse - closing a descriptor was refused before it came here: its caller was told that nothing is kept. */
+void stage_refuse(struct stage *stage, uint64_t handle);
+
 /* stage_sync - publish what there is. */
 void stage_sync(struct stage *stage, uint64_t handle, uint64_t request, stage_done *done, void *context);
 
 /* stage_release - the last descriptor was closed: publish what is not yet, waiting for the disk so that whoever comes next sees
- * it. Nobody hears of an error but the log. */
-void stage_release(struct stage *stage, uint64_t handle);
+ * it, but nothing that close(2) has refused. Nobody hears of an error but the log. Returns the process that was making it anew (see struct
+ * stage_open) if nothing of that was published, else 0. */
+pid_t stage_release(struct stage *stage, uint64_t handle);
 
 /* stage_discard - as stage_release, but nothing is published. */
 void stage_discard(struct stage *stage, uint64_t handle);

@@ -25,7 +25,7 @@ size_t status_text(const struct ops_context *context, char ret_text[static STATU
 	store_keys(tree->store, kinds, &current);
 	for (size_t i = 0; i < sizeof(kinds); i++)
 		keys += kinds[i] != 0;
-	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(CLOCK_BOOTTIME, &now);
 	for (size_t i = 0; i < sizeof(status.id); i++)
 		snprintf(id + 2 * i, 3, "%02x", status.id[i]);
 	size = snprintf(ret_text, STATUS_BYTES,
@@ -43,6 +43,7 @@ size_t status_text(const struct ops_context *context, char ret_text[static STATU
 			"scratch-files: %zu\n"
 			"scratch-bytes: %zu\n"
 			"locked: %s\n"
+			"disk-failed: %s\n"
 			"uptime-seconds: %" PRIdMAX "\n"
 			"worker-restarts: %" PRIu64 "\n"
 			"failed-upgrades: %u\n"
@@ -53,7 +54,8 @@ size_t status_text(const struct ops_context *context, char ret_text[static STATU
 			status.rows, keys,
 			!status.anchored ? "no" : status.anchor_failed ? "failed, so nothing can be changed" : "yes",
 			stage_entries(context->stage), stage_bytes(context->stage), files, bytes,
-			store_is_locked(tree->store) ? "yes" : "no", (intmax_t)(now.tv_sec - tree->started.tv_sec), context->restarts,
+			store_is_locked(tree->store) ? "yes" : "no",
+			status.disk_failed ? "yes" : "no", (intmax_t)(now.tv_sec - tree->up.tv_sec), context->restarts,
 			context->failed_upgrades, context->keeper, getpid(),
 			context->sandbox.uid, context->sandbox.landlock, context->sandbox.seccomp ? "yes" : "no");
 	return size < STATUS_BYTES ? (size_t)size : STATUS_BYTES - 1;

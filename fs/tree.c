@@ -42,6 +42,7 @@ void tree_init(struct tree *tree, struct store *store, uid_t uid, gid_t gid)
 
 	*tree = (struct tree){.store = store, .root = store_node(store, &root), .uid = uid, .gid = gid};
 	clock_gettime(CLOCK_REALTIME, &tree->started);
+	clock_gettime(CLOCK_BOOTTIME, &tree->up);
 }
 
 /* The kind of resources that a folder lists, 0 if it lists none. */

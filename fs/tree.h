@@ -21,6 +21,7 @@ struct tree {
 	gid_t gid;
 	uint64_t handles;        /* where the numbers of open files begin: another worker's are never ours */
 	struct timespec started; /* CLOCK_REALTIME; the times of /.hush */
+	struct timespec up;      /* the same moment, CLOCK_BOOTTIME */
 };
 
 struct tree_entry {

@@ -4,7 +4,6 @@
 #ifndef FS_WRITER_INTERNAL_H
 #define FS_WRITER_INTERNAL_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -28,7 +27,7 @@ struct writer_question {
 struct writer_answer {
 	pid_t process;
 	int killed_by;
-	bool gone, holds, member;
+	uint32_t gone, holds, member; /* 0 or 1; all of it is sent, so it has no padding, in which the stack would show */
 };
 
 /* writer_look - see writer.h. */

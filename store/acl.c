@@ -94,7 +94,9 @@ int acl_parse(enum acl_kind kind, const void *xattr, size_t size, struct acl *re
 	if ((seen | ACL_MASK) != (ACL_USER_OBJ | ACL_GROUP_OBJ | ACL_MASK | ACL_OTHER) || (acl.count && !acl.mask))
 		return -EINVAL;
 	acl.mode |= (acl.mask ? mask : acl.group) << 3;
-	*ret_acl = kind == ACL_KIND_ACCESS && !acl.mask ? (struct acl){.mode = acl.mode} : acl;
+	if (kind == ACL_KIND_ACCESS && !acl.mask)
+		acl = (struct acl){.mode = acl.mode};
+	*ret_acl = acl;
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,8 @@
 #define APPLICATION_ID_OFFSET 68    /* in the file, big-endian */
 #define ENGINE_ATTEMPTS 20
 #define ENGINE_PAUSE_US 50000 /* at most, between two */
+#define ENGINE_PAGE_BYTES 4096
+#define ENGINE_JOURNAL_PAGES 1000 /* longer, it is moved into the file */
 #define TABLE_SQL "CREATE TABLE row(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL)"
 
 struct engine {
@@ -36,7 +39,14 @@ struct engine {
 	sqlite3_stmt *get;
 	sqlite3_stmt *put;
 	sqlite3_stmt *remove;
+	sqlite3_stmt *begin, *commit, *rollback; /* prepared, so that a transaction can be ended when memory has run out */
+	sqlite3_stmt *measure;
 	char *path;
+	int journal_pages;     /* as of the last commit */
+	bool journal_stays;    /* it could not be moved into the file, and that was logged */
+	bool journal_is_named; /* its name is on disk */
+	bool sync_failed;      /* in the call that is under way */
+	atomic_bool read_only; /* see engine_distrust */
 };
 
 static const char engine_setup[] = "PRAGMA locking_mode=EXCLUSIVE;"
@@ -47,11 +57,10 @@ static const char engine_setup[] = "PRAGMA locking_mode=EXCLUSIVE;"
 				   "PRAGMA trusted_schema=OFF;";
 static const char engine_journal[] = "PRAGMA journal_mode=WAL;"
 				     "PRAGMA synchronous=FULL;"
-				     "PRAGMA wal_autocheckpoint=1000;"
 				     "PRAGMA journal_size_limit=16777216;";
 
 /* SQLite's result as an errno, and the line that says so. */
-static int engine_error(const struct engine *engine, const char *what)
+static int engine_error(struct engine *engine, const char *what)
 {
 	int code = sqlite3_extended_errcode(engine->db);
 	int error = sqlite3_system_errno(engine->db);
@@ -82,6 +91,7 @@ static int engine_error(const struct engine *engine, const char *what)
 	default:
 		log_error("%s: %s failed: %s%s%s", engine->path, what, sqlite3_errmsg(engine->db),
 			  error ? ", " : "", error ? strerror(error) : "");
+		engine->sync_failed |= code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC;
 		return -EIO;
 	}
 }
@@ -141,6 +151,10 @@ struct engine *engine_close(struct engine *engine)
 		sqlite3_finalize(engine->get);
 		sqlite3_finalize(engine->put);
 		sqlite3_finalize(engine->remove);
+		sqlite3_finalize(engine->begin);
+		sqlite3_finalize(engine->commit);
+		sqlite3_finalize(engine->rollback);
+		sqlite3_finalize(engine->measure);
 		sqlite3_close(engine->db);
 		pthread_mutex_destroy(&engine->lock);
 		pthread_mutex_destroy(&engine->changing);
@@ -171,6 +185,15 @@ static int engine_prepare_all(struct engine *engine)
 				   &engine->put);
 	if (r == 0)
 		r = engine_prepare(engine, "DELETE FROM row WHERE key=?1", &engine->remove);
+	if (r == 0)
+		r = engine_prepare(engine, "BEGIN IMMEDIATE", &engine->begin);
+	if (r == 0)
+		r = engine_prepare(engine, "COMMIT", &engine->commit);
+	if (r == 0)
+		r = engine_prepare(engine, "ROLLBACK", &engine->rollback);
+	if (r == 0)
+		r = engine_prepare(engine, "SELECT page_count*page_size FROM pragma_page_count,pragma_page_size",
+				   &engine->measure);
 	return r;
 }
 
@@ -269,6 +292,25 @@ static int engine_sync_journal(struct engine *engine)
 	return -EIO;
 }
 
+/* Called by SQLite after a commit, in place of its own checkpoint, of which nobody would hear that it failed. */
+static int engine_committed(void *context, sqlite3 *db, const char *name, int pages)
+{
+	struct engine *engine = context;
+
+	(void)db;
+	(void)name;
+	engine->journal_pages = pages;
+	return SQLITE_OK;
+}
+
+static void engine_prepare_disk(struct engine *engine)
+{
+	int unit = ENGINE_PAGE_BYTES; /* what the file grows by */
+
+	sqlite3_wal_hook(engine->db, engine_committed, engine);
+	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &unit); /* so that engine_make_room does something */
+}
+
 int engine_open(const char *path, struct engine **ret_engine)
 {
 	struct engine *engine = NULL;
@@ -305,6 +347,7 @@ int engine_open(const char *path, struct engine **ret_engine)
 		engine_close(engine);
 		return r;
 	}
+	engine_prepare_disk(engine);
 	*ret_engine = engine;
 	return 0;
 }
@@ -388,17 +431,24 @@ int engine_scan(struct engine *engine, engine_visit *visit, void *context)
 	return r;
 }
 
+/* A statement that gives no row. */
+static int engine_step(struct engine *engine, sqlite3_stmt *statement, const char *what)
+{
+	int r = sqlite3_step(statement) == SQLITE_DONE ? 0 : engine_error(engine, what);
+
+	sqlite3_reset(statement);
+	return r;
+}
+
 static int engine_apply(struct engine *engine, const struct engine_change *change)
 {
 	sqlite3_stmt *statement = change->data ? engine->put : engine->remove;
-	int r = 0;
+	int r;
 
 	sqlite3_bind_blob(statement, 1, change->key, (int)change->key_size, SQLITE_STATIC);
 	if (change->data)
 		sqlite3_bind_blob(statement, 2, change->data, (int)change->size, SQLITE_STATIC);
-	if (sqlite3_step(statement) != SQLITE_DONE)
-		r = engine_error(engine, "writing a row");
-	sqlite3_reset(statement);
+	r = engine_step(engine, statement, "writing a row");
 	sqlite3_clear_bindings(statement);
 	return r;
 }
@@ -447,17 +497,23 @@ int engine_create(const char *path, const struct engine_change *changes, size_t 
 bool engine_looks_ours(const char *path)
 {
 	static const char magic[] = "SQLite format 3"; /* with its NUL */
-	uint8_t head[APPLICATION_ID_OFFSET + 4];
+	static const uint8_t zeros[APPLICATION_ID_OFFSET + 4];
+	uint8_t head[sizeof(zeros)];
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 	bool ours;
 
 	if (fd < 0)
 		return false;
-	ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	       (st.st_size == 0 || (read(fd, head, sizeof(head)) == (ssize_t)sizeof(head) &&
-				    memcmp(head, magic, sizeof(magic)) == 0 &&
-				    memcmp(head + APPLICATION_ID_OFFSET, "hush", 4) == 0));
+	ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	if (ours && st.st_size > 0) {
+		ours = read(fd, head, sizeof(head)) == (ssize_t)sizeof(head);
+		/* a power cut may leave the first transaction without its first page */
+		ours = ours && (memcmp(head, zeros, sizeof(head)) == 0
+					? engine_is_begun(path)
+					: memcmp(head, magic, sizeof(magic)) == 0 &&
+						  memcmp(head + APPLICATION_ID_OFFSET, "hush", 4) == 0);
+	}
 	close(fd);
 	return ours;
 }
@@ -491,19 +547,150 @@ int engine_remove(const char *path)
 	return 0;
 }
 
+bool engine_is_read_only(const struct engine *engine)
+{
+	return engine->read_only;
+}
+
+/* Have the kernel forget what it keeps of the journal's bytes: those that it could not write count as written. */
+static void engine_forget_pages(const struct engine *engine)
+{
+	char journal[PATH_MAX];
+	int fd;
+
+	if (snprintf(journal, sizeof(journal), "%s-wal", engine->path) >= (int)sizeof(journal))
+		return;
+	fd = open(journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return;
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	close(fd);
+}
+
+/* After a sync that failed. The kernel says it once and takes the bytes for written, so a later sync that succeeds says nothing about them:
+ * nothing is committed on top of them. The journal stays as it is, for the next opening to find what the disk has of it. */
+static void engine_distrust(struct engine *engine)
+{
+	if (engine->read_only)
+		return;
+	engine->read_only = true;
+	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	engine_forget_pages(engine);
+	log_error("%s: the disk failed to sync: the store is read-only from now on, until it is unmounted and mounted again, which "
+		  "verifies it; what was being written at that moment may be there then, or not",
+		  engine->path);
+}
+
+/* Take from the disk what the file will need when the journal is moved into it: so that needs no room, which may be gone by then. Within a
+ * transaction. */
+static int engine_make_room(struct engine *engine)
+{
+	sqlite3_int64 size = 0;
+	int error = 0, r = 0;
+	struct stat st;
+
+	if (sqlite3_step(engine->measure) == SQLITE_ROW)
+		size = sqlite3_column_int64(engine->measure, 0);
+	else
+		r = engine_error(engine, "measuring the file");
+	sqlite3_reset(engine->measure);
+	if (r < 0 || stat(engine->path, &st) < 0 || size <= st.st_size)
+		return r;
+	if ((uint64_t)(size - st.st_size) > engine_room(engine)) {
+		r = -ENOSPC;
+	} else if (sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_SIZE_HINT, &size) != SQLITE_OK) {
+		sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+		r = error == ENOSPC || error == EDQUOT ? -ENOSPC : -EIO;
+	}
+	if (r == -ENOSPC)
+		log_error("%s: no space left on the disk (growing the file)", engine->path);
+	else if (r < 0)
+		log_error("%s: growing the file failed: %s", engine->path, strerror(-r));
+	return r;
+}
+
+/* Move the journal into the file. What it holds is on disk, so that this fails is no failure of a commit. */
+static void engine_checkpoint(struct engine *engine)
+{
+	int code;
+
+	engine->sync_failed = false;
+	code = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	if (code == SQLITE_IOERR_FSYNC || (code != SQLITE_OK && !engine->journal_stays))
+		engine_error(engine, "moving the journal into the file");
+	engine->journal_stays = code != SQLITE_OK;
+	if (engine->sync_failed)
+		engine_distrust(engine);
+}
+
+/* Absolutely, or for the disk that it is on. */
+static bool engine_journal_is_long(const struct engine *engine)
+{
+	return engine->journal_pages >= ENGINE_JOURNAL_PAGES ||
+	       (uint64_t)engine->journal_pages * ENGINE_PAGE_BYTES > engine_room(engine);
+}
+
+/* SQLite made the journal when the file was opened. It syncs the folder as well, and does not look at what comes of it. */
+static int engine_name_journal(struct engine *engine)
+{
+	int r = engine->journal_is_named ? 0 : folder_sync(engine->path);
+
+	if (r < 0)
+		log_error("%s: cannot sync the folder of the store: %s", engine->path, strerror(-r));
+	engine->journal_is_named = r == 0;
+	engine->sync_failed = r < 0;
+	return r;
+}
+
+/* With both locks. */
+static int engine_transact(struct engine *engine, const struct engine_change *changes, size_t n_changes)
+{
+	int r;
+
+	if (engine->read_only)
+		return -EROFS;
+	engine->sync_failed = false; /* of a copy on another disk, if it is set */
+	r = engine_name_journal(engine);
+	if (r == 0)
+		r = engine_step(engine, engine->begin, "beginning a transaction");
+	for (size_t i = 0; i < n_changes && r == 0; i++)
+		r = engine_apply(engine, &changes[i]);
+	if (r == 0)
+		r = engine_make_room(engine);
+	if (r == 0)
+		r = engine_step(engine, engine->commit, "committing");
+	if (r < 0 && !sqlite3_get_autocommit(engine->db))
+		engine_step(engine, engine->rollback, "undoing a transaction");
+	if (r == 0 && engine_journal_is_long(engine))
+		engine_checkpoint(engine);
+	if (engine->sync_failed)
+		engine_distrust(engine);
+	return r;
+}
+
 int engine_commit(struct engine *engine, const struct engine_change *changes, size_t n_changes)
 {
 	int r;
 
 	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
-	r = engine_run(engine, "BEGIN IMMEDIATE", "beginning a transaction");
-	for (size_t i = 0; i < n_changes && r == 0; i++)
-		r = engine_apply(engine, &changes[i]);
+	r = engine_transact(engine, changes, n_changes);
+	pthread_mutex_unlock(&engine->lock);
+	pthread_mutex_unlock(&engine->changing);
+	return r;
+}
+
+int engine_commit_lean(struct engine *engine, const struct engine_change *changes, size_t n_changes)
+{
+	int r;
+
+	pthread_mutex_lock(&engine->changing);
+	pthread_mutex_lock(&engine->lock);
+	engine_checkpoint(engine); /* the journal then begins anew, where it has its room already */
+	r = engine_run(engine, "PRAGMA secure_delete=FAST", "setting up");
 	if (r == 0)
-		r = engine_run(engine, "COMMIT", "committing");
-	if (r < 0 && !sqlite3_get_autocommit(engine->db))
-		sqlite3_exec(engine->db, "ROLLBACK", NULL, NULL, NULL);
+		r = engine_transact(engine, changes, n_changes);
+	engine_run(engine, "PRAGMA secure_delete=ON", "setting up");
 	pthread_mutex_unlock(&engine->lock);
 	pthread_mutex_unlock(&engine->changing);
 	return r;
@@ -549,6 +736,19 @@ int engine_copy(struct engine *engine, const char *path)
 		r = engine_sync_file(path);
 	if (r < 0)
 		engine_remove(path);
+	return r;
+}
+
+int engine_flush(struct engine *engine)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&engine->changing);
+	pthread_mutex_lock(&engine->lock);
+	if (sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
+		r = engine_error(engine, "moving the journal into the file");
+	pthread_mutex_unlock(&engine->lock);
+	pthread_mutex_unlock(&engine->changing);
 	return r;
 }
 

@@ -12,6 +12,7 @@
 #include "store/engine.h"
 #include "store/header.h"
 #include "store/index.h"
+#include "store/reserve.h"
 #include "store/seal.h"
 #include "store/store.h"
 
@@ -21,6 +22,7 @@
 struct store {
 	char *path;
 	struct engine *engine;
+	struct reserve reserve;
 	struct header_keys *keys;
 	struct seal seal;
 	struct store_options options;
@@ -82,7 +84,7 @@ void commit_prune_later(struct store *store, const struct resource *resource);
 
 /* batch_run - carry out the transactions of a list as one commit, and set their results (in @results, in order).
  * If the engine refuses the batch, each is tried alone, so that one that is too large for the disk takes no
- * other with it. Prunes too. Only the commit thread calls this. */
+ * other with it; unless the disk has failed. Prunes too. Only the commit thread calls this. */
 void batch_run(struct store *store, struct store_txn *first, int *results);
 
 /* batch_version_is_spent - nobody needs this version, which has @newer newer ones. With the lock. */

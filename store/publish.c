@@ -343,6 +343,33 @@ static void publish_say(const struct batch *batch, uint64_t generation)
 			options->committing(options->context, txn->request, generation);
 }
 
+/* Does it remove resources, and write nothing but what goes with that? */
+static bool publish_only_removes(const struct batch *batch)
+{
+	bool removes = false;
+
+	for (size_t i = 0; i < batch->n_values; i++)
+		if (batch->values[i].row.data)
+			return false;
+	for (size_t i = 0; i < batch->n_states; i++)
+		removes |= batch->states[i].newest && batch->states[i].was && !batch->states[i].exists;
+	return removes;
+}
+
+static int publish_write(const struct batch *batch, const struct rows *rows)
+{
+	struct store *store = batch->store;
+	int r = engine_commit(store->engine, rows->changes, rows->count);
+
+	if (r == -ENOSPC && publish_only_removes(batch)) {
+		reserve_give(&store->reserve);
+		r = engine_commit_lean(store->engine, rows->changes, rows->count);
+	}
+	if (r == 0 && reserve_missing(&store->reserve))
+		reserve_take(&store->reserve, engine_room(store->engine));
+	return r;
+}
+
 /* What is on disk now is the newest state. If the anchor can't be told, this has been the last commit. */
 static bool publish_anchor(struct batch *batch)
 {
@@ -385,7 +412,7 @@ static int publish_commit(struct batch *batch, uint64_t *prune, size_t n_prune)
 		log_error("%s: no memory to commit", store->path);
 	if (r == 0) {
 		publish_say(batch, batch->manifest.generation);
-		r = engine_commit(store->engine, rows.changes, rows.count);
+		r = publish_write(batch, &rows);
 		if (r < 0)
 			publish_say(batch, 0); /* another commit may get this generation */
 	}
@@ -457,7 +484,7 @@ static void publish_keep_prune(struct store *store, uint64_t *nodes, size_t n_no
 
 void batch_run(struct store *store, struct store_txn *first, int *results)
 {
-	size_t n_prune, i = 0, good = 0, last_good = 0;
+	size_t n_prune, i = 0, good = 0;
 	struct batch batch;
 	uint64_t *prune;
 	int r;
@@ -475,10 +502,7 @@ void batch_run(struct store *store, struct store_txn *first, int *results)
 	batch.results = results;
 	for (struct store_txn *txn = first; txn; txn = txn->next, i++) {
 		results[i] = publish_run(&batch, txn);
-		if (results[i] == 0) {
-			good++;
-			last_good = i;
-		}
+		good += results[i] == 0;
 	}
 	r = publish_commit(&batch, prune, n_prune);
 	batch_deinit(&batch);
@@ -489,8 +513,12 @@ void batch_run(struct store *store, struct store_txn *first, int *results)
 		return;
 	}
 	publish_keep_prune(store, prune, n_prune);
-	if (good > 1)
+	/* another one, or what was to be pruned, may be to blame; but not if the disk has failed just now */
+	if ((good > 1 || n_prune) && (r == -EROFS || !engine_is_read_only(store->engine))) {
 		publish_one_by_one(store, first, results);
-	else if (good == 1)
-		results[last_good] = r;
+		return;
+	}
+	while (i--)
+		if (results[i] == 0)
+			results[i] = r;
 }

@@ -51,6 +51,7 @@ struct store *store_close(struct store *store)
 		return NULL;
 	store_stop(store);
 	store->engine = engine_close(store->engine);
+	reserve_deinit(&store->reserve);
 	index_deinit(&store->index);
 	store->keys = secmem_free(store->keys);
 	pthread_cond_destroy(&store->keys_unused);
@@ -151,12 +152,14 @@ int store_open(const char *path, const struct key *key, const struct store_optio
 	struct store *store;
 	int r = store_load(path, key, options, &store);
 
-	if (r == 0) {
-		r = commit_start(store);
-		if (r < 0)
-			store_close(store);
-	}
+	if (r < 0)
+		return r;
+	r = reserve_init(&store->reserve, path);
 	if (r == 0)
+		r = commit_start(store);
+	if (r < 0)
+		store_close(store);
+	else
 		*ret_store = store;
 	return r;
 }
@@ -242,6 +245,9 @@ static int store_create_at(const char *path, const struct key *key, uid_t uid, g
 	r = commit_start(store);
 	if (r == 0)
 		r = store_populate(store, uid, gid);
+	store_stop(store);
+	if (r == 0)
+		r = engine_flush(store->engine); /* it gets another name, and closing would not say that there is still a journal */
 	store_close(store);
 	return r;
 }
@@ -267,13 +273,15 @@ int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid)
 	r = store_create_at(temporary, key, uid, gid);
 	if (r == 0) {
 		r = renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) < 0 ? -errno : 0;
-		if (r == 0)
+		if (r == 0) {
 			r = folder_sync(path);
+			if (r < 0)
+				unlink(path);
+		}
 		if (r < 0)
 			log_error("%s: cannot make the store: %s", path, strerror(-r));
 	}
-	if (r < 0)
-		unlink(temporary);
+	engine_remove(temporary); /* or, if it has its name, a journal that closing could not remove */
 	return r;
 }
 
@@ -284,7 +292,14 @@ const struct store_options *store_get_options(const struct store *store)
 
 uint64_t store_room(const struct store *store)
 {
-	return engine_room(store->engine);
+	uint64_t room = engine_room(store->engine), missing = reserve_missing(&store->reserve);
+
+	return room > missing ? room - missing : 0;
+}
+
+bool store_is_read_only(const struct store *store)
+{
+	return engine_is_read_only(store->engine) || store->anchor_failed;
 }
 
 int store_copy(struct store *store, const char *path)
@@ -303,6 +318,7 @@ void store_get_status(struct store *store, struct store_status *ret_status)
 	pthread_mutex_lock(&store->lock);
 	ret_status->generation = store->manifest.generation;
 	ret_status->anchored = store->options.anchor && !store->options.anchor_later;
+	ret_status->disk_failed = engine_is_read_only(store->engine);
 	ret_status->anchor_failed = store->anchor_failed;
 	ret_status->rows = store->manifest.rows;
 	ret_status->meshes = store->index.meshes.count;

@@ -63,6 +63,7 @@ struct store_status {
 	uint8_t id[16];
 	uint64_t generation;
 	size_t meshes, secrets, global_secrets;
+	bool disk_failed;   /* see store_is_read_only */
 	bool anchored;      /* it has an anchor, */
 	bool anchor_failed; /* which can't be written any more: nothing can be changed until the store is opened again */
 	uint64_t rows; /* on disk: the header, metadata records and values */
@@ -97,8 +98,14 @@ uint64_t store_node(const struct store *store, const struct name *name);
 /* store_look - by number; also finds a removed resource that is pinned (see exists). -ENOENT. */
 int store_look(struct store *store, uint64_t node, struct store_info *ret_info);
 
-/* store_room - how many bytes the disk that the store is on has left; UINT64_MAX if it does not say. */
+/* store_room - how many bytes the disk that the store is on has left for it, what is kept for removing apart; UINT64_MAX if it does not
+ * say. A commit takes up to twice what it writes. */
 uint64_t store_room(const struct store *store);
+
+/* store_is_read_only - has the disk failed to sync, or could the anchor not be written? Nothing is committed any more then (-EROFS), until the
+ * store is opened again, which verifies it; reading goes on. The commit at which it happened has failed with -EIO, and (if it was the disk)
+ * is there or not when the store is opened again. */
+bool store_is_read_only(const struct store *store);
 
 /* store_next - the resource after number @after (0: the first) in a folder: of all meshes (NAME_MESH), of the
  * globals (NAME_GLOBAL_SECRET), of the mesh @mesh_node (NAME_SECRET). -ENOENT at the end. */
@@ -174,8 +181,8 @@ struct store_txn *store_txn_free(struct store_txn *txn);
  * the order of submitting. Results: -ENOENT (no such resource, or no such mesh), -EEXIST, -ENOTEMPTY, -EXDEV, -EBUSY (a secret that its
  * mesh's mTLS backend names), -EINVAL (a Mesh document that can't be, or names a secret that does not exist),
  * -EFBIG (an append that grows too long), -ENOSPC (also of ACLs that have no room in the record), -EACCES (a default ACL
- * for a file), -ENOKEY (the store is locked, or was before this was on disk), -EIO, -ENOMEM; -EROFS once the anchor could not be written.
- * Whose commit that was gets -EIO, though it is on disk and to be seen: it could be taken back by who puts an older copy there. */
+ * for a file), -ENOKEY (the store is locked, or was before this was on disk), -EROFS (see store_is_read_only), -EIO, -ENOMEM. The commit that
+ * the anchor could not be told of gets -EIO, though it is on disk and to be seen: it could be taken back by who puts an older copy there. */
 void store_submit(struct store *store, struct store_txn *txn);
 
 /* store_run - the same, waiting for the result; @txn->done is not used, and the caller still owns @txn. */

@@ -88,7 +88,9 @@ static bool is_made_of_printable(const char *text, size_t size, const char *besi
 		uint32_t character;
 
 		at += decode(text + at, size - at, &character);
-		if (!is_printable(character) && !(character && character < 0x80 && strchr(besides, (int)character)))
+		if (is_printable(character))
+			continue;
+		if (!(character && character < 0x80 && strchr(besides, (int)character))) /* GCOVR_EXCL_BR_LINE: yaml.c refuses NUL */
 			return false;
 	}
 	return true;
@@ -139,8 +141,9 @@ static bool stays_plain(const char *text, size_t size)
 {
 	if (size == 0 || !is_made_of_printable(text, size, "\t"))
 		return false;
-	return !begins_with(text, size, "---") && !begins_with(text, size, "...") && !begins_with(text, size, "- ") &&
-	       !(size == 1 && text[0] == '-');
+	if (begins_with(text, size, "---") || begins_with(text, size, "..."))
+		return false;
+	return !begins_with(text, size, "- ") && !(size == 1 && text[0] == '-'); /* GCOVR_EXCL_BR_LINE: libyaml reads no "- x" */
 }
 
 /* Is a literal block exactly this? Its indentation is that of the first line that isn't empty. */
@@ -159,7 +162,7 @@ static void put_escaped(struct writer *writer, uint32_t character)
 {
 	char escape[12];
 
-	if ((character >= 0xd800 && character <= 0xdfff) || character > 0x10ffff)
+	if ((character >= 0xd800 && character <= 0xdfff) || character > 0x10ffff) /* GCOVR_EXCL_BR_LINE: libyaml reads none so high */
 		character = REPLACEMENT;
 	if (character == '"' || character == '\\')
 		snprintf(escape, sizeof(escape), "\\%c", (char)character);
@@ -224,7 +227,7 @@ static void put_scalar(struct writer *writer, uint32_t node, unsigned indent)
 	size_t size;
 	const char *text = yaml_text(writer->stream, node, &size);
 
-	if (yaml_is_plain(writer->stream, node) && (size == 0 || stays_plain(text, size)))
+	if (yaml_is_plain(writer->stream, node) && stays_plain(text, size))
 		put(writer, text, size);
 	else if (is_literal(text, size))
 		put_literal(writer, text, size, indent + INDENT);

@@ -1,24 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0
- * replay: a target without libFuzzer, for make test. Every file of its corpus, then random mutations of them, the same
- * ones each time, for as many as there are or a few seconds.
+ * replay: a target without libFuzzer, for make test. Every file of its corpus, then random mutations of them: others each time, as long as
+ * REPLAY_SECONDS; in a build without sanitizers, which sees less, REPLAY_MUTATIONS are enough.
  *
- * A target that fails ends the program; what was read last is then the last line. Which corpus it is follows from the
- * program's name: test_fuzz_NAME has tests/fuzz/corpus/NAME, seen from where it is run, which is the top of the tree.
+ * What is run is written beside the program first, to test_fuzz_NAME.input. A target that fails ends the program, which leaves it there;
+ * "test_fuzz_NAME FILE" runs one input. Which corpus it is follows from the program's name: test_fuzz_NAME has tests/fuzz/corpus/NAME, seen from
+ * where it is run, which is the top of the tree.
  */
 #include "tests/fuzz/fuzz.h"
 
 #include "tests/unit/fixture.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #define FILES_MAX 1000
-#define MUTATIONS 20000
-#define SECONDS_MAX 5
 #define GROWTH_BYTES 4096
+#define HANGS_SECONDS 60 /* one input */
+
+#ifdef __SANITIZE_ADDRESS__
+#define REPLAY_SECONDS 20
+#define REPLAY_MUTATIONS UINT64_MAX
+#else
+#define REPLAY_SECONDS 5
+#define REPLAY_MUTATIONS 5000
+#endif
 
 struct input {
 	uint8_t *data;
@@ -31,6 +44,8 @@ struct corpus {
 	size_t longest;
 };
 
+static int kept_fd; /* what is run */
+
 /* On a copy of exactly that size, so that a sanitizer sees what is read beyond. */
 static void run(const uint8_t *data, size_t size)
 {
@@ -39,7 +54,9 @@ static void run(const uint8_t *data, size_t size)
 	fixture_must(copy);
 	if (size)
 		memcpy(copy, data, size);
-	fixture_must(LLVMFuzzerTestOneInput(copy, size) == 0);
+	fixture_must(ftruncate(kept_fd, (off_t)size) == 0 && pwrite(kept_fd, data, size, 0) == (ssize_t)size);
+	alarm(HANGS_SECONDS);
+	LLVMFuzzerTestOneInput(copy, size);
 	free(copy);
 }
 
@@ -108,39 +125,56 @@ static size_t mutate(const struct corpus *corpus, uint64_t *seed, uint8_t *data,
 static void replay_mutations(const struct corpus *corpus)
 {
 	uint8_t *data = malloc(corpus->longest + GROWTH_BYTES);
-	time_t end = time(NULL) + SECONDS_MAX;
-	uint64_t seed = 1;
-	unsigned n = 0;
+	time_t begin = time(NULL);
+	uint64_t seed, n = 0;
 
 	fixture_must(data);
-	for (; n < MUTATIONS && time(NULL) < end; n++) {
+	fixture_must(getrandom(&seed, sizeof(seed), 0) == sizeof(seed));
+	for (; n < REPLAY_MUTATIONS && time(NULL) < begin + REPLAY_SECONDS; n++) {
 		const struct input *input = &corpus->inputs[n % corpus->n];
 		size_t size = input->size;
 
 		memcpy(data, input->data, size);
 		for (uint64_t changes = 1 + fixture_random(&seed, 8); changes; changes--)
 			size = mutate(corpus, &seed, data, size);
-		if (n % 100 == 0)
-			printf("mutations from %u\n", n);
 		run(data, size);
 	}
 	free(data);
-	printf("ok %zu - mutations\n# %u mutations of %zu files\n", corpus->n + 1, n, corpus->n);
+	printf("ok %zu - mutations\n# %" PRIu64 " mutations of %zu files in %ld s\n", corpus->n + 1, n, corpus->n,
+	       (long)(time(NULL) - begin));
+}
+
+static int run_one(const char *path)
+{
+	size_t size;
+	uint8_t *data = fixture_read(path, &size);
+
+	run(data, size);
+	free(data);
+	printf("ok 1 - %s\n1..1\n", path);
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
 	static struct corpus corpus;
-	const char *name = argc == 1 ? strstr(argv[0], "test_fuzz_") : NULL;
-	char folder[512];
+	const char *name = argc <= 2 ? strstr(argv[0], "test_fuzz_") : NULL;
+	char folder[512], kept[PATH_MAX];
 
 	fixture_must(name);
 	setvbuf(stdout, NULL, _IOLBF, 0); /* so that it is written when the program is ended */
 	snprintf(folder, sizeof(folder), "tests/fuzz/corpus/%s", name + strlen("test_fuzz_"));
+	snprintf(kept, sizeof(kept), "%s.input", argv[0]);
+	kept_fd = argc == 1 ? open(kept, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : open("/tmp", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	fixture_must(kept_fd >= 0);
+	if (argc == 2)
+		return run_one(argv[1]);
+	printf("an input that fails is left in %s\n", kept);
 	replay_files(&corpus, folder);
 	replay_mutations(&corpus);
 	for (size_t i = 0; i < corpus.n; i++)
 		free(corpus.inputs[i].data);
+	unlink(kept);
 	printf("1..%zu\n", corpus.n + 1);
 	return 0;
 }

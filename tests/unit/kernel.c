@@ -7,6 +7,7 @@
 #include "fs/stage.h"
 #include "tests/unit/fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -94,7 +95,7 @@ int kernel_call(struct kernel *kernel, uint32_t opcode, uint64_t node, const voi
 
 	fixture_must(writev(kernel->fd, request, 3) == (ssize_t)in.len);
 	do
-		n = readv(kernel->fd, reply, 2);
+		n = TEMP_FAILURE_RETRY(readv(kernel->fd, reply, 2));
 	while (n >= (ssize_t)sizeof(out) && out.unique == 0); /* a notification */
 	fixture_must(n >= (ssize_t)sizeof(out) && out.len == n && out.unique == in.unique);
 	kernel->answer_size = (size_t)n - sizeof(out);

@@ -355,6 +355,19 @@ static void test_inherited(void **state)
 	assert_int_equal(acl.count, 1);
 	assert_int_equal(acl.named[0].id, 3000);
 	assert_int_equal(info.record.inodes[RECORD_SELF].mode & 0777, 0660); /* what the folder allows of 0666 */
+	/* a mesh hands it on */
+	txn = store_txn_new(1);
+	txn->ops[0].kind = STORE_SET_ATTRIBUTES;
+	txn->ops[0].name = (struct name){.kind = NAME_ROOT};
+	txn->ops[0].inode = RECORD_MESHES;
+	txn->ops[0].set = RECORD_SET_GID | RECORD_SET_MODE;
+	txn->ops[0].attributes[0] = (struct record_attributes){.gid = 2000, .mode = 02755};
+	assert_int_equal(store_run(store, txn), 0);
+	store_txn_free(txn);
+	assert_int_equal(apply(store, "type: Mesh\nname: new\n", NULL, &error), 0);
+	info = fixture_info(store, fixture_mesh("new"));
+	assert_int_equal(info.record.inodes[RECORD_SELF].gid, 2000);
+	assert_int_equal(info.record.inodes[RECORD_SELF].mode, 02755);
 	store_close(store);
 }
 
@@ -379,7 +392,38 @@ static void test_remove(void **state)
 	free(gone);
 	assert_false(fixture_exists(store, names[0]) || fixture_exists(store, names[1]));
 	assert_int_equal(remove_one(store, fixture_mesh("none"), &error), -ENOENT);
+	assert_int_equal(apply(store, "type: Mesh\nname: m\n" SECRET("m", "a", "YQ==") SECRET("m", "b", "YQ=="), NULL, &error), 0);
+	names[0] = fixture_mesh("m");
+	names[1] = fixture_secret("m", "a"); /* goes once, with or without its mesh */
+	names[2] = names[0];
+	assert_int_equal(apply_remove(store, names, 3, &gone, &n, &error), 0);
+	assert_int_equal(n, 3);
+	free(gone);
+	assert_false(fixture_exists(store, names[0]) || fixture_exists(store, fixture_secret("m", "b")));
 	store_close(store);
+}
+
+/* The store's bound, where the documents' is another. */
+static void test_longer_than_the_store_takes(void **state)
+{
+	const struct bundle_options options = {.value_bytes = STORE_VALUE_BYTES_MAX};
+	static const char head[] = "type: GlobalSecret\nname: long\ndata: ";
+	size_t size = (STORE_VALUE_BYTES_DEFAULT / 3 + 1) * 4;
+	char *text = malloc(sizeof(head) + size);
+	struct bundle_error error = {0};
+	BUNDLE_AUTO bundle = {0};
+	struct store *store;
+
+	fixture_must(text);
+	strcpy(text, head);
+	memset(text + sizeof(head) - 1, 'A', size);
+	fixture_make(*state);
+	store = fixture_open(*state, 10, 1 << 20);
+	assert_int_equal(bundle_parse(text, sizeof(head) - 1 + size, &options, &bundle, &error), 0);
+	assert_int_equal(apply_run(store, &bundle, 1000, 100, &error), -EFBIG);
+	assert_string_equal(error.text, "data: longer than a secret may be");
+	store_close(store);
+	free(text);
 }
 
 /* Thousands in one go, and away again. */
@@ -421,6 +465,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_outcomes),	 TEST(test_all_or_nothing), TEST(test_in_use),	  TEST(test_builtin), TEST(test_mesh_rules),
 		TEST(test_mesh_as_file), TEST(test_kubernetes_names), TEST(test_inherited), TEST(test_remove),	TEST(test_large),
+		TEST(test_longer_than_the_store_takes),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);

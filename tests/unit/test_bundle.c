@@ -5,6 +5,7 @@
 #include "tests/unit/fixture.h"
 
 #include "store/bundle.h"
+#include "store/nearest.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,6 +13,10 @@
 #define NAME_RULE                                                                                                      \
 	"invalid characters. A lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' "  \
 	"or '.', and must start and end with an alphanumeric character"
+
+#define NAME_50 "a2345678901234567890123456789012345678901234567890"
+#define NAME_250 NAME_50 NAME_50 NAME_50 NAME_50 NAME_50
+#define NAME_254 NAME_250 "1234"
 
 static int parse(const char *text, const struct bundle_options *options, struct bundle *bundle,
 		 struct bundle_error *error)
@@ -144,6 +149,23 @@ static void test_refused(void **state)
 		{"type: Mesh\nname: m\nmtls: {backends: 3}\n", 1, 3, "mtls.backends: has to be a list"},
 		{"apiVersion: kuma.io/v1alpha1\nkind: Mesh\nmetadata: {name: m}\nspec:\n  mtls:\n    enabledBackend: x\n", 1, 6,
 		 "spec.mtls.enabledBackend: has to be set to one of the backends in the mesh"},
+		{"type: GlobalSecret\nname: " NAME_254 "\n", 1, 2, "name: longer than 253 bytes"},
+		{"type: Secret\nmesh: default\nname: web\n\"a\\x7f\\x01b\": c\n", 1, 4, "a??b: there is no such field"},
+		{"type: Secret\nmesh: default\nname: web\nitems: []\n", 1, 4, "items: there is no such field"},
+		{"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ntype: system.kuma.io/secret\nstringData:\n  value: [a]\n", 1, 6,
+		 "stringData.value: has to be a string"},
+		{"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ntype: system.kuma.io/secret\ndata:\n  value: null\n", 1, 6,
+		 "data.value: cannot be empty"},
+		{"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ntype: system.kuma.io/secret\ndata: {}\n", 1, 5,
+		 "data.value: cannot be empty"},
+		{"apiVersion: kuma.io/v1alpha1\nkind: Mesh\nmetadata: {name: M}\n", 1, 3, "metadata.name: " NAME_RULE},
+		{"type: Mesh\nname: m\nmtls:\n  backends:\n  - 3\n", 1, 5, "mtls.backends[0]: has to be a mapping"},
+		{"type: Mesh\nname: m\nmtls:\n  backends:\n  - {name: " NAME_254 ", type: builtin}\n", 1, 5,
+		 "mtls.backends[0].name: longer than 253 bytes"},
+		{"type: Mesh\nname: m\nmtls:\n  backends:\n  - {name: " NAME_250 ", type: builtin}\n", 1, 5,
+		 "mtls.backends[0].name: too long for the names of its secrets"},
+		{"type: Mesh\nname: m\nmtls:\n  backends:\n  - name: p\n    type: provided\n    conf:\n      cert: {secret: " NAME_254 "}\n",
+		 1, 8, "mtls.backends[0].conf.cert.secret: longer than 253 bytes"},
 	};
 
 	(void)state;
@@ -271,6 +293,20 @@ static void test_too_long(void **state)
 	assert_int_equal(parse("type: Secret\nmesh: m\nname: a\ndata: YWJjZA==\n", &three, &bundle, &error), -EINVAL);
 	assert_string_equal(error.text, "data: longer than the 3 bytes that a secret may have");
 	assert_int_equal(error.line, 4);
+	assert_int_equal(parse("apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ntype: system.kuma.io/secret\n"
+			       "stringData: {value: abcd}\n", &three, &bundle, &error), -EINVAL);
+	assert_string_equal(error.text, "stringData.value: longer than the 3 bytes that a secret may have");
+}
+
+/* What somebody may have meant is not looked for among words, or for a word, that are too long to be a slip. */
+static void test_nearest(void **state)
+{
+	static const char *const words[] = {NAME_254, "data", NULL};
+
+	(void)state;
+	assert_string_equal(nearest("dtaa", words), "data");
+	assert_null(nearest("something", words));
+	assert_null(nearest(NAME_254, words));
 }
 
 /* A Mesh is kept with all its fields, `conf` for `config`, without what Kuma prints of its own accord. */
@@ -357,7 +393,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one),	      cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_many),	      cmocka_unit_test(test_errors_have_no_values),
-		cmocka_unit_test(test_too_long),      cmocka_unit_test(test_skipping_others),
+		cmocka_unit_test(test_too_long), cmocka_unit_test(test_nearest),      cmocka_unit_test(test_skipping_others),
 		cmocka_unit_test(test_mesh_document), cmocka_unit_test(test_writing),
 		cmocka_unit_test(test_lines),
 	};

@@ -7,6 +7,7 @@
 #include "store/engine.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -315,6 +316,34 @@ static void test_foreign_sqlite_file(void **state)
 	assert_int_equal(open_fails(path), -EMEDIUMTYPE);
 }
 
+static void test_looks_ours(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *path = fixture_path(fixture, "looked-at");
+	char endless[PATH_MAX + 1];
+
+	assert_false(engine_looks_ours(path));
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_false(engine_looks_ours(path));
+	unlink(path);
+	assert_int_equal(symlink(fixture->store, path), 0);
+	assert_false(engine_looks_ours(path));
+	unlink(path);
+	fixture_write(path, "SQLite", 6, 0600);
+	assert_false(engine_looks_ours(path));
+	unlink(path);
+	sql(path, "CREATE TABLE t(x);"); /* somebody else's */
+	assert_false(engine_looks_ours(path));
+	fixture_write(path, "", 0, 0600);
+	assert_true(engine_looks_ours(path) && engine_is_begun(path));
+	make(fixture->store);
+	assert_true(engine_looks_ours(fixture->store) && !engine_is_begun(fixture->store));
+	memset(endless, 'x', sizeof(endless) - 1);
+	endless[sizeof(endless) - 1] = '\0';
+	assert_false(engine_is_begun(endless));
+	assert_int_equal(engine_remove(endless), -ENAMETOOLONG);
+}
+
 static void test_changed_schema(void **state)
 {
 	static const char *const changes[] = {
@@ -409,6 +438,7 @@ int main(void)
 		TEST(test_one_process_at_a_time),
 		TEST(test_not_a_store),
 		TEST(test_foreign_sqlite_file),
+		TEST(test_looks_ours),
 		TEST(test_changed_schema),
 		TEST(test_damaged_pages),
 	};

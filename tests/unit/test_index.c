@@ -97,6 +97,7 @@ static void test_folders(void **state)
 	assert_ptr_equal(index_folder(&index, NAME_SECRET, 10), &mesh->secrets);
 	assert_null(index_folder(&index, NAME_SECRET, 11));
 	assert_null(index_folder(&index, NAME_ROOT, 0));
+	assert_null(index_folder(&index, (enum name_kind)99, 0));
 	mesh->exists = false;
 	assert_null(index_folder(&index, NAME_SECRET, 10));
 	index_deinit(&index);

@@ -8,6 +8,7 @@
 #include "store/key_text.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -193,6 +194,19 @@ static void test_credential(void **state)
 	unsetenv("CREDENTIALS_DIRECTORY");
 }
 
+/* What can't be looked at is not taken for absent, and made. */
+static void test_key_file_that_cannot_be_there(void **state)
+{
+	struct fixture *fixture = *state;
+	KEY_AUTO *key = NULL;
+	bool made = true;
+
+	fixture_write(fixture_path(fixture, "file"), "x", 1, 0600);
+	assert_int_equal(key_read_new(&(struct key_source){.key_file = fixture_path(fixture, "file/key")}, &key, &made), -ENOTDIR);
+	assert_false(made);
+	assert_null(key);
+}
+
 /* In a session of its own a process has no terminal to ask. */
 static void test_no_source_and_no_terminal(void **state)
 {
@@ -202,6 +216,7 @@ static void test_no_source_and_no_terminal(void **state)
 	(void)state;
 	pid = fork();
 	if (pid == 0) {
+		static char endless[PATH_MAX];
 		struct key *key = NULL;
 		bool made;
 
@@ -213,6 +228,14 @@ static void test_no_source_and_no_terminal(void **state)
 			_exit(3);
 		if (key_read_new(&(struct key_source){0}, &key, &made) != -ENOKEY)
 			_exit(4);
+		/* nor is there a credential in a folder without one, or with a name that no folder can have */
+		setenv("CREDENTIALS_DIRECTORY", "/", 1);
+		if (key_read(&(struct key_source){0}, &key) != -ENOKEY)
+			_exit(6);
+		memset(endless, 'x', sizeof(endless) - 1);
+		setenv("CREDENTIALS_DIRECTORY", endless, 1);
+		if (key_read(&(struct key_source){0}, &key) != -ENOKEY)
+			_exit(7);
 		_exit(key == NULL && secmem_in_use() == 0 ? 0 : 5);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -354,6 +377,7 @@ int main(void)
 		TEST(test_passphrase_sizes),
 		TEST(test_key_file_counts_first),
 		TEST(test_credential),
+		TEST(test_key_file_that_cannot_be_there),
 		TEST(test_no_source_and_no_terminal),
 		TEST(test_new_key_file_is_made),
 		TEST(test_new_key_file_errors),

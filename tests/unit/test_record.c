@@ -253,6 +253,32 @@ static void test_any_bytes(void **state)
 	}
 }
 
+/* Each field counts, and within a time both parts. */
+static void test_same_attributes(void **state)
+{
+	const struct record_attributes one = example().inodes[0];
+	struct record_attributes other;
+
+	(void)state;
+	assert_true(record_same_attributes(&one, &one));
+#define DIFFERS(field) \
+	do { \
+		other = one; \
+		other.field++; \
+		assert_false(record_same_attributes(&one, &other)); \
+	} while (0)
+	DIFFERS(uid);
+	DIFFERS(gid);
+	DIFFERS(mode);
+	DIFFERS(removals);
+	DIFFERS(mtime.tv_sec);
+	DIFFERS(mtime.tv_nsec);
+	DIFFERS(ctime.tv_sec);
+	DIFFERS(ctime.tv_nsec);
+	DIFFERS(atime.tv_sec);
+	DIFFERS(atime.tv_nsec);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,7 +286,7 @@ int main(void)
 		cmocka_unit_test(test_layout),          cmocka_unit_test(test_unknown_version),
 		cmocka_unit_test(test_impossible_fields), cmocka_unit_test(test_acls),
 		cmocka_unit_test(test_where_acls_may_be), cmocka_unit_test(test_impossible_acls),
-		cmocka_unit_test(test_any_bytes),
+		cmocka_unit_test(test_any_bytes),       cmocka_unit_test(test_same_attributes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -261,6 +261,16 @@ static void test_buffer_without_room_stays(void **state)
 	secbuf_deinit(&buffer);
 }
 
+static void test_buffer_of_no_size_there_is(void **state)
+{
+	SECBUF_AUTO buffer = {0};
+
+	(void)state;
+	assert_int_equal(secbuf_write(&buffer, 0, "before", 6), 0);
+	assert_int_equal(secbuf_write(&buffer, SIZE_MAX, "xx", 2), -ENOMEM);
+	assert_int_equal(buffer.size, 6);
+}
+
 static void test_buffer_auto(void **state)
 {
 	size_t before = secmem_in_use();
@@ -291,6 +301,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_buffer_grows_with_zeros, check_empty),
 		cmocka_unit_test_teardown(test_buffer_shrinks_wiping, check_empty),
 		cmocka_unit_test_teardown(test_buffer_without_room_stays, check_empty),
+		cmocka_unit_test_teardown(test_buffer_of_no_size_there_is, check_empty),
 		cmocka_unit_test_teardown(test_buffer_auto, check_empty),
 	};
 

@@ -5,6 +5,7 @@
 #include "tests/unit/fixture.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -659,6 +660,50 @@ static void test_put_sets_attributes(void **state)
 	store_close(store);
 }
 
+/* A path that a system call takes, but not with what is put behind it; and one that none takes. */
+static void test_long_paths(void **state)
+{
+	struct fixture *fixture = *state;
+	char path[PATH_MAX + 100], *end = path;
+
+	end += snprintf(path, sizeof(path), "%s/", fixture->folder);
+	while (end - path < PATH_MAX - 10)
+		end = stpcpy(end, "./");
+	strcpy(end, "s");
+	assert_int_equal(store_create(path, fixture->key, 1, 1), -ENAMETOOLONG);
+	strcpy(end - 2, "s");
+	assert_int_equal(store_rekey(path, fixture->key, fixture->key, NULL, NULL, NULL), -ENAMETOOLONG);
+	while (end - path < PATH_MAX + 10)
+		end = stpcpy(end, "./");
+	strcpy(end, "s");
+	assert_int_equal(store_create(path, fixture->key, 1, 1), -ENAMETOOLONG);
+	assert_int_equal(rmdir(fixture->folder), 0); /* nothing was made */
+	assert_int_equal(mkdir(fixture->folder, 0700), 0);
+}
+
+static void test_unknown_numbers(void **state)
+{
+	struct store *store = made(state);
+	struct name name = fixture_secret("default", "web");
+	uint64_t node = store_node(store, &name), generation;
+	SECBUF_AUTO value = {0};
+	struct store_txn *txn;
+
+	assert_int_equal(store_read(store, 12345, 1, &value), -ENOENT);
+	store_unpin(store, 12345, 1);
+	assert_int_equal(PUT(store, name, "one"), 0);
+	assert_int_equal(store_pin(store, node, &generation), 0);
+	assert_int_equal(store_read(store, node, generation + 1, &value), -ENOENT);
+	store_unpin(store, node, generation + 1);
+	store_unpin(store, node, generation);
+	store_unpin(store, node, generation); /* once more than it was pinned */
+	assert_int_equal(store_read(store, node, generation, &value), 0);
+	txn = one((enum store_op_kind)99, name, "x");
+	assert_int_equal(run_and_free(store, txn), -EINVAL);
+	assert_true(fixture_holds(store, name, "one", 3));
+	store_close(store);
+}
+
 /* STORE_REMOVE. */
 
 static void test_remove(void **state)
@@ -719,6 +764,24 @@ static void test_mesh_within_a_transaction(void **state)
 	fixture_op(&txn->ops[1], STORE_REMOVE, mesh, NULL, 0);
 	assert_int_equal(run_and_free(store, txn), -ENOTEMPTY);
 	assert_false(fixture_exists(store, in_it));
+	/* also if it was made and replaced, or was there and is replaced */
+	txn = store_txn_new(3);
+	fixture_op(&txn->ops[0], STORE_PUT, in_it, "1", 1);
+	fixture_op(&txn->ops[1], STORE_PUT, in_it, "2", 1);
+	fixture_op(&txn->ops[2], STORE_REMOVE, mesh, NULL, 0);
+	assert_int_equal(run_and_free(store, txn), -ENOTEMPTY);
+	assert_int_equal(PUT(store, in_it, "1"), 0);
+	txn = store_txn_new(2);
+	fixture_op(&txn->ops[0], STORE_PUT, in_it, "2", 1);
+	fixture_op(&txn->ops[1], STORE_REMOVE, mesh, NULL, 0);
+	assert_int_equal(run_and_free(store, txn), -ENOTEMPTY);
+	/* made, replaced and removed: it is empty */
+	txn = store_txn_new(3);
+	fixture_op(&txn->ops[0], STORE_PUT, in_it, "3", 1);
+	fixture_op(&txn->ops[1], STORE_REMOVE, in_it, NULL, 0);
+	fixture_op(&txn->ops[2], STORE_REMOVE, mesh, NULL, 0);
+	assert_int_equal(run_and_free(store, txn), 0);
+	assert_int_equal(PUT(store, mesh, FIXTURE_MESH("m", "y")), 0);
 	/* a mesh removed and made again, with a secret in it */
 	txn = store_txn_new(3);
 	fixture_op(&txn->ops[0], STORE_REMOVE, mesh, NULL, 0);
@@ -967,6 +1030,8 @@ int main(void)
 		TEST(test_set_attributes_of_each_inode),
 		TEST(test_what_comes_with_a_mesh),
 		TEST(test_put_sets_attributes),
+		TEST(test_long_paths),
+		TEST(test_unknown_numbers),
 		TEST(test_remove),
 		TEST(test_mesh_within_a_transaction),
 		TEST(test_rename),

@@ -334,6 +334,52 @@ static void test_orphan_made_again_after_a_crash(void **state)
 	store_close(store);
 }
 
+/* What is left over, and no version of anything any more, does not come along. */
+static void test_rekey_after_a_crash(void **state)
+{
+	struct name name = fixture_secret("default", "orphan");
+	struct fixture *fixture = *state;
+
+	memset(fixture->key->bytes, 0x42, CRYPTO_KEY_BYTES);
+	for (enum ending ending = GONE; ending <= REPLACED; ending++) {
+		const char *value = ending == MADE_AGAIN ? "again" : "orphan 2";
+		struct store *store;
+
+		unlink(fixture->store);
+		fixture_make(fixture);
+		crash(fixture, ending);
+		assert_int_equal(store_rekey(fixture->store, fixture->key, fixture->key, NULL, NULL, NULL), 0);
+		store = fixture_open(fixture, 5, CACHE);
+		assert_int_equal(fixture_exists(store, name), ending != GONE);
+		if (ending != GONE)
+			assert_true(fixture_holds(store, name, value, strlen(value)));
+		assert_int_equal(fixture_rows(store), EMPTY_ROWS + (ending == GONE ? 0 : ending == MADE_AGAIN ? 2 : 4));
+		store_close(store);
+	}
+}
+
+/* What a worker before this one had open of resources or versions that are not there. */
+static void test_held_and_gone(void **state)
+{
+	struct name name = fixture_secret("default", "web");
+	struct fixture *fixture = *state;
+	struct store_held held[2] = {{.node = 12345, .generation = 3, .pins = 1}, {.generation = 99999, .pins = 1}};
+	struct store_options options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT, .cache_bytes = CACHE, .held = held, .n_held = 2};
+	struct store *store;
+
+	fixture_make(fixture);
+	store = fixture_open(fixture, 0, CACHE);
+	PUT(store, name, "value");
+	held[1].node = store_node(store, &name);
+	store_close(store);
+	assert_int_equal(store_open(fixture->store, fixture->key, &options, &store), 0);
+	assert_true(fixture_holds(store, name, "value", 5));
+	store_unpin(store, held[0].node, held[0].generation);
+	store_unpin(store, held[1].node, held[1].generation);
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS + 2);
+	store_close(store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -349,6 +395,8 @@ int main(void)
 		TEST(test_closed_with_pins),
 		TEST(test_crash_with_pins),
 		TEST(test_orphan_made_again_after_a_crash),
+		TEST(test_rekey_after_a_crash),
+		TEST(test_held_and_gone),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);

@@ -334,6 +334,7 @@ static void test_refused_bytes(void **state)
 		 "a",
 		 3, "UTF-16", 1},
 		{"\xff\xfe", 2, "UTF-16", 1},
+		{"\xfe\xff\0", 3, "UTF-16", 1},
 	};
 
 	(void)state;
@@ -376,7 +377,7 @@ static void test_refused_bytes_far_away(void **state)
 		size = (size_t)sprintf(text, "a: 1\n---\n");
 		for (size_t i = 0; i < lines; i++)
 			size += (size_t)sprintf(text + size, "# a comment\n");
-		size += (size_t)sprintf(text + size, "b: 2\n---\nc: 3\nd: \x01\n");
+		sprintf(text + size, "b: 2\n---\nc: 3\nd: \x01\n");
 		assert_int_equal(read_all(text, &error), -EINVAL);
 		assert_int_equal(error.document, 3);
 		assert_int_equal(error.line, lines + 6);

@@ -9,6 +9,7 @@
 #include "store/crypto.h"
 #include "store/secmem.h"
 #include "store/yaml.h"
+#include "store/yaml_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* libyaml's, in whose place stand those of store/yaml_memory.c */
+void *yaml_malloc(size_t bytes);
+void yaml_free(void *block);
+void *yaml_realloc(void *block, size_t bytes);
+unsigned char *yaml_strdup(const unsigned char *string);
 
 #define ARENA_BYTES (8 * 1024 * 1024)
 #define WORD_BYTES 24
@@ -353,6 +360,31 @@ static void test_streams_in_turn(void **state)
 		streams[i * 3 % 8] = yaml_stream_free(streams[i * 3 % 8]);
 }
 
+/* As the C library's; libyaml itself does not use all of it. */
+static void test_libyaml_may_ask_for_anything(void **state)
+{
+	struct yaml_memory memory = {0};
+	char *block;
+
+	(void)state;
+	assert_null(yaml_malloc(1)); /* of no stream */
+	yaml_memory_use(&memory);
+	assert_null(yaml_malloc(SIZE_MAX));
+	assert_null(yaml_strdup(NULL));
+	block = yaml_realloc(NULL, 10);
+	assert_non_null(block);
+	strcpy(block, "123456789");
+	assert_ptr_equal(yaml_realloc(block, 5), block);
+	assert_null(yaml_realloc(block, SIZE_MAX)); /* which stays */
+	assert_string_equal(block, "123456789");
+	yaml_free(yaml_malloc(1000000));
+	yaml_free(block);
+	yaml_free(NULL);
+	assert_non_null(yaml_malloc(1000000)); /* left to the end of the stream */
+	yaml_memory_use(NULL);
+	yaml_memory_deinit(&memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -363,6 +395,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_short_of_memory, check_empty),
 		cmocka_unit_test_teardown(test_streams_in_threads, check_empty),
 		cmocka_unit_test_teardown(test_streams_in_turn, check_empty),
+		cmocka_unit_test_teardown(test_libyaml_may_ask_for_anything, check_empty),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -69,6 +69,7 @@ static const struct {
 	{"...a", "\"...a\""},
 	{"-1", "-1"},
 	{"- -a\n- :b\n- ?c\n", "- -a\n- :b\n- ?c\n"},
+	{"\"\\uFFFE\\U0010FFFF\"", "\"\\uFFFE\xf4\x8f\xbf\xbf\""},
 };
 
 static void test_documents(void **state)
@@ -93,6 +94,7 @@ static void test_entries_and_indent(void **state)
 	SECBUF_AUTO text = {0};
 
 	(void)state;
+	assert_int_equal(yaml_first(stream, key), YAML_NONE); /* a scalar has nothing in it */
 	assert_int_equal(secbuf_write(&text, 0, "spec:\n", 6), 0);
 	assert_int_equal(yaml_write_entry(stream, key, 2, &text), 0);
 	assert_int_equal(yaml_write_entry(stream, yaml_after(stream, yaml_after(stream, key)), 2, &text), 0);

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_ioerr: the n-th call to the disk fails, for n = 1, 2, ... until a run has no such call any more.
+ *
+ * What is run: a store is opened (with a journal that a crash has left), changed, read, checked, copied and closed; a store is made; a store
+ * is rekeyed. Each kind of call fails once or for ever, with an error, without room, or by doing half of what it should. Whatever
+ * comes of it: what was acknowledged is there when the store is opened again on a disk that is well, what was refused is there whole or not at
+ * all, and no read gives anything but the value. HUSH_SOAK=1: with a larger store, and short calls during a rekey too.
+ */
+#include "store/internal.h"
+#include "tests/crash/fault.h"
+#include "tests/unit/fixture.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MOST_CALLS = 100000, LARGE_BYTES = 30000, SECONDS = 550, JOURNAL_PAGES = 12 };
+
+static int checks, failures;
+
+static bool check(bool ok, const char *name)
+{
+	printf("%s %d - %s\n", ok ? "ok" : "not ok", ++checks, name);
+	fflush(stdout);
+	failures += !ok;
+	return ok;
+}
+
+static struct fixture *fixture;
+static bool soak;
+static struct fault_plan plan;
+static struct key *new_key;
+
+/* A part of a check; says where it failed. */
+#define must_hold(condition)                                                                                           \
+	do {                                                                                                           \
+		if (!(condition)) {                                                                                    \
+			printf("# line %d: %s of %s number %u%s: %s\n", __LINE__, fault_how_name(plan.how),            \
+			       fault_name(plan.call), plan.at, plan.for_ever ? " and all after it" : "", #condition);  \
+			return false;                                                                                  \
+		}                                                                                                      \
+	} while (0)
+
+/* An error of a disk. */
+static bool is_told(int r)
+{
+	return r == -EIO || r == -ENOSPC || r == -EROFS;
+}
+
+/* --- secrets, each changed once at the most */
+
+enum { FRESH, REPLACED, LARGE, REMOVED, FIRST_OF_TWO, SECOND_OF_TWO, LATE, KEPT, SECRETS };
+
+struct secret {
+	const char *name;
+	const char *before, *after; /* NULL: it isn't there */
+	size_t size;                /* of both; 0: of strings */
+};
+
+static char large_before[LARGE_BYTES], large_after[LARGE_BYTES];
+static const struct secret secrets[SECRETS] = {
+	[FRESH] = {"fresh", NULL, "fresh", 0},
+	[REPLACED] = {"replaced", "before", "after", 0},
+	[LARGE] = {"large", large_before, large_after, LARGE_BYTES},
+	[REMOVED] = {"removed", "before", NULL, 0},
+	[FIRST_OF_TWO] = {"first-of-two", NULL, "first", 0},
+	[SECOND_OF_TWO] = {"second-of-two", "before", "second", 0},
+	[LATE] = {"late", "before", "late", 0},
+	[KEPT] = {"kept", "kept", "kept", 0},
+};
+
+static size_t size_of(const struct secret *secret, const char *value)
+{
+	return secret->size ? secret->size : strlen(value);
+}
+
+/* What is read of it, if anything: is it that value? */
+static int reads_as(struct store *store, const struct secret *secret, const char *value)
+{
+	struct name name = fixture_global(secret->name);
+	uint64_t node = store_node(store, &name), generation;
+	SECBUF_AUTO bytes = {0};
+	int r = store_pin(store, node, &generation);
+
+	if (r < 0)
+		return value == NULL;
+	r = store_read(store, node, generation, &bytes);
+	store_unpin(store, node, generation);
+	if (r < 0)
+		return r;
+	return value && bytes.size == size_of(secret, value) && memcmp(bytes.data, value, bytes.size) == 0;
+}
+
+static int change(struct store *store, unsigned first, unsigned n)
+{
+	struct store_txn *txn = store_txn_new(n);
+	int r;
+
+	fixture_must(txn);
+	for (unsigned i = 0; i < n; i++) {
+		const struct secret *secret = &secrets[first + i];
+		const char *after = secret->after;
+
+		fixture_op(&txn->ops[i], after ? STORE_PUT : STORE_REMOVE, fixture_global(secret->name), after,
+			   after ? size_of(secret, after) : 0);
+	}
+	r = store_run(store, txn);
+	store_txn_free(txn);
+	return r;
+}
+
+/* --- files */
+
+static const char *const ends[] = {"", "-wal", "-journal", ".rekey", ".rekey-wal", ".rekey-journal"};
+
+static char base[2][300]; /* the store and its journal, as a crash has left them */
+static char copy[300];
+
+static void restore(bool without)
+{
+	char path[400];
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		snprintf(path, sizeof(path), "%s%s", fixture->store, ends[i]);
+		unlink(path);
+		if (i < 2 && !without)
+			fixture_copy(base[i], path);
+	}
+	unlink(copy);
+}
+
+static bool is_there(const char *end)
+{
+	char path[400];
+
+	snprintf(path, sizeof(path), "%s%s", fixture->store, end);
+	return access(path, F_OK) == 0;
+}
+
+static const struct store_options options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT, .history = 1};
+
+static struct store *open_with(const char *path, const struct key *key)
+{
+	struct store *store = NULL;
+
+	return store_open(path, key, &options, &store) == 0 ? store : NULL;
+}
+
+static void make_base(void)
+{
+	struct store *store;
+	char path[400];
+
+	memset(large_before, 'b', sizeof(large_before));
+	memset(large_after, 'a', sizeof(large_after));
+	fixture_make(fixture);
+	for (int closed = 0; closed < 2; closed++) {
+		store = open_with(fixture->store, fixture->key);
+		fixture_must(store);
+		for (int i = 0; i < (soak ? 60 : 0); i++) {
+			snprintf(path, sizeof(path), "other-%d", i);
+			fixture_must(fixture_do(store, STORE_PUT, fixture_global(path), large_after, (size_t)(i * closed), NULL) == 0);
+		}
+		for (int i = 0; i < SECRETS; i++)
+			if (secrets[i].before && i % 2 == closed)
+				fixture_must(fixture_do(store, STORE_PUT, fixture_global(secrets[i].name), secrets[i].before,
+							size_of(&secrets[i], secrets[i].before), NULL) == 0);
+		if (closed == 0)
+			store_close(store);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s%s", fixture->store, ends[i]);
+		fixture_copy(path, base[i]);
+	}
+	store_close(store);
+}
+
+/* --- a store in use */
+
+static bool all_reads_are_right(struct store *store, const bool *changed)
+{
+	for (int i = 0; i < SECRETS; i++) {
+		int r = reads_as(store, &secrets[i], changed[i] ? secrets[i].after : secrets[i].before);
+
+		must_hold(r == 1 || is_told(r));
+	}
+	return true;
+}
+
+/* After a sync that failed, closing writes nothing. */
+static bool closes(struct store *store)
+{
+	bool failed = store_is_read_only(store);
+	unsigned before = fault_count(FAULT_WRITE) + fault_count(FAULT_RESIZE) + fault_count(FAULT_DELETE);
+
+	store_close(store);
+	must_hold(!failed || before == fault_count(FAULT_WRITE) + fault_count(FAULT_RESIZE) + fault_count(FAULT_DELETE));
+	must_hold(!failed || is_there("-wal"));
+	return true;
+}
+
+static bool changed[SECRETS]; /* acknowledged */
+static bool copied;
+
+static bool use(void)
+{
+	static const struct {
+		unsigned first, n;
+	} steps[] = {{FRESH, 1}, {REPLACED, 1}, {LARGE, 1}, {REMOVED, 1}, {FIRST_OF_TWO, 2}};
+	struct store_checked checked;
+	struct store *store = NULL;
+	bool good = true, failed;
+	int r;
+
+	memset(changed, 0, sizeof(changed));
+	copied = false;
+	r = store_open(fixture->store, fixture->key, &options, &store);
+	must_hold(r == 0 || is_told(r));
+	if (r < 0)
+		return true;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && good; i++) {
+		r = change(store, steps[i].first, steps[i].n);
+		good = (r == 0 || is_told(r)) && (!store_is_read_only(store) || r != 0 || plan.call == FAULT_SYNC);
+		for (unsigned j = 0; j < steps[i].n; j++)
+			changed[steps[i].first + j] = r == 0;
+	}
+	good = good && all_reads_are_right(store, changed);
+	r = store_check(store, NULL, NULL, &checked);
+	good = good && (r == 0 || is_told(r));
+	failed = store_is_read_only(store);
+	r = store_copy(store, copy);
+	copied = r == 0;
+	good = good && (r == 0 || is_told(r)) && (copied || plan.call == FAULT_DELETE || access(copy, F_OK) < 0);
+	r = change(store, LATE, 1);
+	changed[LATE] = r == 0;
+	good = good && (r == 0 || is_told(r)) && (r != 0 || !store_is_read_only(store) || plan.call == FAULT_SYNC);
+	/* a sync of the copy that failed is not the store's, which goes on */
+	good = good && (copied || failed || plan.for_ever || plan.call != FAULT_SYNC || (r == 0 && !store_is_read_only(store)));
+	good = closes(store) && good;
+	must_hold(good);
+	return true;
+}
+
+/* On a disk that is well: every change that was acknowledged is there, every other one whole or not at all. */
+static bool use_holds(void)
+{
+	struct store *store = open_with(fixture->store, fixture->key);
+	struct store_checked checked;
+	bool good = true;
+
+	must_hold(store);
+	for (int i = 0; i < SECRETS; i++)
+		good = good && (reads_as(store, &secrets[i], secrets[i].after) == 1 ||
+				(!changed[i] && reads_as(store, &secrets[i], secrets[i].before) == 1));
+	good = good && reads_as(store, &secrets[FIRST_OF_TWO], secrets[FIRST_OF_TWO].after) ==
+			       reads_as(store, &secrets[SECOND_OF_TWO], secrets[SECOND_OF_TWO].after);
+	good = good && store_check(store, NULL, NULL, &checked) == 0 && change(store, KEPT, 1) == 0;
+	store_close(store);
+	must_hold(good);
+	if (copied) {
+		store = open_with(copy, fixture->key);
+		good = store && reads_as(store, &secrets[KEPT], secrets[KEPT].after) == 1;
+		store_close(store);
+	}
+	must_hold(good);
+	return true;
+}
+
+/* --- a store that is made */
+
+static int made;
+
+static bool make(void)
+{
+	made = store_create(fixture->store, fixture->key, 1, 1);
+	must_hold(made == 0 || is_told(made));
+	return true;
+}
+
+static bool make_holds(void)
+{
+	bool there = access(fixture->store, F_OK) == 0;
+	struct store *store = there ? open_with(fixture->store, fixture->key) : NULL;
+
+	store_close(store);
+	must_hold(made < 0 || store);
+	must_hold(made == 0 || !there || plan.call == FAULT_DELETE);
+	return true;
+}
+
+/* --- a store that is rekeyed */
+
+static int rekeyed;
+
+static bool rekey(void)
+{
+	rekeyed = store_rekey(fixture->store, fixture->key, new_key, NULL, NULL, NULL);
+	must_hold(rekeyed == 0 || is_told(rekeyed));
+	return true;
+}
+
+static bool rekey_holds(void)
+{
+	struct store *store = open_with(fixture->store, new_key);
+	bool good = true, new = store != NULL;
+
+	if (!store)
+		store = open_with(fixture->store, fixture->key);
+	must_hold(store);
+	for (int i = 0; i < SECRETS; i++)
+		good = good && reads_as(store, &secrets[i], secrets[i].before) == 1;
+	store_close(store);
+	must_hold(good);
+	must_hold(new || rekeyed < 0);
+	must_hold(new || plan.call == FAULT_DELETE || !is_there(".rekey"));
+	return true;
+}
+
+/* --- every n */
+
+static unsigned descriptors(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	fixture_must(folder);
+	while (readdir(folder))
+		n++;
+	closedir(folder);
+	return n;
+}
+
+static unsigned runs, most;
+
+/* One kind of fault, at each of its calls in turn. */
+static bool fails_at_each(bool (*work)(void), bool (*holds)(void))
+{
+	unsigned n = 1, open = descriptors();
+	size_t locked = secmem_in_use();
+	bool good = true, ended = false;
+
+	for (; good && !ended && n < MOST_CALLS; n++) {
+		restore(work == make);
+		plan.at = n;
+		fault_arm(&plan);
+		good = work();
+		ended = fault_fired() == 0;
+		fault_disarm();
+		good = good && holds();
+		must_hold(!good || (descriptors() == open && secmem_in_use() == locked));
+		runs++;
+	}
+	if (n > most)
+		most = n;
+	return good && ended;
+}
+
+static void test(bool (*work)(void), bool (*holds)(void), const char *name)
+{
+	static const struct {
+		enum fault_call call;
+		enum fault_how how;
+	} kinds[] = {{FAULT_OPEN, FAULT_EIO},      {FAULT_READ, FAULT_EIO},   {FAULT_WRITE, FAULT_EIO},    {FAULT_WRITE, FAULT_ENOSPC},
+		     {FAULT_RESIZE, FAULT_EIO},    {FAULT_SYNC, FAULT_EIO},   {FAULT_DELETE, FAULT_EIO},   {FAULT_RENAME, FAULT_EIO},
+		     {FAULT_RESIZE, FAULT_ENOSPC}, {FAULT_LOOK, FAULT_EIO},   {FAULT_READ, FAULT_SHORT},   {FAULT_WRITE, FAULT_SHORT}};
+	size_t n_kinds = sizeof(kinds) / sizeof(kinds[0]) - (work == rekey && !soak ? 2 : 0);
+	bool good = true;
+
+	runs = most = 0;
+	for (size_t i = 0; i < n_kinds && good; i++)
+		for (int for_ever = 0; for_ever < 2 && good; for_ever++) {
+			plan = (struct fault_plan){.call = kinds[i].call, .how = kinds[i].how, .for_ever = for_ever};
+			good = fails_at_each(work, holds);
+		}
+	check(good && runs > 50, name);
+	printf("# figures runs=%u most_calls_of_a_kind=%u\n", runs, most);
+}
+
+int main(void)
+{
+	void *holder;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (access("/dev/shm", W_OK) == 0) /* where files cost least */
+		setenv("TMPDIR", "/dev/shm", 0);
+	alarm(SECONDS); /* nothing may hang */
+	soak = getenv("HUSH_SOAK") != NULL;
+	fixture_init();
+	vfs_register(JOURNAL_PAGES);
+	fixture_setup(&holder);
+	fixture = holder;
+	snprintf(base[0], sizeof(base[0]), "%s", fixture_path(fixture, "base"));
+	snprintf(base[1], sizeof(base[1]), "%s", fixture_path(fixture, "base-journal"));
+	snprintf(copy, sizeof(copy), "%s", fixture_path(fixture, "copy"));
+	new_key = fixture_key();
+	make_base();
+
+	test(use, use_holds, "a store is opened, changed, read, checked, copied and closed: nothing is lost, nothing wrong is read");
+	test(make, make_holds, "a store is made: it is whole, or not there");
+	test(rekey, rekey_holds, "a store is rekeyed: it opens with one key or the other");
+
+	key_free(new_key);
+	fixture_teardown(&holder);
+	secmem_deinit();
+	printf("1..%d\n", checks);
+	return failures ? 1 : 0;
+}

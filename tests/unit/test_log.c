@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_log: a line is one line, also when it is too long, and leaves errno as it was.
+ */
+#include "tests/unit/cmocka_all.h"
+#include "tests/unit/fixture.h"
+
+#include "store/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What log_error of @text writes to stderr. */
+static size_t logged(const char *text, char *ret_line, size_t room)
+{
+	int ends[2], kept = dup(STDERR_FILENO);
+	ssize_t n;
+
+	fixture_must(kept >= 0 && pipe(ends) == 0 && dup2(ends[1], STDERR_FILENO) >= 0);
+	errno = ENOSPC;
+	log_error("%s", text);
+	fixture_must(errno == ENOSPC);
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+	close(ends[1]);
+	n = read(ends[0], ret_line, room);
+	close(ends[0]);
+	fixture_must(n >= 0);
+	return (size_t)n;
+}
+
+static void test_line(void **state)
+{
+	char line[4096], text[3000];
+	size_t size;
+
+	(void)state;
+	size = logged("a short one", line, sizeof(line));
+	assert_true(size > 13 && memcmp(line + size - 13, " a short one\n", 13) == 0);
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	size = logged(text, line, sizeof(line));
+	assert_int_equal(size, 1023);
+	assert_memory_equal(line + size - 4, "xxx\n", 4);
+	assert_ptr_equal(memchr(line, '\n', size), line + size - 1);
+}
+
+/* Nobody is left to be told, and it goes on. */
+static void test_closed(void **state)
+{
+	int kept = dup(STDERR_FILENO);
+
+	(void)state;
+	close(STDERR_FILENO);
+	errno = EIO;
+	log_error("%s", "lost");
+	assert_int_equal(errno, EIO);
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_line), cmocka_unit_test(test_closed)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
