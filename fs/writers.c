@@ -4,6 +4,7 @@
 #include "fs/writers.h"
 
 #include "fs/writer.h"
+#include "store/log.h"
 
 #include <signal.h>
 
@@ -17,10 +18,23 @@ static bool writers_have(const struct writers *writers, pid_t process)
 	return false;
 }
 
+/* Said once: it is how the daemon was started. */
+static void writers_warn_unseen(void)
+{
+	static bool said;
+
+	if (!said)
+		log_warning("programs that this daemon can't see write to the mount, so it can't tell one that is killed from one that "
+			    "has finished: start it in the PID namespace of the machine (hostPID: true, docker run --pid=host)");
+	said = true;
+}
+
 void writers_wrote(struct writers *writers, pid_t thread)
 {
 	pid_t process;
 
+	if (thread == 0)
+		writers_warn_unseen();
 	if (thread == writers->last)
 		return;
 	writers->last = thread;
