@@ -13,6 +13,8 @@
 #   make lint       clang-tidy, cppcheck and gcc -fanalyzer find nothing
 #   make coverage   run every test on a build that counts; how much of store/ and fs/ they ran
 #   make bench      measure it beside other filesystems, into tests/bench/RESULTS.md (as root, half an hour on a quiet machine)
+#   make deb        the Debian package, and one with its debug symbols, in build/
+#   make test-deb   build that twice, and try it in a fresh Debian under a systemd of its own; takes minutes, and root
 #   make deps       install the Debian packages that building and running take
 #   make install    install under DESTDIR and PREFIX;  make uninstall removes what that put there
 #   make clean      remove build/
@@ -38,7 +40,7 @@ KIND := $(if $(COVERAGE),cov,$(if $(VALGRIND),valgrind,$(if $(filter thread,$(SA
 BUILD := build/$(KIND)
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-test run stop test soak fuzz lint coverage bench check-arrows install uninstall clean help programs-test programs-fuzz
+.PHONY: all deps deps-test run stop test soak fuzz lint coverage bench deb test-deb check-arrows install uninstall clean help programs-test programs-fuzz
 
 # --- compiling -------------------------------------------------------------------------------------------------
 
@@ -225,16 +227,39 @@ check-arrows:
 
 # --- installing ------------------------------------------------------------------------------------------------
 
-INSTALLED := bin/hushfs bin/hushctl share/doc/hushfs/README.md share/doc/hushfs/LICENSE
+# bash and fish look for a file by the name of the program; zsh in a folder that Debian calls otherwise below /usr
+ZSH := share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+BASH := share/bash-completion/completions
+FISH := share/fish/vendor_completions.d
+INSTALLED := bin/hushfs bin/hushctl lib/systemd/system/hushfs@.service $(addprefix share/doc/hushfs/,README.md LICENSE) \
+	$(foreach page,$(wildcard packaging/man/*),share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+	$(BASH)/hushfs $(BASH)/hushctl $(ZSH)/_hushfs $(FISH)/hushfs.fish $(FISH)/hushctl.fish
+TO := $(DESTDIR)$(PREFIX)
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/hushfs
-	install -m 755 $(BUILD)/hushfs $(BUILD)/hushctl $(DESTDIR)$(PREFIX)/bin
-	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/hushfs
+	install -d $(sort $(dir $(addprefix $(TO)/,$(INSTALLED))))
+	install -m 755 $(BUILD)/hushfs $(BUILD)/hushctl $(TO)/bin
+	install -m 644 README.md LICENSE $(TO)/share/doc/hushfs
+	$(foreach n,1 5 7,install -m 644 $(wildcard packaging/man/*.$n) $(TO)/share/man/man$n &&) :
+	install -m 644 packaging/completions/hushfs.bash $(TO)/$(BASH)/hushfs
+	install -m 644 packaging/completions/_hushfs $(TO)/$(ZSH)
+	install -m 644 packaging/completions/hushfs.fish $(TO)/$(FISH)
+	ln -sf hushfs $(TO)/$(BASH)/hushctl
+	ln -sf hushfs.fish $(TO)/$(FISH)/hushctl.fish
+	sed 's,/usr/bin/,$(PREFIX)/bin/,' packaging/systemd/hushfs@.service >$(BUILD)/hushfs@.service
+	install -m 644 $(BUILD)/hushfs@.service $(TO)/lib/systemd/system
 
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,$(INSTALLED))
-	rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)/share/doc/hushfs 2>/dev/null || true
+	rm -f $(addprefix $(TO)/,$(INSTALLED))
+	rmdir --ignore-fail-on-non-empty $(TO)/share/doc/hushfs 2>/dev/null || true
+
+deb:
+	@packaging/deps build deb
+	@packaging/deb build $(VERSION)
+
+test-deb:
+	@packaging/deps build deb test-deb
+	@tests/packaging/test_deb
 
 clean:
 	rm -rf build

@@ -68,7 +68,7 @@ int helper_start(void (*serve)(int channel, const void *context), const void *co
 	r = pid < 0 ? -errno : 0;
 	close(theirs);
 	if (r < 0) {
-		log_error("fork: %s", strerror(-r));
+		log_error("cannot start a process: %s", strerror(-r));
 		close(ours);
 		return r;
 	}

@@ -31,6 +31,7 @@
 #define KEEPER_PAUSE_MS_MOST 5000
 #define KEEPER_QUICK_MS 1000           /* who crashes sooner after the start makes the next wait longer */
 #define KEEPER_READY_MS 5000           /* how long the worker of an upgrade may take to get ready */
+#define KEEPER_MOUNT_OPTIONS_BYTES (256 + 2 * PATH_MAX)
 
 static int64_t keeper_now_ms(void)
 {
@@ -92,7 +93,7 @@ static int keeper_start(struct keeper *keeper, int program, struct keeper_worker
 	r = pid < 0 ? -errno : 0;
 	close(theirs);
 	if (r < 0) {
-		log_error("fork: %s", strerror(-r));
+		log_error("cannot start a process: %s", strerror(-r));
 		close(channel);
 		close(program);
 		return r;
@@ -103,13 +104,20 @@ static int keeper_start(struct keeper *keeper, int program, struct keeper_worker
 	return 0;
 }
 
-/* Start one with the program that served last. */
+/* Start one with the program that served last. If that can't be, a mount is worth waiting for; without one it has failed. */
 void keeper_start_again(struct keeper *keeper)
 {
 	int program = fcntl(keeper->program, F_DUPFD_CLOEXEC, 0);
+	int r = program < 0 ? -errno : 0;
 
 	keeper->start_ms = 0;
-	if (program < 0 || keeper_start(keeper, program, &keeper->worker) < 0)
+	if (r < 0)
+		log_error("%s: cannot be started: %s", keeper->program_path, strerror(-r));
+	else
+		r = keeper_start(keeper, program, &keeper->worker);
+	if (r < 0 && keeper->fuse < 0)
+		keeper_end(keeper, EXIT_FAILURE);
+	else if (r < 0)
 		keeper->start_ms = keeper_now_ms() + 1000;
 }
 
@@ -139,23 +147,31 @@ static void keeper_upgrade(struct keeper *keeper)
 
 /* --- what a worker says ---------------------------------------------------------------------------------------- */
 
-static void keeper_mount_options(const struct options *options, char *ret_text, size_t bytes)
+/* As what is mounted (fsname) the kernel tells the store's path: by that and the mount point mount(8) knows which lines of /etc/fstab are mounted. */
+static void keeper_mount_options(const struct keeper *keeper, char ret_text[static KEEPER_MOUNT_OPTIONS_BYTES])
 {
-	snprintf(ret_text, bytes, "default_permissions,nosuid,nodev,noexec,noatime,fsname=hushfs,subtype=hushfs%s%s",
-		 options->allow_other ? ",allow_other" : "", options->read_only ? ",ro" : "");
+	size_t used = (size_t)sprintf(ret_text, "default_permissions,nosuid,nodev,noexec,noatime,subtype=hushfs%s%s,fsname=",
+				      keeper->options.allow_other ? ",allow_other" : "", keeper->options.read_only ? ",ro" : "");
+
+	for (const char *path = keeper->store_path; *path; path++) {
+		if (*path == ',' || *path == '\\')
+			ret_text[used++] = '\\';
+		ret_text[used++] = *path;
+	}
+	ret_text[used] = '\0';
 }
 
 /* Mount, and read the kernel's first request: each worker is given it, the kernel sends it only once. */
 static int keeper_mount(struct keeper *keeper)
 {
-	char mount_options[256];
+	char mount_options[KEEPER_MOUNT_OPTIONS_BYTES];
 	char *request = malloc(KEEPER_READ_BYTES);
 	ssize_t n;
 	int r;
 
 	if (!request)
 		return -ENOMEM;
-	keeper_mount_options(&keeper->options, mount_options, sizeof(mount_options));
+	keeper_mount_options(keeper, mount_options);
 	r = mount_new(keeper->mountpoint, mount_options, &keeper->fuse);
 	if (r == 0) {
 		n = read(keeper->fuse, request, KEEPER_READ_BYTES);

@@ -55,7 +55,7 @@ static int keeper_program(struct keeper *keeper)
 
 	keeper->program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	if (size < 0 || keeper->program < 0) {
-		log_error("/proc/self/exe: %s", strerror(errno));
+		log_error("/proc/self/exe: %s%s", strerror(errno), errno == ENOENT ? "; /proc must be mounted" : "");
 		return -errno;
 	}
 	keeper->program_path[size] = '\0';
@@ -164,7 +164,7 @@ static int keeper_background(struct keeper *keeper)
 	}
 	child = fork();
 	if (child < 0) {
-		log_error("fork: %s", strerror(errno));
+		log_error("cannot start a process: %s", strerror(errno));
 		return EXIT_FAILURE;
 	}
 	if (child > 0) {

@@ -43,7 +43,7 @@ int mount_new(const char *mountpoint, const char *options, int *ret_fd)
 		return r;
 	if (fuse_session_mount(session, mountpoint) != 0) {
 		fuse_session_destroy(session);
-		log_error("%s: cannot mount here", mountpoint);
+		log_error("%s: cannot mount here; the line before says why", mountpoint);
 		return -EIO;
 	}
 	*ret_fd = fuse_session_fd(session);

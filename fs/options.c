@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * options: getopt for the flags, getsubopt for what stands behind -o. Of what is not known only what stands before = is shown: behind it may be
  * what should not be seen.
+ *
+ * As a line of /etc/fstab it is started by mount.fuse3, which hands on the options that every filesystem has.
  */
 #include "fs/options.h"
 
@@ -31,10 +33,12 @@ static const char options_usage[] =
 	"  -o allow_swap        go on where memory can't be locked; secrets in it could be swapped out\n"
 	"  -o history=N         versions kept of each secret besides the current one (10)\n"
 	"  -o lock_after=TIME   lock it when nothing was read or written for so many minutes (90s, 5m and 1h are understood)\n"
-	"  -h, --help           -V, --version\n"
+	"  -h, --help           print this\n"
+	"  -V, --version        print the version\n"
 	"\n"
 	"Without a key file or a passphrase file the key is the systemd credential hushfs.key, or is asked for.\n"
-	"Unmount: fusermount3 -u MOUNTPOINT\n";
+	"Unmount: fusermount3 -u MOUNTPOINT\n"
+	"In /etc/fstab: STORE MOUNTPOINT fuse.hushfs OPTION[,OPTION...],_netdev 0 0\n";
 
 enum {
 	KEY_FILE_OPTION, PASSPHRASE_FILE, ANCHOR, ALLOW_OTHER, RO, RW, MAX_SIZE, MAX_STAGED, HISTORY, LOCK_AFTER, RUN_AS, ALLOW_SWAP, NO_RESEND
@@ -50,6 +54,24 @@ static char *const options_tokens[] = {
 	[RUN_AS] = "run_as",		[ALLOW_SWAP] = "allow_swap",
 	[NO_RESEND] = "no_resend",	NULL,
 };
+
+/* What mount(8) passes to every filesystem, or keeps for itself. A mount of ours is nosuid, nodev, noexec and noatime and has no links to
+ * follow, whatever is said; what close() has acknowledged is on disk without sync; the others are for who mounts at boot. */
+static const char *const options_generic[] = {
+	"defaults", "dev", "nodev", "suid", "nosuid", "exec", "noexec", "nosymfollow", "sync", "async", "dirsync",
+	"atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime",
+	"auto", "noauto", "nofail", "_netdev", "user", "nouser", "users", "nousers", "owner", "group",
+};
+
+static bool options_is_generic(const char *option)
+{
+	if (strncmp(option, "x-", 2) == 0 || strncmp(option, "X-", 2) == 0) /* x-systemd.automount and the like */
+		return option[2];
+	for (size_t i = 0; i < sizeof(options_generic) / sizeof(options_generic[0]); i++)
+		if (strcmp(option, options_generic[i]) == 0)
+			return true;
+	return false;
+}
 
 /* A number with an optional K or M, at most @most. */
 static int options_number(const char *option, const char *text, size_t least, size_t most, size_t *ret_number)
@@ -160,8 +182,11 @@ static int options_parse_o(struct options *options, char *list)
 			r = options_time(options_tokens[token], value, &options->lock_after);
 			break;
 		default:
-			log_error("-o %.*s: there is no such option; see hushfs --help", (int)strcspn(whole, "="), whole);
-			r = -EINVAL;
+			r = options_is_generic(whole) ? 0 : -EINVAL;
+			if (strcmp(whole, "remount") == 0)
+				log_error("-o remount: a mount keeps its options; unmount it, and mount it anew");
+			else if (r < 0)
+				log_error("-o %.*s: there is no such option; see hushfs --help", (int)strcspn(whole, "="), whole);
 		}
 		if (r < 0)
 			return r;

@@ -28,7 +28,7 @@ static int place_resolve(const char *path, const char *what, const char *hint, c
 	if (r == -ENOENT)
 		log_error("%s: there is no such %s; %s", path, what, hint);
 	else
-		log_error("%s: %s", path, strerror(-r));
+		log_error("%s: cannot reach the %s: %s", path, what, strerror(-r));
 	return r;
 }
 
@@ -62,16 +62,20 @@ static int place_check_empty(const char *path)
 		r = -errno;
 		if (r == -ENOTCONN)
 			log_error("%s: a program that ended left its mount here: fusermount3 -u %s", path, path);
+		else if (r == -ENOTDIR)
+			log_error("%s: the mount point is no folder: give an empty folder", path);
 		else
-			log_error("%s: %s: %s", path, r == -ENOTDIR ? "the mount point is no folder" : "mount point",
-				  strerror(-r));
+			log_error("%s: cannot mount here: %s; give an empty folder of yours", path, strerror(-r));
 		return r;
 	}
 	while (empty && (entry = readdir(folder)))
 		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
 	closedir(folder);
 	if (!empty) {
-		log_error("%s: the mount point is not empty (or something is mounted there): give an empty folder", path);
+		if (mount_is_ours(path))
+			log_error("%s: a hushfs is mounted here already: use it, or unmount it first (fusermount3 -u %s)", path, path);
+		else
+			log_error("%s: the mount point is not empty: give an empty folder", path);
 		return -ENOTEMPTY;
 	}
 	return 0;

@@ -68,7 +68,7 @@ static int engine_error(struct engine *engine, const char *what)
 	switch (code & 0xff) {
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
-		log_error("%s: the store is in use by another hushfs or hushctl", engine->path);
+		log_error("%s: the store is in use by another hushfs or hushctl: use its mount, or unmount it first", engine->path);
 		return -EBUSY;
 	case SQLITE_NOTADB:
 		log_error("%s: this is not a hushfs store", engine->path);
@@ -220,7 +220,7 @@ static int engine_check_format(struct engine *engine)
 		log_error("%s: this is not a hushfs store", engine->path);
 		r = -EMEDIUMTYPE;
 	} else if (r == 0 && !intact) {
-		log_error("%s: the schema was changed without the key: the store is refused", engine->path);
+		log_error("%s: the schema was changed without the key: the store is refused; restore it from a backup", engine->path);
 		r = -EBADMSG;
 	}
 	return r;
@@ -399,7 +399,7 @@ static int engine_scan_step(struct engine *engine, sqlite3_stmt *scan, struct en
 		return engine_error(engine, "reading the rows");
 	/* a text with the bytes of a blob is another key to SQLite, and would be the same to the visitor */
 	if (sqlite3_column_type(scan, 0) != SQLITE_BLOB || sqlite3_column_type(scan, 1) != SQLITE_BLOB) {
-		log_error("%s: there is a row that is not ours: the store was changed without the key and is refused",
+		log_error("%s: there is a row that is not ours: the store was changed without the key and is refused; restore it from a backup",
 			  engine->path);
 		return -EBADMSG;
 	}
@@ -770,7 +770,7 @@ int engine_settle(struct engine *engine)
 	unlink(journal);
 	snprintf(journal, sizeof(journal), "%s-wal", engine->path);
 	if (access(journal, F_OK) == 0) {
-		log_error("%s: it cannot be moved into the file", journal);
+		log_error("%s: the journal cannot be moved into the store; try again", journal);
 		return -EIO;
 	}
 	return 0;

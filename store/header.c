@@ -124,7 +124,7 @@ static int header_slot_keys(const struct header *header, unsigned number, const 
 					  bytes_get32(slot + SLOT_PASSES), bytes_get32(slot + SLOT_MEMORY_KIB));
 	if (r == -EINVAL) {
 		r = -EBADMSG;
-		log_error("key slot %u asks for Argon2id parameters out of bounds: the header was changed", number);
+		log_error("key slot %u asks for Argon2id parameters out of bounds: the header was changed; restore the store from a backup", number);
 	}
 	if (r == -ENOMEM)
 		log_error("key slot %u needs %u KiB of memory for Argon2id", number,
@@ -185,7 +185,7 @@ static int header_new(const uint8_t store_id[static HEADER_STORE_ID_BYTES], uint
 	int r;
 
 	if (!keys) {
-		log_error("no locked memory left for the store's keys");
+		log_error("no locked memory left for the store's keys: raise the limit (ulimit -l)");
 		return -ENOMEM;
 	}
 	crypto_random(keys->root, CRYPTO_KEY_BYTES);
@@ -264,7 +264,7 @@ int header_check(const uint8_t *bytes, size_t size, const char *path)
 		return -EPROTONOSUPPORT;
 	}
 	if (size != HEADER_BYTES) {
-		log_error("%s: the header has %zu bytes instead of %d: the store was changed", path, size,
+		log_error("%s: the header has %zu bytes instead of %d: the store was changed; restore it from a backup", path, size,
 			  HEADER_BYTES);
 		return -EBADMSG;
 	}
@@ -300,7 +300,7 @@ static int header_find_slot(const struct header *header, const struct key *key,
 	int r = -EKEYREJECTED;
 
 	if (!scratch) {
-		log_error("no locked memory left for the store's keys");
+		log_error("no locked memory left for the store's keys: raise the limit (ulimit -l)");
 		return -ENOMEM;
 	}
 	for (unsigned i = 0; i < HEADER_SLOTS && r == -EKEYREJECTED; i++) {
@@ -318,7 +318,7 @@ int header_slot_of(const struct header *header, const struct key *key, unsigned 
 	int r;
 
 	if (!root) {
-		log_error("no locked memory left for the store's keys");
+		log_error("no locked memory left for the store's keys: raise the limit (ulimit -l)");
 		return -ENOMEM;
 	}
 	r = header_find_slot(header, key, root, ret_slot);
@@ -335,12 +335,12 @@ int header_open(const struct header *header, const struct key *key, const char *
 	int r;
 
 	if (!keys) {
-		log_error("no locked memory left for the store's keys");
+		log_error("no locked memory left for the store's keys: raise the limit (ulimit -l)");
 		return -ENOMEM;
 	}
 	r = header_find_slot(header, key, keys->root, &slot);
 	if (r == -EKEYREJECTED)
-		log_error("%s: this %s does not open the store", path,
+		log_error("%s: this %s does not open the store: is it another store's, or was it removed or rotated?", path,
 			  key->kind == KEY_FILE ? "key file" : "passphrase");
 	if (r == 0) {
 		header_derive_keys(keys, keys->root);
@@ -348,7 +348,7 @@ int header_open(const struct header *header, const struct key *key, const char *
 	}
 	crypto_wipe_stack();
 	if (r == -EBADMSG)
-		log_error("%s: the header was changed without the key: the store is refused", path);
+		log_error("%s: the header was changed without the key: the store is refused; restore it from a backup", path);
 	if (r < 0) {
 		secmem_free(keys);
 		return r;

@@ -33,7 +33,7 @@ static int key_new(enum key_kind kind, struct key **ret_key)
 	struct key *key = secmem_alloc(sizeof(*key));
 
 	if (!key) {
-		log_error("no locked memory left for the key");
+		log_error("no locked memory left for the key: raise the limit (ulimit -l)");
 		return -ENOMEM;
 	}
 	key->kind = kind;
@@ -167,7 +167,8 @@ static int key_ask(const char *prompt, struct key **ret_key)
 		return r;
 	fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0 || tcgetattr(fd, &shown) < 0) {
-		log_error("no key: give a key file, a passphrase file or a systemd credential, or run it at a terminal");
+		log_error("no key: give a key file (hushfs -o key_file=FILE, hushctl --key-file FILE), a passphrase file or a "
+			  "systemd credential, or run it at a terminal");
 		if (fd >= 0)
 			close(fd);
 		return -ENOKEY;

@@ -73,7 +73,7 @@ int store_read_header(struct engine *engine, const char *path, struct header *re
 
 	r = engine_get(engine, key.bytes, key.size, &data, &size);
 	if (r == -ENOENT) {
-		log_error("%s: the header is missing: the store was changed without the key and is refused", path);
+		log_error("%s: the header is missing: the store was changed without the key and is refused; restore it from a backup", path);
 		return -EBADMSG;
 	}
 	if (r < 0)

@@ -178,7 +178,7 @@ static int apply_do(const struct apply_options *options, struct target *target)
 	if (!bundle.n && bundle.skipped)
 		return 0;
 	if (!bundle.n) {
-		log_error("no resource(s) passed to apply");
+		log_error("no resource(s) passed to apply: there is no document in what -f names");
 		return -EINVAL;
 	}
 	if (target)

@@ -11,9 +11,9 @@
 static const char check_usage[] =
 	"usage: hushctl check [--accept-rollback]\n"
 	"Reads the whole store and verifies that every row and every value in it is what was written.\n"
-	"\n" TARGET_USAGE
+	"\n"
 	"  --accept-rollback    with --store and --anchor: if all of it is, have the anchor accept the store as it is,\n"
-	"                       though it has seen a newer one (you have restored a backup), or can't tell\n";
+	"                       though it has seen a newer one (you have restored a backup), or can't tell\n" TARGET_USAGE;
 
 static int check_parse(int argc, char **argv, struct target_options *ret_options)
 {
@@ -23,10 +23,7 @@ static int check_parse(int argc, char **argv, struct target_options *ret_options
 	int n;
 	int r = flags_parse(argc, argv, check_usage, flags, &n);
 
-	if (r != 0 || n == 0)
-		return r;
-	log_error("check: there is nothing to be named; see hushctl check --help");
-	return -EINVAL;
+	return r == 0 && n > 0 ? flags_only(argv[0]) : r;
 }
 
 static int check_accept(struct target *target, const struct target_options *options)

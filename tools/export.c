@@ -52,10 +52,8 @@ static int export_parse(int argc, char **argv, struct exporter *ret)
 
 	if (r != 0)
 		return r;
-	if (n > 0) {
-		log_error("%s: there is nothing to be named; see hushctl export --help", argv[0]);
-		return -EINVAL;
-	}
+	if (n > 0)
+		return flags_only(argv[0]);
 	return form_parse_format(argv[0], ret->format, &ret->form.kubernetes);
 }
 

@@ -76,6 +76,17 @@ static int flags_set(const char *command, const struct flag *flag, const char *a
 	return 0;
 }
 
+int flags_only(const char *command)
+{
+	log_error("%s: it takes flags only, and no other word; see hushctl %s --help", command, command);
+	return -EINVAL;
+}
+
+void flags_print_version(void)
+{
+	puts("hushctl " HUSHFS_VERSION);
+}
+
 int flags_parse(int argc, char **argv, const char *usage, const struct flag *flags, int *ret_n)
 {
 	bool all_others = false;
@@ -96,6 +107,10 @@ int flags_parse(int argc, char **argv, const char *usage, const struct flag *fla
 		}
 		if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
 			fputs(usage, stdout);
+			return 1;
+		}
+		if (strcmp(argument, "--version") == 0 || strcmp(argument, "-V") == 0) {
+			flags_print_version();
 			return 1;
 		}
 		flag = flags_find(flags, argument, &value);

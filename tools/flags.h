@@ -26,8 +26,19 @@ struct flag {
 	struct flags_list *list;
 };
 
+/* What every command understands besides, for its usage. */
+#define FLAGS_USAGE                                                                                                    \
+	"  -h, --help           print this\n"                                                                         \
+	"  -V, --version        print the version\n"
+
+/* flags_print_version - to stdout. */
+void flags_print_version(void);
+
+/* flags_only - say that the command takes nothing but flags. The word that stands there is not shown: it may be a passphrase. -EINVAL. */
+int flags_only(const char *command);
+
 /* flags_parse - @argv[0] is the command. What is no flag is moved to the front, @argv[1] to @argv[*ret_n]; after -- nothing is a flag.
- * --help (-h) prints @usage to stdout: 1. -EINVAL after saying in one line what is wrong. 0. */
+ * --help (-h) prints @usage to stdout: 1; so does --version (-V) the version. -EINVAL after saying in one line what is wrong. 0. */
 int flags_parse(int argc, char **argv, const char *usage, const struct flag *flags, int *ret_n);
 
 #endif

@@ -42,7 +42,7 @@ static int get_check(const char *command, const struct get *get, const struct ge
 	if (get->output == FORM_RAW && !get->name)
 		log_error("%s: -o raw is for one resource: give its NAME", command);
 	else if (get->output == FORM_RAW && get->form.kubernetes)
-		log_error("%s: -o raw has no --format", command);
+		log_error("%s: -o raw is the value alone, without a document around it: leave out --format", command);
 	else if (flags->watch && get->output != FORM_TABLE)
 		log_error("%s: --watch prints a table: leave out -o", command);
 	else if (flags->watch && !get->mesh)

@@ -19,7 +19,7 @@ static const char init_usage[] =
 	"Makes the file STORE with an empty mesh \"default\". It never overwrites.\n"
 	"\n"
 	"  --key-file F         the key is the 32 bytes of F; F is made if it is absent\n"
-	"  --passphrase-file F  the passphrase is the first line of F\n"
+	"  --passphrase-file F  the passphrase is the first line of F\n" FLAGS_USAGE
 	"\n"
 	"Without either, the key is the systemd credential hushfs.key, or a passphrase is asked for.\n";
 

@@ -23,7 +23,7 @@ static const char key_usage[] =
 	"against it.\n"
 	"\n"
 	UNMOUNTED_USAGE
-	"  --yes                    remove: also the key that has opened it\n"
+	"  --yes                    remove: also the key that has opened it\n" FLAGS_USAGE
 	"\n"
 	"Without a new key, add asks for a passphrase; so does rotate, unless the key is --key-file F: then F gets\n"
 	"a fresh key, and opens the store at every moment, also if this is killed (run it again then).\n";

@@ -13,7 +13,7 @@ static const char lock_usage[] =
 	"The daemon wipes the keys and all values from memory. The mount stays, and names are listed; reading and writing\n"
 	"fails (Required key not available) until hushctl unlock. What is just being written is dropped.\n"
 	"\n"
-	"  --mount DIR          the mount (else $HUSH_MOUNT, else the only hushfs that is mounted)\n";
+	"  --mount DIR          the mount (else $HUSH_MOUNT, else the only hushfs that is mounted)\n" FLAGS_USAGE;
 
 int command_lock(int argc, char **argv)
 {
@@ -25,8 +25,7 @@ int command_lock(int argc, char **argv)
 	int r = flags_parse(argc, argv, lock_usage, flags, &n);
 
 	if (r == 0 && n > 0) {
-		log_error("%s: there is nothing to be named; see hushctl lock --help", argv[0]);
-		r = -EINVAL;
+		r = flags_only(argv[0]);
 	} else if (r == 0 && options.store) {
 		log_error("%s: a store that is not mounted has no lock: nobody has its keys in memory", argv[0]);
 		r = -EINVAL;

@@ -4,6 +4,7 @@
 #include "store/log.h"
 #include "store/nearest.h"
 #include "tools/command.h"
+#include "tools/flags.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -37,7 +38,7 @@ static int main_usage(FILE *out, int status)
 	fputs("usage: hushctl COMMAND [ARGUMENTS]; hushctl COMMAND --help says more\n\n", out);
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].description);
-	fputs("  --help   --version\n", out);
+	fputs("\n" FLAGS_USAGE, out);
 	return status;
 }
 
@@ -62,8 +63,8 @@ static int main_run(int argc, char **argv)
 
 	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)
 		return main_usage(stdout, COMMAND_DONE);
-	if (strcmp(word, "--version") == 0) {
-		puts("hushctl " HUSHFS_VERSION);
+	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+		flags_print_version();
 		return COMMAND_DONE;
 	}
 	for (size_t i = 0; i < N_COMMANDS; i++)

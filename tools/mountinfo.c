@@ -120,7 +120,8 @@ static int mountinfo_find_wanted(const char *wanted, const char *source, char **
 				  "again",
 				  wanted);
 		else
-			log_error("%s %s: %s", source, wanted, strerror(errno));
+			log_error("%s %s: %s%s", source, wanted, strerror(errno),
+				  r == -EACCES ? "; only who mounted it gets in, unless it is mounted with -o allow_other" : "");
 		return r;
 	}
 	r = mountinfo_read(&search);

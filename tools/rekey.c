@@ -19,7 +19,7 @@ static const char rekey_usage[] =
 	"next call goes on.\n"
 	"\n"
 	UNMOUNTED_USAGE
-	"  --drop-other-keys        if further keys open it: they won't afterwards (add them again: hushctl key add)\n"
+	"  --drop-other-keys        if further keys open it: they won't afterwards (add them again: hushctl key add)\n" FLAGS_USAGE
 	"\n"
 	"Without a new key, the one that opens it now goes on.\n";
 /* clang-format on */
@@ -82,11 +82,7 @@ int command_rekey(int argc, char **argv)
 	r = flags_parse(argc, argv, rekey_usage, flags, &n);
 	if (r != 0)
 		return r < 0 ? COMMAND_USAGE : COMMAND_DONE;
-	if (n > 0) {
-		log_error("rekey: %s: it takes flags only; see hushctl rekey --help", argv[1]);
-		return COMMAND_USAGE;
-	}
-	if (unmounted_check("rekey", &where) < 0)
+	if ((n > 0 && flags_only(argv[0]) < 0) || unmounted_check("rekey", &where) < 0)
 		return COMMAND_USAGE;
 	r = arena_init();
 	if (r >= 0)

@@ -14,7 +14,7 @@ int command_status(int argc, char **argv)
 	__attribute__((cleanup(target_closep))) struct target *target = NULL;
 	int status;
 
-	if (!target_begin(argc, argv, status_usage, 0, "there is nothing to be named", &target, &status))
+	if (!target_begin(argc, argv, status_usage, 0, NULL, &target, &status))
 		return status;
 	return target_status(target, stdout) < 0 ? COMMAND_FAILED : COMMAND_DONE;
 }

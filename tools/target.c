@@ -66,7 +66,9 @@ bool target_begin(int argc, char **argv, const char *usage, int n_words, const c
 	int n;
 	int r = flags_parse(argc, argv, usage, flags, &n);
 
-	if (r == 0 && n != n_words) {
+	if (r == 0 && n > 0 && n_words == 0) {
+		r = flags_only(argv[0]);
+	} else if (r == 0 && n != n_words) {
 		log_error("%s: %s; see hushctl %s --help", argv[0], wanted, argv[0]);
 		r = -EINVAL;
 	}

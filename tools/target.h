@@ -39,7 +39,7 @@ struct target_options {
 	"  --mount DIR          the mount (else $HUSH_MOUNT, else the only hushfs that is mounted)\n"                  \
 	"  --store FILE         a store that is not mounted, with\n"                                                   \
 	"  --key-file F, --passphrase-file F  what opens it (else a systemd credential, else it is asked for)\n"          \
-	"  --anchor F           and what it is mounted with as -o anchor: an older copy of it is refused\n"
+	"  --anchor F           and what it is mounted with as -o anchor: an older copy of it is refused\n" FLAGS_USAGE
 
 struct target;
 
@@ -53,7 +53,7 @@ struct target_entry {
 int target_open(const struct target_options *options, struct target **ret_target);
 
 /* target_begin - the whole beginning of a command that takes a target and @n_words words, which end up in argv[1] and on; @wanted says what to
- * give if they are not as many. False if the command is to end: with *@ret_status. */
+ * give if they are not as many (NULL if there are to be none). False if the command is to end: with *@ret_status. */
 bool target_begin(int argc, char **argv, const char *usage, int n_words, const char *wanted, struct target **ret_target,
 		  int *ret_status);
 

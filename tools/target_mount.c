@@ -32,7 +32,7 @@ int target_mount_failed(const struct target *target, const char *path, int error
 	else if (error == ENOKEY)
 		log_error("%s: it is locked: hushctl unlock", path);
 	else if (error == EIO)
-		log_error("%s: what is stored is not what was written; the daemon's log says more", path);
+		log_error("%s: what is stored is not what was written; the daemon's log says more (journalctl -t hushfs)", path);
 	else
 		log_error("%s: %s", path, strerror(error));
 	return -error;

@@ -13,13 +13,13 @@ static const char unlock_usage[] =
 	"Brings back what hushctl lock took away, with any key that opens the store.\n"
 	"\n"
 	"  --mount DIR          the mount (else $HUSH_MOUNT, else the only hushfs that is mounted)\n"
-	"  --key-file F, --passphrase-file F  the key (else a systemd credential, else it is asked for)\n";
+	"  --key-file F, --passphrase-file F  the key (else a systemd credential, else it is asked for)\n" FLAGS_USAGE;
 
 static int unlock_check(const char *command, const struct target_options *options, int n)
 {
 	if (n > 0)
-		log_error("%s: there is nothing to be named; see hushctl unlock --help", command);
-	else if (options->store)
+		return flags_only(command);
+	if (options->store)
 		log_error("%s: a store that is not mounted has no lock: every command takes its key", command);
 	else if (options->key.key_file && options->key.passphrase_file)
 		log_error("%s: give --key-file or --passphrase-file, not both", command);

@@ -94,7 +94,7 @@ static int upgrade_wait(struct target *target, const struct upgrade_status *befo
 			break;
 		nanosleep(&pause, NULL);
 	}
-	log_error("%s: the running version goes on; the daemon's log says why", target_path(target));
+	log_error("%s: the running version goes on; the daemon's log says why (journalctl -t hushfs)", target_path(target));
 	return -EIO;
 }
 
@@ -107,10 +107,8 @@ int command_upgrade(int argc, char **argv)
 	int n;
 	int r = flags_parse(argc, argv, upgrade_usage, flags, &n);
 
-	if (r == 0 && n > 0) {
-		log_error("%s: there is nothing to be named; see hushctl upgrade --help", argv[0]);
-		r = -EINVAL;
-	}
+	if (r == 0 && n > 0)
+		r = flags_only(argv[0]);
 	if (r == 0 && options.store) {
 		log_error("%s: --store is for a store that is not mounted: nothing is running", argv[0]);
 		r = -EINVAL;
