@@ -173,6 +173,7 @@ int main(int argc, char **argv)
 	fuse_remove_signal_handlers(session);
 	fuse_session_destroy(session);
 	fuse_loop_cfg_destroy(config);
+	fuse_opt_free_args(&args); /* which are its own by now */
 	free(floor_value);
 	return status;
 }
