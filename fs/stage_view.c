@@ -130,15 +130,14 @@ bool stage_is_new(struct stage *stage, const struct name *name)
 
 pid_t stage_maker(struct stage *stage, uint64_t handle)
 {
-	struct staged *entry;
+	const struct staged *entry;
 	struct store_info info;
 	pid_t maker = 0;
 
 	pthread_mutex_lock(&stage->lock);
-	LIST_FOREACH(entry, &stage->entries, link)
-		if (entry->handle == handle && entry->anew && !entry->unlinked &&
-		    staged_has_its_name(stage, entry, stage_live(stage, entry->ino, &info)))
-			maker = entry->writers.opener;
+	entry = stage_find(stage, handle);
+	if (entry && entry->anew && !entry->unlinked && staged_has_its_name(stage, entry, stage_live(stage, entry->ino, &info)))
+		maker = entry->writers.opener;
 	pthread_mutex_unlock(&stage->lock);
 	return maker;
 }
