@@ -147,7 +147,7 @@ $(FAULT_TESTS): ALL_LDFLAGS += $(call wrap,$(FAULT_HOOKS))
 $(FAULT_TESTS): $(call objects,$(addprefix tests/crash/,calls.c disk.c fault.c vfs.c))
 $(BUILD)/tests/crash/test_power: ALL_LDFLAGS += $(call wrap,engine_commit engine_create)
 
-$(CRASH_TESTS): %: %.o $(BUILD)/tests/unit/fixture.o $(STORE)
+$(CRASH_TESTS): %: %.o $(BUILD)/tests/crash/tap.o $(BUILD)/tests/unit/fixture.o $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(CONFINE_LIBS) $(STORE_LIBS)
 

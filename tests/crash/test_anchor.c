@@ -8,6 +8,7 @@
  * openings instead of 500. Argument: a seed.
  */
 #include "store/anchor.h"
+#include "tests/crash/tap.h"
 #include "tests/unit/fixture.h"
 
 #include <errno.h>
@@ -22,16 +23,6 @@
 #include <unistd.h>
 
 enum { NAMES = 5, VALUE_BYTES = 300, GROUP = 4, ARENA_BYTES = 2 * 1024 * 1024 };
-
-static int checks, failures;
-
-static bool check(bool ok, const char *name)
-{
-	printf("%s %d - %s\n", ok ? "ok" : "not ok", ++checks, name);
-	fflush(stdout);
-	failures += !ok;
-	return ok;
-}
 
 /* --- hooks */
 
@@ -525,8 +516,7 @@ int main(int argc, char **argv)
 	anchor_fails();
 	left_journal();
 	rekeys();
-	printf("1..%d\n", checks);
 	fixture_teardown(&holder);
 	secmem_deinit();
-	return failures ? 1 : 0;
+	return check_done();
 }

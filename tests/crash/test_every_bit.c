@@ -11,6 +11,7 @@
 #include "store/anchor.h"
 #include "store/header.h"
 #include "tests/crash/children.h"
+#include "tests/crash/tap.h"
 #include "tests/unit/fixture.h"
 
 #include <errno.h>
@@ -22,16 +23,6 @@
 #include <unistd.h>
 
 enum { ARENA_BYTES = 4 * 1024 * 1024, FREE_RUN = 48, FREE_STEP = 16, LENGTH_STEP = 64, PAGE = 4096, FRAME = PAGE + 24 };
-
-static int checks, failures;
-
-static bool check(bool ok, const char *name)
-{
-	printf("%s %d - %s\n", ok ? "ok" : "not ok", ++checks, name);
-	fflush(stdout);
-	failures += !ok;
-	return ok;
-}
 
 enum part { MAIN, WAL, ANCHOR, PARTS };
 
@@ -365,10 +356,9 @@ int main(int argc, char **argv)
 	each("the store", &closed, MAIN, true, 90);
 	each("its anchor", &closed, ANCHOR, true, 90);
 	each("its journal", &open, WAL, true, 90);
-	printf("1..%d\n", checks);
 	image_free(&closed);
 	image_free(&open);
 	fixture_teardown(&holder);
 	secmem_deinit();
-	return failures ? 1 : 0;
+	return check_done();
 }

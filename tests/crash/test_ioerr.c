@@ -8,6 +8,7 @@
  */
 #include "store/internal.h"
 #include "tests/crash/fault.h"
+#include "tests/crash/tap.h"
 #include "tests/unit/fixture.h"
 
 #include <dirent.h>
@@ -16,16 +17,6 @@
 #include <unistd.h>
 
 enum { MOST_CALLS = 100000, LARGE_BYTES = 30000, SECONDS = 550, JOURNAL_PAGES = 12 };
-
-static int checks, failures;
-
-static bool check(bool ok, const char *name)
-{
-	printf("%s %d - %s\n", ok ? "ok" : "not ok", ++checks, name);
-	fflush(stdout);
-	failures += !ok;
-	return ok;
-}
 
 static struct fixture *fixture;
 static bool soak;
@@ -403,6 +394,5 @@ int main(void)
 	key_free(new_key);
 	fixture_teardown(&holder);
 	secmem_deinit();
-	printf("1..%d\n", checks);
-	return failures ? 1 : 0;
+	return check_done();
 }

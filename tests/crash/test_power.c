@@ -9,6 +9,7 @@
 #include "store/internal.h"
 #include "tests/crash/disk.h"
 #include "tests/crash/fault.h"
+#include "tests/crash/tap.h"
 #include "tests/unit/fixture.h"
 
 #include <errno.h>
@@ -29,16 +30,6 @@ enum {
 	JOURNAL_PAGES = 50, /* then it is moved into the file */
 	GO_ON_EACH = 10,    /* states of which one is written to as well */
 };
-
-static int checks, failures;
-
-static bool check(bool ok, const char *name)
-{
-	printf("%s %d - %s\n", ok ? "ok" : "not ok", ++checks, name);
-	fflush(stdout);
-	failures += !ok;
-	return ok;
-}
 
 static struct fixture *fixture;
 static char state_folder[300], state_store[320];
@@ -863,6 +854,5 @@ int main(int argc, char **argv)
 	test_copy_and_rekey(soak ? 1 : 4);
 	fixture_teardown(&holder);
 	secmem_deinit();
-	printf("1..%d\n", checks);
-	return failures ? 1 : 0;
+	return check_done();
 }

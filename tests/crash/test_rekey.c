@@ -7,6 +7,7 @@
  * end. Argument: a seed.
  */
 #include "store/key.h"
+#include "tests/crash/tap.h"
 #include "tests/unit/everything.h"
 #include "tools/command.h"
 
@@ -117,16 +118,6 @@ int __wrap_sqlite3_open_v2(const char *path, sqlite3 **ret_db, int flags, const 
 }
 
 /* --- checks */
-
-static int checks, failures;
-
-static bool check(bool ok, const char *name)
-{
-	printf("%s %d - %s\n", ok ? "ok" : "not ok", ++checks, name);
-	fflush(stdout);
-	failures += !ok;
-	return ok;
-}
 
 /* A part of a check; says where it failed. */
 #define must_hold(condition)                                                                                           \
@@ -653,6 +644,5 @@ int main(int argc, char **argv)
 	fixture_teardown(&holder);
 	munmap(counts, sizeof(*counts));
 	secmem_deinit();
-	printf("1..%d\n", checks);
-	return failures ? 1 : 0;
+	return check_done();
 }

@@ -5,6 +5,7 @@
  * that opens by itself; with the anchor only the newest may. HUSH_SOAK=1: ten times as many. Argument: a seed.
  */
 #include "store/anchor.h"
+#include "tests/crash/tap.h"
 #include "tests/unit/fixture.h"
 
 #include <errno.h>
@@ -14,16 +15,6 @@
 #include <unistd.h>
 
 enum { COPIES = 10, NAMES = 6 };
-
-static int checks, failures;
-
-static bool check(bool ok, const char *name)
-{
-	printf("%s %d - %s\n", ok ? "ok" : "not ok", ++checks, name);
-	fflush(stdout);
-	failures += !ok;
-	return ok;
-}
 
 static uint64_t seed;
 static struct fixture *fixture;
@@ -492,8 +483,7 @@ int main(int argc, char **argv)
 	damaged_anchors();
 	rekeyed();
 	read_only();
-	printf("1..%d\n", checks);
 	fixture_teardown(&holder);
 	secmem_deinit();
-	return failures ? 1 : 0;
+	return check_done();
 }
