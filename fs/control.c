@@ -49,9 +49,9 @@ void control_set_key_holder(struct control *control, control_key_holder *holder,
 	control->key_holder_context = context;
 }
 
-void control_set_notify(struct control *control, struct notify *notify)
+void control_set_kept(struct control *control, struct kept *kept)
 {
-	control->notify = notify;
+	control->kept = kept;
 }
 
 bool control_stop(struct control *control)

@@ -24,7 +24,7 @@
 #include <sys/types.h>
 
 struct control;
-struct notify;
+struct kept;
 
 enum control_kind {
 	CONTROL_APPLY,
@@ -63,8 +63,8 @@ void control_set_status(struct control *control, const struct ops_context *conte
 typedef void control_key_holder(void *context, const struct key *key);
 void control_set_key_holder(struct control *control, control_key_holder *holder, void *context);
 
-/* control_set_notify - what lets go of the kernel's pages when the store is locked; borrowed. Before anything is carried out. */
-void control_set_notify(struct control *control, struct notify *notify);
+/* control_set_kept - by what the kernel is made to let go of pages when the store is locked, and of names; borrowed. Before anything is carried out. */
+void control_set_kept(struct control *control, struct kept *kept);
 
 /* control_lock - as if somebody had written to lock; nobody hears of the end but the log. */
 void control_lock(struct control *control);

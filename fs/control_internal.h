@@ -56,7 +56,7 @@ struct control {
 	const struct ops_context *status_of;
 	control_key_holder *key_holder; /* NULL: nobody else has it */
 	void *key_holder_context;
-	struct notify *notify;
+	struct kept *kept;
 	pthread_mutex_t turn; /* whoever changes something has it; never taken by the serving thread */
 	pthread_mutex_t lock; /* guards all that follows, and the files */
 	pthread_cond_t ended;

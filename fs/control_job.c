@@ -5,6 +5,7 @@
  * there.
  */
 #include "fs/control_internal.h"
+#include "fs/kept.h"
 #include "fs/node.h"
 #include "store/apply.h"
 #include "store/crypto.h"
@@ -68,6 +69,14 @@ static size_t job_add_applied(const struct bundle *bundle, bool meshes, struct a
 	return n;
 }
 
+/* Somebody may have found what is new already, and would not be told of it then. */
+static void job_hide_created(struct control *control, const struct announce_change *changes, size_t n, bool hide)
+{
+	for (size_t i = 0; i < n; i++)
+		if (changes[i].kind == ANNOUNCE_CREATED)
+			(hide ? kept_hide : kept_show)(control->kept, &changes[i].name);
+}
+
 static void job_announce_applied(struct control *control, const struct bundle *bundle)
 {
 	struct announce_change *changes = calloc(bundle->n, sizeof(*changes));
@@ -79,7 +88,9 @@ static void job_announce_applied(struct control *control, const struct bundle *b
 	}
 	n = job_add_applied(bundle, true, changes, 0);
 	n = job_add_applied(bundle, false, changes, n);
+	job_hide_created(control, changes, n, true);
 	announce_run(control->announce, changes, n);
+	job_hide_created(control, changes, n, false);
 	free(changes);
 }
 

@@ -5,7 +5,7 @@
  * A request that the serving thread is about to answer at that moment is wiped a moment later, as any is.
  */
 #include "fs/control_internal.h"
-#include "fs/notify.h"
+#include "fs/kept.h"
 #include "store/key_text.h"
 #include "store/log.h"
 
@@ -17,7 +17,7 @@ static void control_lock_wipe(struct control *control)
 {
 	stage_lock_drop(control->stage);
 	scratch_lock(control->scratch);
-	notify_drop_all(control->notify);
+	notify_drop_all(control->kept->notify);
 }
 
 int control_lock_run(struct control_file *file, struct secbuf *text)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * ledger: three tables of fixed entries in shared memory; to find something in them each worker has an index of its own.
+ * ledger: tables of fixed entries in shared memory; to find something in the larger ones each worker has an index of its own.
  *
  * An entry of a table without an owner (a count, request or thread of 0) is free, and is written before it gets one. A
  * change of a pin is two things, the entry and that the request has been seen to, so it is noted as a step first: whoever takes
@@ -17,8 +17,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LEDGER_VERSION 1
+#define LEDGER_VERSION 2
 #define LEDGER_RESENT (UINT64_C(1) << 63) /* of a request's unique: the kernel sends it again */
+#define LEDGER_LOOKED_UP (UINT64_C(1) << 63) /* of a renamed inode: since it was asked for, the name was looked up */
+#define LEDGER_RENAME_WAYS 8
 #define LEDGER_BUCKETS 16384
 
 struct ledger_pin {
@@ -48,6 +50,8 @@ struct ledger_memory {
 	struct ledger_step step;
 	struct ledger_request requests[LEDGER_REQUESTS];
 	struct ledger_writer openings[LEDGER_OPENINGS];
+	uint64_t renames[LEDGER_RENAMES]; /* inodes, 0: unused */
+	uint32_t n_renames;               /* so far */
 	int32_t helpers[LEDGER_HELPERS]; /* the last ones */
 	uint32_t n_helpers;              /* so far */
 	_Atomic uint32_t n_pins; /* entries that were ever used */
@@ -372,6 +376,51 @@ bool ledger_was_helper(const struct ledger *ledger, pid_t thread)
 		if (ledger->memory->helpers[i] == thread)
 			return true;
 	return false;
+}
+
+/* --- renames ---------------------------------------------------------------------------------------------------- */
+
+/* The first of the LEDGER_RENAME_WAYS entries in which @ino may be. */
+static uint64_t *ledger_rename_set(const struct ledger *ledger, uint64_t ino)
+{
+	uint64_t hash = ino * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+
+	return &ledger->memory->renames[hash % (LEDGER_RENAMES / LEDGER_RENAME_WAYS) * LEDGER_RENAME_WAYS];
+}
+
+/* NULL if it is not there. */
+static uint64_t *ledger_find_rename(const struct ledger *ledger, uint64_t ino)
+{
+	uint64_t *set = ledger ? ledger_rename_set(ledger, ino) : NULL;
+
+	for (size_t i = 0; set && i < LEDGER_RENAME_WAYS; i++)
+		if ((set[i] & ~LEDGER_LOOKED_UP) == ino)
+			return &set[i];
+	return NULL;
+}
+
+bool ledger_renaming(struct ledger *ledger, uint64_t ino)
+{
+	const uint64_t *entry = ledger_find_rename(ledger, ino);
+
+	if (!ledger || (entry && (*entry & LEDGER_LOOKED_UP)))
+		return true;
+	if (!entry)
+		ledger_rename_set(ledger, ino)[ledger->memory->n_renames++ % LEDGER_RENAME_WAYS] = ino;
+	return false;
+}
+
+bool ledger_is_renamed(const struct ledger *ledger, uint64_t ino)
+{
+	return ledger_find_rename(ledger, ino);
+}
+
+void ledger_looked_up(struct ledger *ledger, uint64_t ino)
+{
+	uint64_t *entry = ledger_find_rename(ledger, ino);
+
+	if (entry)
+		*entry |= LEDGER_LOOKED_UP;
 }
 
 /* --- taking it over --------------------------------------------------------------------------------------------- */

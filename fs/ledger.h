@@ -4,6 +4,7 @@
  * - Which versions the kernel's read handles are pinned to, so that they can be read on.
  * - Which requests are being committed and with which generation, so that one that was committed and not answered is not
  *   carried out again when the kernel sends it again.
+ * - Which names the kernel keeps nothing of, so that they can be renamed.
  * - Which threads have opened a file to write and may be about to cut it (O_TRUNC comes as a request of its own): the cut is
  *   for the dead worker's stage, not for the file.
  *
@@ -22,6 +23,7 @@
 #define LEDGER_PINS 65536    /* different versions; of more, only these are kept beyond a worker's death */
 #define LEDGER_REQUESTS 1024 /* that are being committed at a time */
 #define LEDGER_OPENINGS 1024
+#define LEDGER_RENAMES 1024 /* names that are not kept; an older one gives way */
 #define LEDGER_HELPERS 64 /* of the workers before */
 
 struct ledger;
@@ -66,6 +68,13 @@ bool ledger_was_committed(struct ledger *ledger);
 /* ledger_opening - @thread has opened @ino to write. ledger_opening_done - it has done something else since, or this is the cut. */
 void ledger_opening(struct ledger *ledger, uint64_t ino, pid_t thread);
 void ledger_opening_done(struct ledger *ledger, pid_t thread);
+
+/* ledger_renaming - the kernel takes what it keeps of a name along when that is renamed, while here an inode belongs to its name: so only a name of
+ * which it keeps nothing is renamed. May the inode @ino be? If not, say ESTALE: the kernel looks the name up once more and asks again.
+ * ledger_is_renamed - its name is not to be kept: it may be renamed, and was or will be. ledger_looked_up - and this is answered now. */
+bool ledger_renaming(struct ledger *ledger, uint64_t ino);
+bool ledger_is_renamed(const struct ledger *ledger, uint64_t ino);
+void ledger_looked_up(struct ledger *ledger, uint64_t ino);
 
 /* ledger_helper - the process @helper of this worker makes calls on the mount, which are not to be carried out. ledger_was_helper - is
  * the request that was begun one of those, of a worker before? */

@@ -1,27 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0
- * notify: the inodes that have pages, and a helper that makes the kernel drop them.
+ * notify: the inodes that have pages, and a helper that makes the kernel drop those and names.
  *
- * Dropping pages waits for those that are just being read, and so for the serving thread: hence a process of its own. Dropping attributes
- * waits for nothing.
+ * Dropping pages waits for those that are just being read, and so for the serving thread, as dropping names does for whoever has the folder's
+ * lock: hence a process of its own. Dropping attributes waits for nothing.
  */
 #include "fs/notify.h"
 
 #include "fs/channel.h"
 #include "fs/helper.h"
 #include "store/log.h"
+#include "store/name.h"
 
 #include <errno.h>
 #include <fuse_lowlevel.h>
 #include <linux/fuse.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-/* What the helper is told: to drop the pages of an inode, and whether to say when that is done. */
+/* The body of FUSE_NOTIFY_INVAL_ENTRY; Debian 12's headers have no flags yet. An older kernel takes no notice of them, and looks the name up
+ * anew as well. */
+struct notify_entry {
+	uint64_t folder;
+	uint32_t name_bytes;
+	uint32_t flags;
+};
+#define NOTIFY_EXPIRE_ONLY 1 /* FUSE_EXPIRE_ONLY: what is mounted there stays, and who is in there */
+
+#define NOTIFY_NOBODY "\x01" /* a name that nothing has */
+
+/* What the helper is told: to drop the pages of an inode, or (with a name) a name in it; and whether to say when that is done. */
 struct notify_order {
 	uint64_t ino;
 	uint64_t answer;
+	char name[NAME_RESOURCE_BYTES + 1]; /* "": pages */
 };
 
 struct notify {
@@ -33,7 +49,29 @@ struct notify {
 		bool due; /* somebody has closed it */
 	} *inodes; /* owned array, in no order */
 	size_t n, capacity;
+	pthread_mutex_t asking; /* who waits for the helper's answer */
 };
+
+static ssize_t notify_drop_pages(int fuse, uint64_t ino)
+{
+	const struct {
+		struct fuse_out_header header;
+		struct fuse_notify_inval_inode_out inode;
+	} notification = {.header = {.len = sizeof(notification), .error = FUSE_NOTIFY_INVAL_INODE}, .inode = {.ino = ino}};
+
+	return write(fuse, &notification, sizeof(notification));
+}
+
+static ssize_t notify_drop_name(int fuse, uint64_t folder, const char *name)
+{
+	struct fuse_out_header header = {.error = FUSE_NOTIFY_INVAL_ENTRY};
+	const struct notify_entry entry = {.folder = folder, .name_bytes = (uint32_t)strlen(name), .flags = NOTIFY_EXPIRE_ONLY};
+	const struct iovec parts[] = {
+		{&header, sizeof(header)}, {(void *)&entry, sizeof(entry)}, {(void *)name, entry.name_bytes + 1}};
+
+	header.len = (uint32_t)(sizeof(header) + sizeof(entry) + entry.name_bytes + 1);
+	return writev(fuse, parts, 3);
+}
 
 /* The helper: first comes the connection, then the orders. */
 static void notify_serve(int channel, const void *context)
@@ -45,13 +83,9 @@ static void notify_serve(int channel, const void *context)
 	if (channel_receive_bytes(channel, &order, sizeof(order), &fuse) != sizeof(order) || fuse < 0)
 		return;
 	while (channel_receive_bytes(channel, &order, sizeof(order), NULL) == sizeof(order)) {
-		const struct {
-			struct fuse_out_header header;
-			struct fuse_notify_inval_inode_out inode;
-		} notification = {.header = {.len = sizeof(notification), .error = FUSE_NOTIFY_INVAL_INODE},
-				  .inode = {.ino = order.ino}};
-
-		if (write(fuse, &notification, sizeof(notification)) < 0 && errno == ENODEV)
+		order.name[sizeof(order.name) - 1] = '\0';
+		if ((order.name[0] ? notify_drop_name(fuse, order.ino, order.name) : notify_drop_pages(fuse, order.ino)) < 0 &&
+		    errno == ENODEV)
 			return;
 		if (order.answer)
 			channel_send_bytes(channel, &order, sizeof(order), -1);
@@ -66,6 +100,7 @@ struct notify *notify_new(struct fuse_session *session)
 		return NULL;
 	notify->session = session;
 	pthread_mutex_init(&notify->lock, NULL);
+	pthread_mutex_init(&notify->asking, NULL);
 	if (helper_start(notify_serve, NULL, &notify->helper) < 0) {
 		free(notify);
 		return NULL;
@@ -78,6 +113,7 @@ struct notify *notify_free(struct notify *notify)
 	if (notify) {
 		helper_stop(&notify->helper);
 		pthread_mutex_destroy(&notify->lock);
+		pthread_mutex_destroy(&notify->asking);
 		free(notify->inodes);
 		free(notify);
 	}
@@ -164,15 +200,35 @@ static uint64_t notify_take(struct notify *notify)
 	return ino;
 }
 
-void notify_drop_all(struct notify *notify)
+static void notify_ask(struct notify *notify, uint64_t ino, const char *name)
 {
-	struct notify_order order = {.answer = 1}, answer;
+	struct notify_order order = {.ino = ino, .answer = 1}, answer;
 
-	while ((order.ino = notify_take(notify)))
-		helper_ask(&notify->helper, &order, sizeof(order), &answer, sizeof(answer));
+	snprintf(order.name, sizeof(order.name), "%s", name);
+	pthread_mutex_lock(&notify->asking);
+	helper_ask(&notify->helper, &order, sizeof(order), &answer, sizeof(answer));
+	pthread_mutex_unlock(&notify->asking);
 }
 
-void notify_private(struct notify *notify, uint64_t ino)
+void notify_drop_all(struct notify *notify)
+{
+	uint64_t ino;
+
+	while ((ino = notify_take(notify)))
+		notify_ask(notify, ino, "");
+}
+
+void notify_folder(struct notify *notify, uint64_t ino)
+{
+	notify_ask(notify, ino, NOTIFY_NOBODY);
+}
+
+void notify_name(struct notify *notify, uint64_t folder, const char *name)
+{
+	notify_ask(notify, folder, name);
+}
+
+void notify_attributes(struct notify *notify, uint64_t ino)
 {
 	fuse_lowlevel_notify_inval_inode(notify->session, ino, -1, 0);
 }

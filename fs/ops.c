@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * ops: the table, what does not change anything, and what the other files of operations share. No state of their own.
  *
- * The serving thread never waits for a disk, but where stage.h says so. Nothing is cached by the kernel: timeouts are
- * 0 and reads are direct, so what it shows is what the store has.
+ * The serving thread never waits for a disk, but where stage.h says so. Reads are direct, and of names and attributes the kernel keeps only
+ * what it is made to let go of when it changes (kept.h): so what it shows is what the store has.
  */
 #include "fs/ops.h"
 
@@ -43,6 +43,44 @@ struct fuse_entry_param ops_entry(fuse_req_t req, const struct stat *attributes)
 					 .attr = *attributes};
 }
 
+/* Is it the same for everybody, and nothing that is going on changes it? */
+static bool ops_may_keep(fuse_req_t req, unsigned turn, const struct stat *attributes)
+{
+	struct ops_context *context = ops_context(req);
+
+	switch (node_kind(attributes->st_ino)) {
+	case NODE_ROOT:
+	case NODE_MESHES:
+	case NODE_GLOBAL:
+	case NODE_MESH:
+	case NODE_SECRETS:
+	case NODE_MESH_YAML:
+	case NODE_SECRET:
+	case NODE_GLOBAL_SECRET:
+		return attributes->st_nlink && !aside_any(&context->aside) && kept_may(&context->kept, turn, attributes->st_ino);
+	default:
+		return false;
+	}
+}
+
+/* Whoever has an older version of a file open is told that one's size, which the kernel has to ask for. */
+double ops_attributes_seconds(fuse_req_t req, unsigned turn, const struct stat *attributes)
+{
+	const struct tree *tree = &ops_context(req)->tree;
+
+	if (!ops_may_keep(req, turn, attributes) ||
+	    (node_is_value(attributes->st_ino) && store_has_former(tree->store, node_resource(attributes->st_ino))))
+		return 0;
+	return KEPT_SECONDS;
+}
+
+void ops_keep_entry(fuse_req_t req, unsigned turn, struct fuse_entry_param *entry)
+{
+	entry->attr_timeout = ops_attributes_seconds(req, turn, &entry->attr);
+	if (ops_may_keep(req, turn, &entry->attr) && !ledger_is_renamed(ops_context(req)->ledger, entry->ino))
+		entry->entry_timeout = KEPT_SECONDS;
+}
+
 int ops_attributes(fuse_req_t req, uint64_t ino, struct stat *ret_attributes)
 {
 	struct ops_context *context = ops_context(req);
@@ -56,7 +94,7 @@ int ops_attributes(fuse_req_t req, uint64_t ino, struct stat *ret_attributes)
 	return r;
 }
 
-/* O_TRUNC comes right after opening. */
+/* O_TRUNC comes right after opening; but see ops_getattr. */
 static bool ops_may_come_before_cut(uint32_t opcode)
 {
 	return opcode == FUSE_SETATTR || opcode == FUSE_GETATTR || opcode == FUSE_GETXATTR || opcode == FUSE_OPEN ||
@@ -156,7 +194,7 @@ bool ops_is_aside(fuse_req_t req, uint64_t ino)
 static void ops_init(void *userdata, struct fuse_conn_info *conn)
 {
 	(void)userdata;
-	/* splice would leave copies in pipes that nobody wipes; the kernel is to cache nothing */
+	/* splice would leave copies in pipes that nobody wipes; the kernel is to cache no bytes */
 	conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
 				  FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE);
 	/* opening with O_TRUNC would set the size that the kernel has for everybody to 0, long before anything is published */
@@ -187,15 +225,17 @@ static int ops_lookup_uncommitted(fuse_req_t req, fuse_ino_t parent, const char 
 
 static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+	struct ops_context *context = ops_context(req);
+	unsigned turn = kept_turn(&context->kept);
 	struct fuse_entry_param entry;
 	struct stat st;
 	int r;
 
 	if (ops_announce_lookup(req, parent, name))
 		return;
-	if (stage_entries(ops_context(req)->stage))
-		stage_looked_up(ops_context(req)->stage, fuse_req_ctx(req)->pid);
-	r = tree_lookup(&ops_context(req)->tree, parent, name, &st);
+	if (stage_entries(context->stage))
+		stage_looked_up(context->stage, fuse_req_ctx(req)->pid);
+	r = tree_lookup(&context->tree, parent, name, &st);
 	if (r == -ENOENT)
 		r = ops_lookup_uncommitted(req, parent, name, &st);
 	else if (r == 0 && ops_is_aside(req, st.st_ino))
@@ -205,6 +245,8 @@ static void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	entry = ops_entry(req, &st);
+	ops_keep_entry(req, turn, &entry);
+	ledger_looked_up(context->ledger, entry.ino);
 	fuse_reply_entry(req, &entry);
 }
 

@@ -8,6 +8,7 @@
 #include "fs/aside.h"
 #include "fs/autolock.h"
 #include "fs/control.h"
+#include "fs/kept.h"
 #include "fs/ledger.h"
 #include "fs/notify.h"
 #include "fs/sandbox.h"
@@ -23,6 +24,7 @@ struct ops_context {
 	struct aside aside;
 	struct autolock autolock;
 	struct notify *notify; /* the loop's */
+	struct kept kept;
 	struct announce *announce;
 	struct control *control;
 	struct ledger *ledger; /* NULL: none comes after this one, or was before */

@@ -21,27 +21,42 @@ static int ops_size_of_version(struct ops_context *context, fuse_ino_t ino, uint
 	return r;
 }
 
+/* O_TRUNC is a cut by path right after opening. So is truncate(2), of a file that the same thread has open to write; but before that the kernel
+ * asks for the attributes, which it doesn't keep of such a file. With set-id bits it does so before O_TRUNC, too: then it stays unclear. */
+static void ops_not_cutting(fuse_req_t req, fuse_ino_t ino)
+{
+	struct ops_context *context = ops_context(req);
+	pid_t thread = fuse_req_ctx(req)->pid;
+	struct stat st;
+
+	if (tree_attributes(&context->tree, ino, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID)))
+		return;
+	if (stage_entries(context->stage))
+		stage_looked_up(context->stage, thread);
+	ledger_opening_done(context->ledger, thread);
+}
+
 /* Who writes a file sees what it has written. The kernel has one size of a file for all, by which it cuts off what others copy
  * (sendfile, copy_file_range): so it is told not to keep this one, unless it asks on behalf of an open file (@fi: lseek to
  * the end), for which it uses what it keeps. */
 void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ops_context *context = ops_context(req);
+	unsigned turn = kept_turn(&context->kept);
 	uint64_t handle = fi ? fi->fh : 0;
 	struct stat st;
 	int r;
 
 	if (ops_announce_attributes(req, ino))
 		return;
+	ops_not_cutting(req, ino);
 	if (tree_is_gone(&context->tree, ino, &st)) {
 		fuse_reply_attr(req, &st, 0);
 		return;
 	}
 	if (!node_is_value(ino) || (!handle && !stage_entries(context->stage))) {
-		ops_reply_attributes(req, ino);
-		return;
-	}
-	if (handle && !(handle & STAGE_HANDLE)) {
+		r = ops_attributes(req, ino, &st);
+	} else if (handle && !(handle & STAGE_HANDLE)) {
 		r = ops_attributes(req, ino, &st);
 		if (r == 0)
 			r = ops_size_of_version(context, ino, handle, &st);
@@ -50,14 +65,14 @@ void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		if (r == -ENOENT)
 			r = ops_attributes(req, ino, &st);
 		else if (r == 0 && !handle)
-			notify_private(context->notify, ino);
+			notify_attributes(context->notify, ino); /* and so what is answered to it */
 		if (handle) /* which the kernel keeps */
 			st.st_ino = ino;
 	}
 	if (r < 0)
 		ops_reply_error(req, ops_stale(r));
 	else
-		fuse_reply_attr(req, &st, 0);
+		fuse_reply_attr(req, &st, ops_attributes_seconds(req, turn, &st));
 }
 
 static struct timespec ops_time(const struct timespec *given, bool now)

@@ -36,6 +36,7 @@ static int ops_next(fuse_req_t req, fuse_ino_t ino, uint64_t offset, struct tree
 
 static void ops_list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
 {
+	unsigned turn = kept_turn(&ops_context(req)->kept);
 	struct tree_entry entry;
 	size_t room = size < OPS_LIST_BYTES ? size : OPS_LIST_BYTES;
 	char *buffer = malloc(room);
@@ -51,6 +52,8 @@ static void ops_list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, 
 		size_t bytes;
 
 		offset = (off_t)entry.offset;
+		if (plus)
+			ops_keep_entry(req, turn, &param);
 		bytes = plus ? fuse_add_direntry_plus(req, buffer + used, room - used, entry.name, &param, offset)
 			     : fuse_add_direntry(req, buffer + used, room - used, entry.name, &entry.attributes,
 						 offset);

@@ -26,8 +26,13 @@ static inline int ops_stale(int r)
 /* ops_process - the process behind a request, 0 if not known. Asks /proc. */
 pid_t ops_process(fuse_req_t req);
 
-/* ops_entry - a lookup's answer; the kernel is to keep neither name nor attributes. */
+/* ops_entry - a lookup's answer, of which the kernel is to keep neither name nor attributes. ops_keep_entry - it may keep what can be kept of it;
+ * @turn: kept_turn from before it was looked up. */
 struct fuse_entry_param ops_entry(fuse_req_t req, const struct stat *attributes);
+void ops_keep_entry(fuse_req_t req, unsigned turn, struct fuse_entry_param *entry);
+
+/* ops_attributes_seconds - for how long it may keep those. */
+double ops_attributes_seconds(fuse_req_t req, unsigned turn, const struct stat *attributes);
 
 /* ops_attributes - as everybody sees it. */
 int ops_attributes(fuse_req_t req, uint64_t ino, struct stat *ret_attributes);

@@ -114,6 +114,11 @@ void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t 
 		ops_reply_error(req, r);
 		return;
 	}
+	exists = !from.scratch && store_look(context->tree.store, store_node(context->tree.store, &from.name), &info) == 0 && info.exists;
+	if (exists && !ledger_renaming(context->ledger, tree_value_ino(&context->tree, &from.name))) {
+		ops_reply_error(req, -ESTALE);
+		return;
+	}
 	if (!to.scratch && ops_is_aside(req, tree_value_ino(&context->tree, &to.name))) {
 		exclusive = false; /* what it renamed away is not there for it */
 		aside_drop(&context->aside, ops_process(req), tree_value_ino(&context->tree, &to.name));
@@ -124,7 +129,6 @@ void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t 
 		rename_scratch(req, &from, &to, exclusive);
 		return;
 	}
-	exists = store_look(context->tree.store, store_node(context->tree.store, &from.name), &info) == 0 && info.exists;
 	if (!exists && stage_lookup(context->stage, &from.name, ops_process(req), &handle, &st) == 0) {
 		struct change *change = NULL;
 

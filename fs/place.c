@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define PLACE_STALE 8 /* mounts of dead daemons, one on the other, that are taken away at most */
@@ -38,17 +38,26 @@ static bool place_is_dead(int error)
 	return error == ENOTCONN || error == ECONNABORTED;
 }
 
+/* Does anybody serve what is mounted there? That can't be known from attributes, which the kernel keeps for a while. */
+static int place_answers(const char *path)
+{
+	struct statfs st;
+
+	return statfs(path, &st) < 0 ? -errno : 0;
+}
+
 /* A daemon that was killed leaves its mount behind, which nobody can use: it is taken away. */
 static DIR *place_open(const char *path)
 {
-	DIR *folder = opendir(path);
+	int r = place_answers(path);
 
-	for (int i = 0; i < PLACE_STALE && !folder && place_is_dead(errno) && mount_is_ours(path); i++) {
+	for (int i = 0; i < PLACE_STALE && place_is_dead(-r) && mount_is_ours(path); i++) {
 		log_warning("%s: the mount of a daemon that is gone is replaced", path);
 		mount_detach(path);
-		folder = opendir(path);
+		r = place_answers(path);
 	}
-	return folder;
+	errno = -r;
+	return r < 0 ? NULL : opendir(path);
 }
 
 static int place_check_empty(const char *path)

@@ -5,6 +5,7 @@
  * the commit fails the bytes come back, and closing or syncing again tries again. The RELEASE that follows a close(2) that failed
  * does not: its caller was told that the old value stays.
  */
+#include "fs/kept.h"
 #include "fs/node.h"
 #include "fs/stage_internal.h"
 #include "fs/writer.h"
@@ -24,13 +25,14 @@ struct publishing {
 	bool closing;
 };
 
-struct stage *stage_new(struct tree *tree, size_t max_bytes)
+struct stage *stage_new(struct tree *tree, struct kept *kept, size_t max_bytes)
 {
 	struct stage *stage = calloc(1, sizeof(*stage));
 
 	if (!stage)
 		return NULL;
 	stage->tree = tree;
+	stage->kept = kept;
 	stage->drafts = (struct drafts){.store = tree->store,
 					.max_bytes = max_bytes,
 					.max_value = store_get_options(tree->store)->value_bytes};
@@ -47,6 +49,7 @@ static void staged_free(struct stage *stage, struct staged *entry)
 	draft_deinit(&stage->drafts, &entry->draft);
 	stage->count--;
 	LIST_REMOVE(entry, link);
+	kept_release(stage->kept, entry->ino);
 	free(entry);
 }
 
@@ -178,6 +181,7 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 	}
 	LIST_INSERT_HEAD(&stage->entries, entry, link);
 	stage->count++;
+	kept_hold(stage->kept, entry->ino);
 	*ret_handle = entry->handle;
 	stage_leave(stage);
 	return 0;

@@ -30,6 +30,7 @@
 #define STAGE_HANDLE (UINT64_C(1) << 63) /* set in all handles of the stage, clear in a version's generation */
 
 struct stage;
+struct kept;
 
 /* What a commit's end calls: 0 or -errno. From the commit thread, or at once from the caller's. */
 typedef void stage_done(void *context, int result);
@@ -48,8 +49,8 @@ struct stage_open {
 	pid_t thread;
 };
 
-/* stage_new - @max_bytes: of all that is staged at a time. NULL without memory. */
-struct stage *stage_new(struct tree *tree, size_t max_bytes);
+/* stage_new - @max_bytes: of all that is staged at a time. @kept (or NULL) is to keep nothing of what is being written. NULL without memory. */
+struct stage *stage_new(struct tree *tree, struct kept *kept, size_t max_bytes);
 
 /* stage_free - drops what was not published, when no commit can end any more (store_stop). NULL is allowed. Returns NULL. */
 struct stage *stage_free(struct stage *stage);

@@ -39,6 +39,7 @@ struct staged {
 
 struct stage {
 	struct tree *tree;
+	struct kept *kept; /* or NULL */
 	struct drafts drafts;
 	pthread_mutex_t lock;
 	pthread_cond_t landed; /* some entry is no longer in flight */

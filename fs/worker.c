@@ -370,7 +370,8 @@ static int worker_make(struct worker *worker)
 	aside_init(&context->aside);
 	tree_init(&context->tree, worker->store, worker->mounter_uid, worker->mounter_gid);
 	context->tree.handles = (uint64_t)worker->number << WORKER_HANDLES;
-	context->stage = stage_new(&context->tree, options->max_staged);
+	kept_init(&context->kept, &context->tree, context->notify);
+	context->stage = stage_new(&context->tree, &context->kept, options->max_staged);
 	context->scratch = scratch_new(options->max_scratch, options->store_options.value_bytes, SCRATCH_SECONDS);
 	if (context->stage && context->scratch)
 		context->control = control_new(&context->tree, context->stage, context->scratch, context->announce);
@@ -378,7 +379,7 @@ static int worker_make(struct worker *worker)
 		return -ENOMEM;
 	control_set_status(context->control, context);
 	control_set_key_holder(context->control, worker_key_holder, worker);
-	control_set_notify(context->control, context->notify);
+	control_set_kept(context->control, &context->kept);
 	context->autolock.seconds = options->lock_after;
 	autolock_used(&context->autolock);
 	return 0;
@@ -408,6 +409,8 @@ static int worker_take_over(struct worker *worker)
 		r = loop_take_over(worker->loop, message.init, message.init_size, message.first);
 	if (r < 0)
 		return r;
+	if (worker->number > 1)
+		kept_drop_all(&worker->context.kept);
 	serving.resend = message.resend && loop_resend(worker->loop);
 	if (worker->number == 1) {
 		worker_say_missing(&worker->context.sandbox); /* not before: what can't be served says why, in one line */

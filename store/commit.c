@@ -72,6 +72,8 @@ static void *commit_thread(void *context)
 		commit_run(store, txn, count, results);
 		for (size_t i = 0; i < count; i++, txn = next) {
 			next = txn->next;
+			if (store->watcher.committed)
+				store->watcher.committed(store->watcher.context, txn);
 			txn->done(txn, results[i]);
 		}
 	}
@@ -175,7 +177,10 @@ static void commit_wait_done(struct store_txn *txn, int result)
 int store_run(struct store *store, struct store_txn *txn)
 {
 	struct commit_wait wait = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+	const struct store_watcher *watcher = &store->watcher;
 
+	if (watcher->running)
+		watcher->running(watcher->context, txn, false);
 	txn->done = commit_wait_done;
 	txn->context = &wait;
 	store_submit(store, txn);
@@ -183,5 +188,7 @@ int store_run(struct store *store, struct store_txn *txn)
 	while (!wait.done)
 		pthread_cond_wait(&wait.wake, &wait.lock);
 	pthread_mutex_unlock(&wait.lock);
+	if (watcher->running)
+		watcher->running(watcher->context, txn, true);
 	return wait.result;
 }

@@ -26,6 +26,7 @@ struct store {
 	struct header_keys *keys;
 	struct seal seal;
 	struct store_options options;
+	struct store_watcher watcher; /* zeroed: nobody */
 	pthread_mutex_t slots_lock; /* one change of key slots at a time, and of locked; taken before the other */
 
 	pthread_mutex_t lock;

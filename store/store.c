@@ -285,6 +285,11 @@ int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid)
 	return r;
 }
 
+void store_watch(struct store *store, const struct store_watcher *watcher)
+{
+	store->watcher = *watcher;
+}
+
 const struct store_options *store_get_options(const struct store *store)
 {
 	return &store->options;
@@ -351,6 +356,19 @@ int store_look(struct store *store, uint64_t node, struct store_info *ret_info)
 		store_fill_info(resource, ret_info);
 	pthread_mutex_unlock(&store->lock);
 	return resource ? 0 : -ENOENT;
+}
+
+bool store_has_former(struct store *store, uint64_t node)
+{
+	const struct resource *resource;
+	bool former = false;
+
+	pthread_mutex_lock(&store->lock);
+	resource = index_find(&store->index, node);
+	for (const struct version *v = resource ? resource->versions : NULL; v && !former; v = v->older)
+		former = v->pins && (v != resource->versions || !resource->exists);
+	pthread_mutex_unlock(&store->lock);
+	return former;
 }
 
 int store_next(struct store *store, enum name_kind kind, uint64_t mesh_node, uint64_t after,

@@ -25,6 +25,7 @@
 #define STORE_HISTORY_MAX 1000
 
 struct store;
+struct store_txn;
 struct header;
 struct anchor; /* anchor.h */
 
@@ -86,6 +87,18 @@ void store_stop(struct store *store);
 /* store_close - store_stop, then close. NULL is allowed. Returns NULL. */
 struct store *store_close(struct store *store);
 
+/* Who has to know of each change before it is answered. */
+struct store_watcher {
+	/* From the commit thread: a transaction's changes are to be seen, its done not called yet; also if it failed. Must not block. */
+	void (*committed)(void *context, const struct store_txn *txn);
+	/* By store_run, before it hands a transaction over and, @over, when that has ended. May block. */
+	void (*running)(void *context, const struct store_txn *txn, bool over);
+	void *context;
+};
+
+/* store_watch - from now on; before anything is submitted. One at a time. */
+void store_watch(struct store *store, const struct store_watcher *watcher);
+
 const struct store_options *store_get_options(const struct store *store);
 const char *store_path(const struct store *store);
 void store_get_status(struct store *store, struct store_status *ret_status);
@@ -115,6 +128,9 @@ int store_next(struct store *store, enum name_kind kind, uint64_t mesh_node, uin
 /* store_pin - keep the current version readable until store_unpin, whatever happens to the resource. -ENOENT. */
 int store_pin(struct store *store, uint64_t node, uint64_t *ret_generation);
 void store_unpin(struct store *store, uint64_t node, uint64_t generation);
+
+/* store_has_former - is a version of this resource pinned that is not its current one? */
+bool store_has_former(struct store *store, uint64_t node);
 
 /* store_read - the bytes of a pinned version; the caller frees with secbuf_deinit.
  * -EIO if the row is not what was stored (logged), -ENOMEM if the arena is full, -ENOKEY if the store is locked. */

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -41,6 +42,7 @@ int target_mount_failed(const struct target *target, const char *path, int error
 int target_mount_open(const char *mount, struct target *target)
 {
 	const char *variable = getenv("HUSH_MOUNT");
+	struct statvfs answers;
 	struct stat st;
 	int r;
 
@@ -52,7 +54,8 @@ int target_mount_open(const char *mount, struct target *target)
 		r = mountinfo_find(NULL, NULL, &target->path);
 	if (r < 0)
 		return r;
-	if (stat(target->path, &st) == 0)
+	/* attributes may be those that the kernel has kept; but only they say who gets in */
+	if (stat(target->path, &st) == 0 && statvfs(target->path, &answers) == 0)
 		return 0;
 	r = -errno;
 	if (r == -EACCES)

@@ -429,7 +429,7 @@ static int run_start(void)
 
 	aside_init(&context.aside);
 	tree_init(&context.tree, served(), 1000, 1001);
-	context.stage = stage_new(&context.tree, STAGED_BYTES);
+	context.stage = stage_new(&context.tree, NULL, STAGED_BYTES);
 	context.scratch = scratch_new(SCRATCH_BYTES_LEAST, SCRATCH_BYTES_LEAST, SCRATCH_SECONDS);
 	context.announce = announce_new(&context.tree, "/nowhere");
 	if (context.stage && context.scratch && context.announce)

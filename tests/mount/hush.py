@@ -216,8 +216,8 @@ class Mount:
         with open(self.log, "ab") as log:
             self.daemon = subprocess.Popen([self.program, "-f", "-o", options, self.store, self.path], stderr=log,
                                            stdin=subprocess.DEVNULL, stdout=log)
-        meshes = os.path.join(self.path, "meshes")  # a mount that a dead daemon left there is one as well
-        answers = lambda: is_mounted(self.path) and errno_of(os.stat, meshes) == 0
+        # a mount that a dead daemon left there is one as well, of which the kernel may have kept names and attributes
+        answers = lambda: is_mounted(self.path) and errno_of(os.statvfs, self.path) == 0
         if not wait_for(lambda: self.daemon.poll() is not None or answers(), 20):
             raise RuntimeError("the daemon does not come up")
         if self.daemon.poll() is not None:

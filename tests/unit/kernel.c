@@ -41,15 +41,16 @@ struct kernel *kernel_start(struct store *store, size_t max_staged)
 	fixture_must(kernel);
 	aside_init(&kernel->context.aside);
 	tree_init(&kernel->context.tree, store, 1000, 1001);
-	kernel->context.stage = stage_new(&kernel->context.tree, max_staged);
+	kernel->context.stage = stage_new(&kernel->context.tree, &kernel->context.kept, max_staged);
 	kernel->context.scratch = scratch_new(SCRATCH_BYTES_LEAST, SCRATCH_BYTES_LEAST, SCRATCH_SECONDS);
 	kernel->context.announce = announce_new(&kernel->context.tree, "/nowhere");
 	kernel->context.control = control_new(&kernel->context.tree, kernel->context.stage, kernel->context.scratch,
 					      kernel->context.announce);
 	fixture_must(kernel->context.stage && kernel->context.scratch);
 	fixture_must(loop_new(&kernel->context, &kernel->loop) == 0);
+	kept_init(&kernel->context.kept, &kernel->context.tree, kernel->context.notify);
 	control_set_status(kernel->context.control, &kernel->context);
-	control_set_notify(kernel->context.control, kernel->context.notify);
+	control_set_kept(kernel->context.control, &kernel->context.kept);
 	fixture_must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
 	for (int i = 0; i < 2; i++)
 		setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
@@ -79,6 +80,27 @@ void kernel_stop(struct kernel *kernel)
 	free(kernel);
 }
 
+static void kernel_hear(struct kernel *kernel, const struct fuse_out_header *out, size_t size)
+{
+	struct fuse_notify_inval_inode_out inode;
+	struct fuse_notify_inval_entry_out entry;
+	struct kernel_notice notice = {0};
+
+	if (out->error == FUSE_NOTIFY_INVAL_INODE && size == sizeof(inode)) {
+		memcpy(&inode, kernel->answer, sizeof(inode));
+		notice.ino = inode.ino;
+	} else if (out->error == FUSE_NOTIFY_INVAL_ENTRY && size > sizeof(entry)) {
+		memcpy(&entry, kernel->answer, sizeof(entry));
+		fixture_must(size == sizeof(entry) + entry.namelen + 1 && entry.namelen < sizeof(notice.name));
+		notice.ino = entry.parent;
+		memcpy(notice.name, kernel->answer + sizeof(entry), entry.namelen);
+	} else {
+		return;
+	}
+	if (kernel->n_notices < sizeof(kernel->notices) / sizeof(kernel->notices[0]))
+		kernel->notices[kernel->n_notices++] = notice;
+}
+
 int kernel_call(struct kernel *kernel, uint32_t opcode, uint64_t node, const void *first, size_t first_size,
 		const void *second, size_t second_size)
 {
@@ -95,9 +117,8 @@ int kernel_call(struct kernel *kernel, uint32_t opcode, uint64_t node, const voi
 	ssize_t n;
 
 	fixture_must(writev(kernel->fd, request, 3) == (ssize_t)in.len);
-	do
-		n = TEMP_FAILURE_RETRY(readv(kernel->fd, reply, 2));
-	while (n >= (ssize_t)sizeof(out) && out.unique == 0); /* a notification */
+	while ((n = TEMP_FAILURE_RETRY(readv(kernel->fd, reply, 2))) >= (ssize_t)sizeof(out) && out.unique == 0)
+		kernel_hear(kernel, &out, (size_t)n - sizeof(out));
 	fixture_must(n >= (ssize_t)sizeof(out) && out.len == n && out.unique == in.unique);
 	kernel->answer_size = (size_t)n - sizeof(out);
 	return out.error;

@@ -26,6 +26,11 @@ struct kernel {
 	struct fuse_init_out init;
 	uint8_t answer[2 * 1024 * 1024]; /* of the last call, without its head */
 	size_t answer_size;
+	struct kernel_notice {
+		uint64_t ino;   /* whose attributes are to be dropped, or a name in it */
+		char name[300]; /* "" */
+	} notices[256]; /* since it was last set to none; more are passed over */
+	size_t n_notices;
 };
 
 /* kernel_start - serve @store to a new kernel; the caller frees it with kernel_stop, which leaves the store closed. */
