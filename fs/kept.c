@@ -9,38 +9,64 @@
 
 #define KEPT_INODES 8 /* that one operation is about, at most */
 
-static atomic_uint *kept_bucket(struct kept *kept, uint64_t ino)
+static struct kept_bucket *kept_bucket(struct kept *kept, uint64_t ino)
 {
-	return &kept->holds[ino * UINT64_C(0x9e3779b97f4a7c15) >> 52];
+	return &kept->buckets[ino * UINT64_C(0x9e3779b97f4a7c15) >> 52];
 }
 
 _Static_assert(KEPT_BUCKETS == 1 << (64 - 52), "kept_bucket");
 
+/* Surely, so that nothing of it is kept? With the lock. */
+static bool kept_is_held(const struct kept_bucket *bucket, uint64_t ino)
+{
+	return bucket->holds && !bucket->mixed && bucket->ino == ino;
+}
+
 void kept_hold(struct kept *kept, uint64_t ino)
 {
+	struct kept_bucket *bucket;
+
 	if (!kept)
 		return;
-	atomic_fetch_add(kept_bucket(kept, ino), 1);
-	atomic_fetch_add(&kept->turns, 1);
-	notify_attributes(kept->notify, ino);
+	pthread_mutex_lock(&kept->lock);
+	bucket = kept_bucket(kept, ino);
+	if (!kept_is_held(bucket, ino))
+		notify_attributes(kept->notify, ino);
+	bucket->mixed = bucket->holds && (bucket->mixed || bucket->ino != ino);
+	bucket->ino = ino;
+	bucket->holds++;
+	kept->turns++;
+	pthread_mutex_unlock(&kept->lock);
 }
 
 void kept_release(struct kept *kept, uint64_t ino)
 {
 	if (!kept)
 		return;
-	atomic_fetch_add(&kept->turns, 1);
-	atomic_fetch_sub(kept_bucket(kept, ino), 1);
+	pthread_mutex_lock(&kept->lock);
+	kept_bucket(kept, ino)->holds--;
+	kept->turns++;
+	pthread_mutex_unlock(&kept->lock);
 }
 
 unsigned kept_turn(struct kept *kept)
 {
-	return atomic_load(&kept->turns);
+	unsigned turn;
+
+	pthread_mutex_lock(&kept->lock);
+	turn = kept->turns;
+	pthread_mutex_unlock(&kept->lock);
+	return turn;
 }
 
 bool kept_may(struct kept *kept, unsigned turn, uint64_t ino)
 {
-	return !atomic_load(kept_bucket(kept, ino)) && atomic_load(&kept->turns) == turn;
+	bool may;
+
+	pthread_mutex_lock(&kept->lock);
+	may = !kept_bucket(kept, ino)->holds && kept->turns == turn;
+	pthread_mutex_unlock(&kept->lock);
+	return may;
 }
 
 /* --- what a change is about ------------------------------------------------------------------------------------- */
@@ -142,9 +168,35 @@ static void kept_drop(struct kept *kept, uint64_t ino)
 	notify_attributes(kept->notify, ino);
 }
 
+/* Who has an older version open and asks where its end is does so on behalf of all who have the file: the kernel passes over the answer if the
+ * attributes were dropped meanwhile. So that is not done without need, as when somebody writes the file. */
+static bool kept_has_nothing(struct kept *kept, const struct store_op *op)
+{
+	uint64_t ino = tree_value_ino(kept->tree, &op->name);
+	bool held;
+
+	if ((op->kind != STORE_PUT && op->kind != STORE_APPEND) || (op->set & RECORD_SET_ACL))
+		return false;
+	pthread_mutex_lock(&kept->lock);
+	held = kept_is_held(kept_bucket(kept, ino), ino);
+	pthread_mutex_unlock(&kept->lock);
+	return held;
+}
+
 static void kept_committed(void *context, const struct store_txn *txn)
 {
-	kept_each(context, txn, true, kept_drop);
+	struct kept *kept = context;
+	const struct store_op *op = &txn->ops[0];
+	struct kept_inodes inodes = {0};
+
+	if (txn->n_ops != 1 || !kept_has_nothing(kept, op)) {
+		kept_each(kept, txn, true, kept_drop);
+		return;
+	}
+	if (kept_moves(op, true))
+		kept_add_folder(kept, &op->name, &inodes);
+	for (size_t i = 0; i < inodes.n; i++)
+		kept_drop(kept, inodes.ino[i]);
 }
 
 static void kept_named(struct kept *kept, const struct name *name, void (*what)(struct kept *kept, uint64_t ino))
@@ -225,6 +277,7 @@ void kept_init(struct kept *kept, const struct tree *tree, struct notify *notify
 {
 	const struct store_watcher watcher = {.committed = kept_committed, .running = kept_running, .context = kept};
 
+	pthread_mutex_init(&kept->lock, NULL);
 	kept->tree = tree;
 	kept->notify = notify;
 	store_watch(tree->store, &watcher);

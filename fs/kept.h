@@ -17,7 +17,7 @@
 #include "fs/tree.h"
 #include "store/store.h"
 
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,8 +27,13 @@
 struct kept {
 	const struct tree *tree;
 	struct notify *notify; /* borrowed */
-	atomic_uint holds[KEPT_BUCKETS]; /* of all inodes that fall into one */
-	atomic_uint turns;               /* of holds that have begun or ended */
+	pthread_mutex_t lock; /* guards what follows */
+	struct kept_bucket {
+		unsigned holds; /* of all inodes that fall into it */
+		bool mixed;     /* of more than one, since there were none */
+		uint64_t ino;   /* else of this one */
+	} buckets[KEPT_BUCKETS];
+	unsigned turns; /* of holds that have begun or ended */
 };
 
 /* kept_init - nothing is held. From now on it hears of the changes of @tree's store. All are borrowed. */

@@ -154,15 +154,18 @@ static void test_changes(void **state)
 	listen_anew(f);
 	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "value"), 0);
 	node = kernel_walk(f->kernel, "meshes/default/secrets/a");
-	assert_true(was_told(f, node, "") && was_told(f, f->secrets, "") && was_told(f, mesh, "") && was_told(f, yaml, ""));
+	assert_true(was_told(f, f->secrets, "") && was_told(f, mesh, "") && was_told(f, yaml, ""));
 
+	listen_anew(f);
 	assert_int_equal(kernel_open(f->kernel, node, O_WRONLY, &handle), 0);
+	assert_true(was_told(f, node, ""));
 	assert_int_equal(kernel_write(f->kernel, node, handle, 0, 0, "longer value", 12), 0);
 	listen_anew(f);
 	assert_int_equal(kernel_flush(f->kernel, node, handle), 0);
-	assert_true(was_told(f, node, ""));
+	assert_false(was_told(f, node, "")); /* of which it has nothing since */
 	assert_false(was_told(f, f->secrets, "")); /* nothing came or went there */
 	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_kept(f, f->secrets, "a", LONG, LONG);
 
 	listen_anew(f);
 	assert_int_equal(kernel_setattr(f->kernel, node, &mode, NULL), 0);
@@ -328,6 +331,32 @@ static void test_holds(void **state)
 	kept_release(NULL, 1);
 }
 
+/* Two inodes of one bucket: what is dropped for one is not for the other. */
+static void test_one_bucket(void **state)
+{
+	struct played *f = *state;
+	struct kept *kept = &f->kernel->context.kept;
+	uint64_t node, other = 0, handle;
+
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "value"), 0);
+	node = kernel_walk(f->kernel, "meshes/default/secrets/a");
+	do
+		other += 32;
+	while ((other * UINT64_C(0x9e3779b97f4a7c15) ^ node * UINT64_C(0x9e3779b97f4a7c15)) >> 52);
+	kept_hold(kept, other);
+	assert_kept(f, f->secrets, "a", 0, 0); /* to be on the safe side */
+	listen_anew(f);
+	assert_int_equal(kernel_open(f->kernel, node, O_WRONLY, &handle), 0);
+	assert_true(was_told(f, node, ""));
+	kept_release(kept, other);
+	listen_anew(f);
+	assert_int_equal(kernel_write(f->kernel, node, handle, 0, 0, "longer value", 12), 0);
+	assert_int_equal(kernel_flush(f->kernel, node, handle), 0);
+	assert_true(was_told(f, node, "")); /* on the safe side again */
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_kept(f, f->secrets, "a", LONG, LONG);
+}
+
 static void test_another_worker(void **state)
 {
 	struct played *f = *state;
@@ -354,6 +383,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many_renames, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_control_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_holds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_bucket, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_another_worker, setup, teardown),
 	};
 
