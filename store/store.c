@@ -336,9 +336,9 @@ uint64_t store_node(const struct store *store, const struct name *name)
 
 static void store_fill_info(const struct resource *resource, struct store_info *ret_info)
 {
-	ret_info->node = resource->node;
+	ret_info->node = resource_node(resource);
 	ret_info->exists = resource->exists;
-	ret_info->record = resource->record;
+	resource_record(resource, &ret_info->record);
 }
 
 int store_look(struct store *store, uint64_t node, struct store_info *ret_info)
@@ -406,11 +406,11 @@ static int store_read_cached(struct store *store, uint64_t node, uint64_t genera
 
 	if (!version)
 		return -ENOENT;
-	if (!version->sealed.data)
+	if (!version->cached)
 		return 1;
 	cache_touch(&store->cache, version);
-	return seal_open_value(&store->seal, &resource->id, generation, version->sealed.data, version->sealed.size,
-			       ret_value, &info);
+	return seal_open_value(&store->seal, &resource->id, generation, version->cached->sealed.data,
+			       version->cached->sealed.size, ret_value, &info);
 }
 
 int store_fetch(struct store *store, const struct seal_id *id, uint64_t generation,
