@@ -357,7 +357,9 @@ static int load_row(void *context, const uint8_t *key, size_t key_size, const ui
 		load_pass_on(load);
 		batch = load->batch;
 	}
-	row.data = memcpy(batch->bytes + batch->used, data, size);
+	row.data = batch->bytes + batch->used;
+	if (size)
+		memcpy(batch->bytes + batch->used, data, size);
 	batch->used += size;
 	batch->rows[batch->n_rows++] = row;
 	return load->result;
