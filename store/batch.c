@@ -159,6 +159,7 @@ int batch_write(struct batch *batch, struct batch_state *state, const uint8_t *v
 		struct seal_key key = seal_key(SEAL_VALUE, &v.id, v.generation);
 
 		v.version->generation = v.generation;
+		v.version->mark = seal_row_mark(v.row.data, v.row.size);
 		seal_row_hash(seal, &key, v.row.data, v.row.size, v.version->hash);
 		r = batch_push_value(batch, &v);
 	}

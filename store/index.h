@@ -21,6 +21,7 @@ struct version {
 	struct version *older;
 	uint64_t generation;
 	struct cache_row *cached;        /* its row, or NULL */
+	uint64_t mark;                   /* seal_row_mark of its row */
 	uint8_t hash[CRYPTO_HASH_BYTES]; /* what its row adds to the manifest's sum */
 	uint32_t pins;                   /* readers that may still ask for it */
 	bool doomed;                     /* of a resource that was removed: goes when the last reader does */

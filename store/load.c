@@ -164,6 +164,7 @@ static int load_add_version(struct resource *resource, const struct load_row *ro
 	if (!version)
 		return -ENOMEM;
 	version->generation = row->generation;
+	version->mark = seal_row_mark(row->data, row->size);
 	memcpy(version->hash, row->hash, sizeof(version->hash));
 	while (*at && (*at)->generation > version->generation)
 		at = &(*at)->older;

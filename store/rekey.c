@@ -107,7 +107,7 @@ static int rekey_fetch(struct store *store, const struct resource *resource, con
 		       struct secbuf *ret_value, struct seal_value_info *ret_info)
 {
 	struct seal_row row;
-	int r = store_fetch(store, &resource->id, version->generation, version->hash, &row, ret_value, ret_info);
+	int r = store_fetch(store, &resource->id, version->generation, version->mark, &row, ret_value, ret_info);
 
 	if (r == 0)
 		free(row.data);

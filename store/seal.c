@@ -94,6 +94,11 @@ void seal_row_hash(const struct seal *seal, const struct seal_key *key, const ui
 	crypto_keyed_hash(ret_hash, CRYPTO_HASH_BYTES, seal->keys->row_hash, parts, 3);
 }
 
+uint64_t seal_row_mark(const uint8_t *data, size_t size)
+{
+	return size < EPOCH_BYTES + CRYPTO_NONCE_BYTES ? 0 : bytes_get64(data + EPOCH_BYTES);
+}
+
 void seal_value_hash(const struct seal *seal, const uint8_t *value, size_t size,
 		     uint8_t ret_hash[static CRYPTO_HASH_BYTES])
 {

@@ -413,21 +413,19 @@ static int store_read_cached(struct store *store, uint64_t node, uint64_t genera
 			       version->cached->sealed.size, ret_value, &info);
 }
 
-int store_fetch(struct store *store, const struct seal_id *id, uint64_t generation,
-		const uint8_t hash[static CRYPTO_HASH_BYTES], struct seal_row *ret_row, struct secbuf *ret_value,
-		struct seal_value_info *ret_info)
+int store_fetch(struct store *store, const struct seal_id *id, uint64_t generation, uint64_t mark, struct seal_row *ret_row,
+		struct secbuf *ret_value, struct seal_value_info *ret_info)
 {
 	struct seal_key key = seal_key(SEAL_VALUE, id, generation);
-	uint8_t found[CRYPTO_HASH_BYTES];
 	struct seal_row row;
 	int r;
 
 	r = engine_get(store->engine, key.bytes, key.size, &row.data, &row.size);
 	if (r < 0)
 		return r == -ENOENT || r == -EBADMSG ? -EIO : r;
-	/* a row that opens may still be one of another history with the same generation */
-	seal_row_hash(&store->seal, &key, row.data, row.size, found);
-	r = crypto_equal(found, hash, sizeof(found))
+	/* a row that opens may still be one of another history with the same generation; but two that were sealed differ in their nonces,
+	 * and nobody without the key makes another one with that nonce */
+	r = seal_row_mark(row.data, row.size) == mark
 		    ? seal_open_value(&store->seal, id, generation, row.data, row.size, ret_value, ret_info)
 		    : -EIO;
 	if (r < 0) {
@@ -446,7 +444,7 @@ static int store_read_row(struct store *store, uint64_t node, uint64_t generatio
 	struct version *version;
 	struct seal_row row;
 	struct seal_id id;
-	uint8_t expected[CRYPTO_HASH_BYTES];
+	uint64_t mark;
 	int r;
 
 	pthread_mutex_lock(&store->lock);
@@ -454,12 +452,12 @@ static int store_read_row(struct store *store, uint64_t node, uint64_t generatio
 	version = resource ? index_version(resource, generation) : NULL;
 	if (version) {
 		id = resource->id;
-		memcpy(expected, version->hash, sizeof(expected));
+		mark = version->mark;
 	}
 	pthread_mutex_unlock(&store->lock);
 	if (!version)
 		return -ENOENT;
-	r = store_fetch(store, &id, generation, expected, &row, ret_value, &info);
+	r = store_fetch(store, &id, generation, mark, &row, ret_value, &info);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&store->lock);

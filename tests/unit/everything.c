@@ -97,10 +97,10 @@ static bool same_version(struct store *a, const struct resource *a_resource, con
 
 	if (!b_version || b_version->doomed)
 		return false;
-	if (store_fetch(a, &a_resource->id, a_version->generation, a_version->hash, &row, &a_value, &a_info) < 0)
+	if (store_fetch(a, &a_resource->id, a_version->generation, a_version->mark, &row, &a_value, &a_info) < 0)
 		return false;
 	free(row.data);
-	if (store_fetch(b, &b_resource->id, b_version->generation, b_version->hash, &row, &b_value, &b_info) < 0)
+	if (store_fetch(b, &b_resource->id, b_version->generation, b_version->mark, &row, &b_value, &b_info) < 0)
 		return false;
 	free(row.data);
 	return a_value.size == b_value.size && a_info.uid == b_info.uid && a_info.mtime.tv_sec == b_info.mtime.tv_sec &&
