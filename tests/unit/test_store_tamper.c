@@ -9,7 +9,6 @@
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/fixture.h"
 
-
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
