@@ -170,9 +170,10 @@ $(FUZZERS): %: %.o $(FUZZ_PARTS)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUZZ_LIBS)
 
+$(BUILD)/tests/bench/fill: $(STORE)
 $(BENCHES): %: %.o
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(STORE_LIBS)
 
 $(BUILD)/hushfs $(BUILD)/hushctl $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS) $(BUILD)/tests/bench/floor: | $(FRONT_$(KIND))
 

@@ -121,6 +121,8 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			stage_discard(context->stage, fi->fh);
 		else if (fi->fh)
 			ops_unpin(context, ino, fi->fh);
+	} else if (!(fi->fh & STAGE_HANDLE)) { /* while the answer is on its way, and the request to read */
+		store_prefetch(context->tree.store, node_resource(ino), fi->fh);
 	}
 }
 

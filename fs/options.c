@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define OPTIONS_SECONDS_MAX (7u * 86400)
-#define CACHE_BYTES (32u * 1024 * 1024)
+#define CACHE_BYTES (12u * 1024 * 1024)
 
 static const char options_usage[] =
 	"usage: hushfs [-f] [-o OPTION[,OPTION...]] STORE MOUNTPOINT\n"

@@ -24,9 +24,8 @@ void batch_cut(struct batch *batch, size_t n_states, size_t n_values)
 		struct batch_state *state = &batch->states[--batch->n_states];
 
 		batch->buckets[state->node % BATCH_BUCKETS] = state->older;
-		if (state->fresh)
-			free(state->fresh->secrets.entries);
-		free(state->fresh);
+		resource_free(state->fresh);
+		free(state->packed);
 	}
 	while (batch->n_values > n_values) {
 		struct batch_value *value = &batch->values[--batch->n_values];
@@ -68,7 +67,7 @@ int batch_get(const struct batch *batch, const struct name *name, struct batch_s
 		state.live = index_find(&batch->store->index, state.node);
 		if (state.live) {
 			state.exists = state.live->exists;
-			state.record = state.live->record;
+			resource_record(state.live, &state.record);
 		}
 		if (!state.exists)
 			state.record.name = *name;
@@ -117,6 +116,7 @@ int batch_push(struct batch *batch, const struct batch_state *state)
 	pushed = &batch->states[batch->n_states];
 	*pushed = *state;
 	pushed->fresh = NULL;
+	pushed->packed = NULL;
 	pushed->older = *bucket;
 	*bucket = (int)batch->n_states++;
 	return 0;
@@ -159,6 +159,7 @@ int batch_write(struct batch *batch, struct batch_state *state, const uint8_t *v
 		struct seal_key key = seal_key(SEAL_VALUE, &v.id, v.generation);
 
 		v.version->generation = v.generation;
+		v.version->mark = seal_row_mark(v.row.data, v.row.size);
 		seal_row_hash(seal, &key, v.row.data, v.row.size, v.version->hash);
 		r = batch_push_value(batch, &v);
 	}
@@ -179,8 +180,10 @@ int batch_write(struct batch *batch, struct batch_state *state, const uint8_t *v
 int batch_set_removed(const struct batch *batch, const struct batch_state *state, enum record_inode inode, unsigned set,
 		      const struct record_attributes *attributes)
 {
-	struct record_attributes *to;
+	struct record_packed *packed = NULL;
+	struct record record;
 	bool pinned = false;
+	int r = -ENOENT;
 
 	if (!state->live || state->live->exists)
 		return -ENOENT;
@@ -188,21 +191,27 @@ int batch_set_removed(const struct batch *batch, const struct batch_state *state
 	for (const struct version *v = state->live->versions; v && !pinned; v = v->older)
 		pinned = v->pins > 0;
 	if (pinned) {
-		to = &state->live->record.inodes[inode];
-		record_set_attributes(to, set, attributes);
-		to->ctime = batch->now;
+		resource_record(state->live, &record);
+		record_set_attributes(&record.inodes[inode], set, attributes);
+		record.inodes[inode].ctime = batch->now;
+		packed = record_pack(&record);
+		r = packed ? 0 : -ENOMEM;
+	}
+	if (r == 0) {
+		free(state->live->record);
+		state->live->record = packed;
 	}
 	pthread_mutex_unlock(&batch->store->lock);
-	return pinned ? 0 : -ENOENT;
+	return r;
 }
 
 bool batch_has_secrets(const struct batch *batch, const struct batch_state *mesh)
 {
-	const struct index_folder *folder = mesh->live ? &mesh->live->secrets : NULL;
+	const struct index_folder *folder = mesh->live ? mesh->live->secrets : NULL;
 
 	/* those in the index that this batch did not remove, and those that this batch made */
 	for (size_t i = 0; folder && i < folder->count; i++) {
-		int at = batch_newest(batch, folder->entries[i]->node);
+		int at = batch_newest(batch, resource_node(folder->entries[i]));
 
 		if (at < 0 || batch->states[at].exists)
 			return true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * cache: a list through the versions themselves; no second index.
+ * cache: a list of rows, each of which its version points to; no second index.
  */
 #include "store/cache.h"
 
@@ -12,28 +12,44 @@ void cache_init(struct cache *cache, size_t limit_bytes)
 	cache->limit_bytes = limit_bytes;
 }
 
+void cache_row_free(struct cache_row *row)
+{
+	if (row)
+		free(row->sealed.data);
+	free(row);
+}
+
 void cache_forget(struct cache *cache, struct version *version)
 {
-	if (version->sealed.data) {
-		TAILQ_REMOVE(&cache->list, version, cached);
-		cache->bytes -= version->sealed.size;
-		free(version->sealed.data);
-		version->sealed = (struct seal_row){0};
+	struct cache_row *row = version->cached;
+
+	if (row) {
+		TAILQ_REMOVE(&cache->list, row, link);
+		cache->bytes -= row->sealed.size;
+		cache_row_free(row);
+		version->cached = NULL;
 	}
 }
 
-void cache_put(struct cache *cache, struct version *version, struct seal_row row)
+void cache_put(struct cache *cache, struct version *version, struct seal_row sealed)
 {
+	struct cache_row *row = malloc(sizeof(*row));
+
 	cache_forget(cache, version);
-	version->sealed = row;
-	TAILQ_INSERT_HEAD(&cache->list, version, cached);
-	cache->bytes += row.size;
+	if (!row) {
+		free(sealed.data);
+		return;
+	}
+	*row = (struct cache_row){.version = version, .sealed = sealed};
+	version->cached = row;
+	TAILQ_INSERT_HEAD(&cache->list, row, link);
+	cache->bytes += sealed.size;
 	while (cache->bytes > cache->limit_bytes)
-		cache_forget(cache, TAILQ_LAST(&cache->list, cache_list));
+		cache_forget(cache, TAILQ_LAST(&cache->list, cache_list)->version);
 }
 
 void cache_touch(struct cache *cache, struct version *version)
 {
-	TAILQ_REMOVE(&cache->list, version, cached);
-	TAILQ_INSERT_HEAD(&cache->list, version, cached);
+	TAILQ_REMOVE(&cache->list, version->cached, link);
+	TAILQ_INSERT_HEAD(&cache->list, version->cached, link);
 }

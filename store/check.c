@@ -26,7 +26,7 @@ static int check_refuse(const struct check *check, const struct resource *resour
 {
 	log_error("%s: version %" PRIu64 " of resource %014" PRIx64
 		  " %s: the store file was changed without the key; restore it from a backup",
-		  check->store->path, generation, resource->node, what);
+		  check->store->path, generation, resource_node(resource), what);
 	return -EBADMSG;
 }
 
@@ -36,8 +36,8 @@ static int check_current(const struct check *check, const struct resource *resou
 	uint8_t hash[CRYPTO_HASH_BYTES];
 
 	seal_value_hash(&check->store->seal, value->data, value->size, hash);
-	if (value->size != resource->record.size || !crypto_equal(hash, resource->record.value_hash, sizeof(hash)))
-		return check_refuse(check, resource, resource->record.generation,
+	if (value->size != resource->record->size || !crypto_equal(hash, resource->record->value_hash, sizeof(hash)))
+		return check_refuse(check, resource, resource->record->generation,
 				    "is not what its metadata record says");
 	return 0;
 }
@@ -55,7 +55,7 @@ static int check_value(void *context, const struct resource *resource, uint64_t 
 	r = seal_open_value(&check->store->seal, &resource->id, generation, data, size, &value, &info);
 	if (r == -EBADMSG)
 		return check_refuse(check, resource, generation, "does not open");
-	if (r == 0 && resource->exists && generation == resource->record.generation)
+	if (r == 0 && resource->exists && generation == resource->record->generation)
 		r = check_current(check, resource, &value);
 	check->values++;
 	if (check->progress && check->values % CHECK_STEP == 0)

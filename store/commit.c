@@ -120,7 +120,7 @@ void commit_prune_later(struct store *store, const struct resource *resource)
 			store->prune = nodes;
 			store->prune_capacity = capacity;
 		}
-		store->prune[store->n_prune++] = resource->node;
+		store->prune[store->n_prune++] = resource_node(resource);
 		store->prune_now = true;
 		pthread_cond_signal(&store->wake);
 		return;

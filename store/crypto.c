@@ -13,6 +13,8 @@ _Static_assert(CRYPTO_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, 
 _Static_assert(CRYPTO_KEY_BYTES == crypto_kdf_KEYBYTES, "key");
 _Static_assert(CRYPTO_NONCE_BYTES == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "nonce");
 _Static_assert(CRYPTO_TAG_BYTES == crypto_aead_xchacha20poly1305_ietf_ABYTES, "tag");
+_Static_assert(CRYPTO_SHORT_KEY_BYTES == crypto_shorthash_KEYBYTES, "key");
+_Static_assert(sizeof(uint64_t) == crypto_shorthash_BYTES, "short hash");
 _Static_assert(CRYPTO_SALT_BYTES == crypto_pwhash_SALTBYTES, "salt");
 
 #define CRYPTO_STACK_BYTES (16u * 1024) /* more than any of libsodium's functions that take a key */
@@ -64,6 +66,14 @@ void crypto_keyed_hash(uint8_t *ret_hash, size_t hash_bytes, const uint8_t key[s
 		crypto_generichash_update(&state, parts[i].iov_base, parts[i].iov_len);
 	crypto_generichash_final(&state, ret_hash, hash_bytes);
 	sodium_memzero(&state, sizeof(state)); /* it holds the last block of what was hashed */
+}
+
+uint64_t crypto_short_hash(const uint8_t key[static CRYPTO_SHORT_KEY_BYTES], const void *bytes, size_t size)
+{
+	uint64_t hash;
+
+	crypto_shorthash((uint8_t *)&hash, bytes, size, key);
+	return hash;
 }
 
 void crypto_seal(uint8_t *ret_sealed, const uint8_t key[static CRYPTO_KEY_BYTES],

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 
 #define CRYPTO_KEY_BYTES 32
+#define CRYPTO_SHORT_KEY_BYTES 16
 #define CRYPTO_SALT_BYTES 16
 #define CRYPTO_NONCE_BYTES 24
 #define CRYPTO_TAG_BYTES 16
@@ -48,6 +49,9 @@ int crypto_passphrase_key(uint8_t ret_key[static CRYPTO_KEY_BYTES], const void *
 /* crypto_keyed_hash - BLAKE2b of @parts one after the other, keyed with @key. @hash_bytes: 16 to 64. */
 void crypto_keyed_hash(uint8_t *ret_hash, size_t hash_bytes, const uint8_t key[static CRYPTO_KEY_BYTES],
 		 const struct iovec *parts, size_t n_parts);
+
+/* crypto_short_hash - SipHash-2-4: tells short inputs apart for whoever does not know @key. Fast; for what is in memory only. */
+uint64_t crypto_short_hash(const uint8_t key[static CRYPTO_SHORT_KEY_BYTES], const void *bytes, size_t size);
 
 /* crypto_seal - XChaCha20-Poly1305: @ret_sealed gets nonce, ciphertext, tag (@plain_bytes + CRYPTO_SEAL_OVERHEAD).
  * The nonce is BLAKE2b-192 of 32 random bytes, @ad and @plain, keyed with @nonce_key: with a broken random

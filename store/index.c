@@ -1,35 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0
  * index: a chained hash table by node, and sorted arrays for the folders.
  *
+ * A node is a keyed hash already, so its first bits are the bucket: with them the table can be walked in the order of the nodes. What there is
+ * for each secret is kept small: some 400 bytes in four allocations, of which the name and the metadata are packed (record_pack).
  * Inserting into a folder moves half of it: for 10,000 entries some 40 KB, which is less than the commit that
  * comes with it. In exchange a listing is an array walk, and its position is a number that never goes stale.
  */
 #include "store/index.h"
 
+#include "store/cache.h"
+
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define INDEX_NODE_BITS 56
+
 uint64_t index_node(const struct seal_id *id)
 {
-	uint64_t node = 0;
+	uint64_t first;
 
-	for (int i = 0; i < 7; i++)
-		node = node << 8 | id->bytes[i];
-	return node;
+	memcpy(&first, id->bytes, sizeof(first));
+	return be64toh(first) >> (64 - INDEX_NODE_BITS);
 }
 
-static void resource_free(struct resource *resource)
+void resource_record(const struct resource *resource, struct record *ret_record)
+{
+	if (resource->record)
+		record_unpack(resource->record, ret_record);
+	else
+		*ret_record = (struct record){0};
+}
+
+struct resource *resource_free(struct resource *resource)
 {
 	struct version *older;
 
+	if (!resource)
+		return NULL;
 	for (struct version *v = resource->versions; v; v = older) {
 		older = v->older;
-		free(v->sealed.data);
+		cache_row_free(v->cached);
 		free(v);
 	}
-	free(resource->secrets.entries);
+	if (resource->secrets)
+		free(resource->secrets->entries);
+	free(resource->secrets);
+	free(resource->record);
 	free(resource);
+	return NULL;
 }
 
 void index_deinit(struct index *index)
@@ -48,17 +68,18 @@ void index_deinit(struct index *index)
 	*index = (struct index){0};
 }
 
+/* A power of two of them: that of a node is its first bits. */
 static struct resource **index_bucket(const struct index *index, uint64_t node)
 {
-	return &index->buckets[node & (index->n_buckets - 1)];
+	return &index->buckets[node >> (INDEX_NODE_BITS - __builtin_ctzll(index->n_buckets))];
 }
 
 struct resource *index_find(const struct index *index, uint64_t node)
 {
-	if (!index->n_buckets)
+	if (!index->n_buckets || node >> INDEX_NODE_BITS) /* nobody's: whoever asks may ask for any number */
 		return NULL;
 	for (struct resource *r = *index_bucket(index, node); r; r = r->next)
-		if (r->node == node)
+		if (resource_node(r) == node)
 			return r;
 	return NULL;
 }
@@ -89,16 +110,37 @@ int index_reserve(struct index *index, size_t more)
 
 void index_add(struct index *index, struct resource *resource)
 {
-	struct resource **bucket = index_bucket(index, resource->node);
+	struct resource **at = index_bucket(index, resource_node(resource));
 
-	resource->next = *bucket;
-	*bucket = resource;
+	while (*at && resource_node(*at) < resource_node(resource))
+		at = &(*at)->next;
+	resource->next = *at;
+	*at = resource;
 	index->count++;
+}
+
+static struct resource *index_first_from(const struct index *index, size_t bucket)
+{
+	while (bucket < index->n_buckets && !index->buckets[bucket])
+		bucket++;
+	return bucket < index->n_buckets ? index->buckets[bucket] : NULL;
+}
+
+struct resource *index_first(const struct index *index)
+{
+	return index_first_from(index, 0);
+}
+
+struct resource *index_next(const struct index *index, const struct resource *resource)
+{
+	size_t bucket = (size_t)(index_bucket(index, resource_node(resource)) - index->buckets);
+
+	return resource->next ? resource->next : index_first_from(index, bucket + 1);
 }
 
 void index_drop(struct index *index, struct resource *resource)
 {
-	struct resource **at = index_bucket(index, resource->node);
+	struct resource **at = index_bucket(index, resource_node(resource));
 
 	while (*at != resource)
 		at = &(*at)->next;
@@ -118,11 +160,18 @@ struct index_folder *index_folder(struct index *index, enum name_kind kind, uint
 		return &index->globals;
 	case NAME_SECRET:
 		mesh = index_find(index, mesh_node);
-		return mesh && mesh->exists ? &mesh->secrets : NULL;
+		return mesh && mesh->exists ? mesh->secrets : NULL;
 	case NAME_ROOT:
 		break;
 	}
 	return NULL;
+}
+
+int index_mesh_reserve(struct resource *mesh, size_t more)
+{
+	if (!mesh->secrets)
+		mesh->secrets = calloc(1, sizeof(*mesh->secrets));
+	return mesh->secrets ? index_folder_reserve(mesh->secrets, more) : -ENOMEM;
 }
 
 int index_folder_reserve(struct index_folder *folder, size_t more)
@@ -147,10 +196,12 @@ static size_t folder_position(const struct index_folder *folder, uint64_t node)
 {
 	size_t low = 0, high = folder->count;
 
+	if (high && resource_node(folder->entries[high - 1]) < node) /* in order, as they come when a store is opened */
+		return high;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (folder->entries[middle]->node < node)
+		if (resource_node(folder->entries[middle]) < node)
 			low = middle + 1;
 		else
 			high = middle;
@@ -160,7 +211,7 @@ static size_t folder_position(const struct index_folder *folder, uint64_t node)
 
 void index_folder_add(struct index_folder *folder, struct resource *resource)
 {
-	size_t at = folder_position(folder, resource->node);
+	size_t at = folder_position(folder, resource_node(resource));
 
 	memmove(&folder->entries[at + 1], &folder->entries[at], (folder->count - at) * sizeof(folder->entries[0]));
 	folder->entries[at] = resource;
@@ -169,7 +220,7 @@ void index_folder_add(struct index_folder *folder, struct resource *resource)
 
 void index_folder_remove(struct index_folder *folder, const struct resource *resource)
 {
-	size_t at = folder_position(folder, resource->node);
+	size_t at = folder_position(folder, resource_node(resource));
 
 	folder->count--;
 	memmove(&folder->entries[at], &folder->entries[at + 1], (folder->count - at) * sizeof(folder->entries[0]));

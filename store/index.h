@@ -15,17 +15,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
-/* One stored value of a resource. Immutable but for its pins and its place in the cache. */
+/* One stored value of a resource. Immutable but for its pins and its place in the cache. There may be millions: no field is wider than it has to be. */
 struct version {
 	struct version *older;
 	uint64_t generation;
+	struct cache_row *cached;        /* its row, or NULL */
+	uint64_t mark;                   /* seal_row_mark of its row */
 	uint8_t hash[CRYPTO_HASH_BYTES]; /* what its row adds to the manifest's sum */
 	uint32_t pins;                   /* readers that may still ask for it */
 	bool doomed;                     /* of a resource that was removed: goes when the last reader does */
-	struct seal_row sealed;          /* the cached row, or data NULL */
-	TAILQ_ENTRY(version) cached;
 };
 
 struct index_folder {
@@ -37,17 +36,15 @@ struct index_folder {
 struct resource {
 	struct resource *next; /* in its bucket */
 	struct seal_id id;
-	uint64_t node;
-	uint64_t mesh_node; /* of a secret: its mesh; else 0 */
-	bool exists;        /* false: removed, but a reader still has a version */
-	struct record record;
-	uint8_t hash[CRYPTO_HASH_BYTES]; /* what its record's row adds to the manifest's sum */
+	struct record_packed *record;    /* NULL if it was removed before the store was opened */
 	struct version *versions;        /* newest first; the first is current if it exists */
-	struct index_folder secrets;     /* of a mesh */
+	struct index_folder *secrets;    /* of a mesh; else NULL */
+	uint8_t hash[CRYPTO_HASH_BYTES]; /* what its record's row adds to the manifest's sum */
+	bool exists;                     /* false: removed, but a reader still has a version */
 };
 
 struct index {
-	struct resource **buckets;
+	struct resource **buckets; /* in the order of the nodes in them, as is each chain */
 	size_t n_buckets;
 	size_t count;
 	struct index_folder meshes;
@@ -58,10 +55,22 @@ struct index {
 /* index_node - the node of a row id: its first 7 bytes, big-endian. */
 uint64_t index_node(const struct seal_id *id);
 
+/* resource_node - that of a resource. */
+static inline uint64_t resource_node(const struct resource *resource)
+{
+	return index_node(&resource->id);
+}
+
+/* resource_record - its metadata; zeroed if none is known. */
+void resource_record(const struct resource *resource, struct record *ret_record);
+
+/* resource_free - with its versions; NULL is allowed. Nothing may refer to it. Returns NULL. */
+struct resource *resource_free(struct resource *resource);
+
 /* index_deinit - free everything in it. */
 void index_deinit(struct index *index);
 
-/* index_find - by node; NULL if there is none. Borrowed. */
+/* index_find - by node, any number; NULL if there is none. Borrowed. */
 struct resource *index_find(const struct index *index, uint64_t node);
 
 /* index_reserve - room for @more further resources, so that index_add cannot fail. -ENOMEM. */
@@ -73,9 +82,16 @@ void index_add(struct index *index, struct resource *resource);
 /* index_drop - take out a resource that is in no folder, and free it with its versions. */
 void index_drop(struct index *index, struct resource *resource);
 
+/* index_first, index_next - all resources, ascending by node; NULL at the end. */
+struct resource *index_first(const struct index *index);
+struct resource *index_next(const struct index *index, const struct resource *resource);
+
 /* index_folder - where a resource of this kind and mesh is listed: NULL for the root or an unknown mesh. */
 struct index_folder *index_folder(struct index *index, enum name_kind kind, uint64_t mesh_node);
 
+/* index_folder_reserve - room for @more further entries, so that index_folder_add cannot fail; index_mesh_reserve: in the folder of a mesh, which
+ * is made if there is none. -ENOMEM. */
+int index_mesh_reserve(struct resource *mesh, size_t more);
 int index_folder_reserve(struct index_folder *folder, size_t more);
 void index_folder_add(struct index_folder *folder, struct resource *resource);
 void index_folder_remove(struct index_folder *folder, const struct resource *resource);

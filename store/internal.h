@@ -65,11 +65,10 @@ int store_make(const char *path, const struct header *header, struct header_keys
 /* store_read_header - the header of the open file @path, if it is one. -EBADMSG, or as header_check (logged). */
 int store_read_header(struct engine *engine, const char *path, struct header *ret_header);
 
-/* store_fetch - a version from the file: its row, which must hash to @hash, and what is in it. The caller frees @ret_row->data and
+/* store_fetch - a version from the file: its row, which must have @mark, and what is in it. The caller frees @ret_row->data and
  * @ret_value. -EIO if the file does not have it or it does not open; -ENOMEM. */
-int store_fetch(struct store *store, const struct seal_id *id, uint64_t generation,
-		const uint8_t hash[static CRYPTO_HASH_BYTES], struct seal_row *ret_row, struct secbuf *ret_value,
-		struct seal_value_info *ret_info);
+int store_fetch(struct store *store, const struct seal_id *id, uint64_t generation, uint64_t mark, struct seal_row *ret_row,
+		struct secbuf *ret_value, struct seal_value_info *ret_info);
 
 /* lock_enter - the keys are there until lock_leave; -ENOKEY if the store is locked. Without the lock. May be nested, and the inner
  * one may fail. */

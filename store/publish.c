@@ -58,10 +58,10 @@ static int publish_prune(struct batch *batch, const struct resource *live)
 	int r = 0;
 
 	for (size_t i = 0; i < batch->n_values; i++)
-		newer += batch->values[i].row.data && batch->values[i].node == live->node;
+		newer += batch->values[i].row.data && batch->values[i].node == resource_node(live);
 	for (struct version *v = live->versions; v && r == 0; v = v->older, newer++) {
 		struct batch_value removal = {
-			.id = live->id, .node = live->node, .generation = v->generation, .version = v};
+			.id = live->id, .node = resource_node(live), .generation = v->generation, .version = v};
 
 		if (batch_version_is_spent(batch->store, live, v, newer))
 			r = batch_push_value(batch, &removal);
@@ -107,13 +107,13 @@ static int publish_prepare(struct batch *batch)
 
 		if (!state->newest || !state->exists)
 			continue;
-		if (!state->live) {
+		state->packed = record_pack(&state->record);
+		if (!state->live)
 			state->fresh = calloc(1, sizeof(*state->fresh));
-			if (!state->fresh)
-				return -ENOMEM;
-		}
+		if (!state->packed || (!state->live && !state->fresh))
+			return -ENOMEM;
 		if (state->record.name.kind == NAME_MESH)
-			r = index_folder_reserve(&(state->live ? state->live : state->fresh)->secrets, batch->n_states);
+			r = index_mesh_reserve(state->live ? state->live : state->fresh, batch->n_states);
 		if (state->record.name.kind == NAME_ROOT)
 			r = index_folder_reserve(&index->meshes, batch->n_states);
 		if (state->record.name.kind == NAME_ROOT && r == 0)
@@ -250,16 +250,15 @@ static void publish_state(struct store *store, struct batch_state *state)
 		live = state->live = state->fresh;
 		state->fresh = NULL; /* transferred */
 		live->id = state->id;
-		live->node = state->node;
-		live->mesh_node = state->mesh_node;
 		index_add(&store->index, live);
 	}
-	if (state->was && (!state->exists || state->record.created != live->record.created))
+	if (state->was && (!state->exists || state->record.created != live->record->created))
 		for (struct version *v = live->versions; v; v = v->older)
 			v->doomed = true;
 	if (state->exists) {
-		live->mesh_node = state->mesh_node;
-		live->record = state->record;
+		free(live->record);
+		live->record = state->packed;
+		state->packed = NULL; /* transferred */
 		memcpy(live->hash, state->hash, sizeof(live->hash));
 	}
 	live->exists = state->exists;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * record: fixed offsets, little-endian; what is not named is zero and kept for fields to come.
+ * record: fixed offsets, little-endian; what is not named is zero and kept for fields to come. In memory without what is zero.
  */
 #include "store/record.h"
 
 #include "store/bytes.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Offsets, in bytes. */
@@ -81,6 +82,38 @@ static struct timespec record_get_time(const uint8_t *seconds, const uint8_t *na
 	return (struct timespec){.tv_sec = (time_t)bytes_get64(seconds), .tv_nsec = bytes_get32(nanoseconds)};
 }
 
+static void record_put_attributes(uint8_t *q, const struct record_attributes *a)
+{
+	bytes_put32(q + INODE_UID, a->uid);
+	bytes_put32(q + INODE_GID, a->gid);
+	bytes_put32(q + INODE_MODE, a->mode);
+	bytes_put32(q + INODE_REMOVALS, a->removals);
+	record_put_time(q + INODE_MTIME, q + INODE_MTIME_NS, &a->mtime);
+	record_put_time(q + INODE_CTIME, q + INODE_CTIME_NS, &a->ctime);
+	record_put_time(q + INODE_ATIME, q + INODE_ATIME_NS, &a->atime);
+}
+
+static struct record_attributes record_get_attributes(const uint8_t *q)
+{
+	return (struct record_attributes){.uid = bytes_get32(q + INODE_UID),
+					  .gid = bytes_get32(q + INODE_GID),
+					  .mode = bytes_get32(q + INODE_MODE),
+					  .removals = bytes_get32(q + INODE_REMOVALS),
+					  .mtime = record_get_time(q + INODE_MTIME, q + INODE_MTIME_NS),
+					  .ctime = record_get_time(q + INODE_CTIME, q + INODE_CTIME_NS),
+					  .atime = record_get_time(q + INODE_ATIME, q + INODE_ATIME_NS)};
+}
+
+static bool record_is_secret(enum name_kind kind)
+{
+	return kind == NAME_SECRET || kind == NAME_GLOBAL_SECRET;
+}
+
+static unsigned record_inodes(enum name_kind kind)
+{
+	return record_is_secret(kind) ? RECORD_SELF + 1 : RECORD_INODES;
+}
+
 void record_encode(const struct record *record, uint8_t ret_plain[static RECORD_BYTES])
 {
 	uint8_t *p = ret_plain;
@@ -94,18 +127,8 @@ void record_encode(const struct record *record, uint8_t ret_plain[static RECORD_
 	bytes_put64(p + AT_CREATED, record->created);
 	bytes_put32(p + AT_SIZE, record->size);
 	memcpy(p + AT_VALUE_HASH, record->value_hash, CRYPTO_HASH_BYTES);
-	for (int i = 0; i < RECORD_INODES; i++) {
-		const struct record_attributes *a = &record->inodes[i];
-		uint8_t *q = p + AT_INODES + i * INODE_BYTES;
-
-		bytes_put32(q + INODE_UID, a->uid);
-		bytes_put32(q + INODE_GID, a->gid);
-		bytes_put32(q + INODE_MODE, a->mode);
-		bytes_put32(q + INODE_REMOVALS, a->removals);
-		record_put_time(q + INODE_MTIME, q + INODE_MTIME_NS, &a->mtime);
-		record_put_time(q + INODE_CTIME, q + INODE_CTIME_NS, &a->ctime);
-		record_put_time(q + INODE_ATIME, q + INODE_ATIME_NS, &a->atime);
-	}
+	for (int i = 0; i < RECORD_INODES; i++)
+		record_put_attributes(p + AT_INODES + i * INODE_BYTES, &record->inodes[i]);
 	memcpy(p + AT_MESH, record->name.mesh, p[AT_MESH_SIZE]);
 	memcpy(p + AT_NAME, record->name.name, p[AT_NAME_SIZE]);
 	memcpy(p + AT_ACLS, record->acls.bytes, ACL_LIST_BYTES);
@@ -152,12 +175,11 @@ int record_set_acls(struct record *to, enum record_inode inode, unsigned set, co
 
 static int record_check_acls(const struct record *record)
 {
-	bool secret = record->name.kind == NAME_SECRET || record->name.kind == NAME_GLOBAL_SECRET;
 	unsigned defaults = 0;
 
 	for (unsigned i = 0; i < RECORD_INODES; i++)
 		defaults |= (unsigned)record_has_default_acl(record->name.kind, i) << i;
-	return acl_check(&record->acls, secret ? RECORD_SELF + 1 : RECORD_INODES, defaults);
+	return acl_check(&record->acls, record_inodes(record->name.kind), defaults);
 }
 
 int record_decode(const uint8_t plain[static RECORD_BYTES], struct record *ret_record)
@@ -173,22 +195,61 @@ int record_decode(const uint8_t plain[static RECORD_BYTES], struct record *ret_r
 	record.created = bytes_get64(p + AT_CREATED);
 	record.size = bytes_get32(p + AT_SIZE);
 	memcpy(record.value_hash, p + AT_VALUE_HASH, CRYPTO_HASH_BYTES);
-	for (int i = 0; i < RECORD_INODES; i++) {
-		struct record_attributes *a = &record.inodes[i];
-		const uint8_t *q = p + AT_INODES + i * INODE_BYTES;
-
-		a->uid = bytes_get32(q + INODE_UID);
-		a->gid = bytes_get32(q + INODE_GID);
-		a->mode = bytes_get32(q + INODE_MODE);
-		a->removals = bytes_get32(q + INODE_REMOVALS);
-		a->mtime = record_get_time(q + INODE_MTIME, q + INODE_MTIME_NS);
-		a->ctime = record_get_time(q + INODE_CTIME, q + INODE_CTIME_NS);
-		a->atime = record_get_time(q + INODE_ATIME, q + INODE_ATIME_NS);
-	}
+	for (int i = 0; i < RECORD_INODES; i++)
+		record.inodes[i] = record_get_attributes(p + AT_INODES + i * INODE_BYTES);
 	memcpy(record.acls.bytes, p + AT_ACLS, ACL_LIST_BYTES);
 	record.born = record_get_time(p + AT_BORN, p + AT_BORN_NS);
 	if (record_check_acls(&record) < 0)
 		return -EBADMSG;
 	*ret_record = record;
 	return 0;
+}
+
+struct record_packed *record_pack(const struct record *record)
+{
+	size_t mesh = strlen(record->name.mesh), name = strlen(record->name.name), acls = ACL_LIST_BYTES;
+	unsigned inodes = record_inodes(record->name.kind);
+	struct record_packed *packed;
+	uint8_t *p;
+
+	while (acls && !record->acls.bytes[acls - 1])
+		acls--;
+	packed = malloc(sizeof(*packed) + inodes * INODE_BYTES + mesh + name + acls);
+	if (!packed)
+		return NULL;
+	*packed = (struct record_packed){.generation = record->generation,
+					 .created = record->created,
+					 .born = record->born,
+					 .size = record->size,
+					 .kind = (uint8_t)record->name.kind,
+					 .mesh_bytes = (uint8_t)mesh,
+					 .name_bytes = (uint8_t)name,
+					 .acls_bytes = (uint8_t)acls};
+	memcpy(packed->value_hash, record->value_hash, CRYPTO_HASH_BYTES);
+	p = packed->rest;
+	for (unsigned i = 0; i < inodes; i++, p += INODE_BYTES)
+		record_put_attributes(p, &record->inodes[i]);
+	memcpy(p, record->name.mesh, mesh);
+	memcpy(p + mesh, record->name.name, name);
+	memcpy(p + mesh + name, record->acls.bytes, acls);
+	return packed;
+}
+
+void record_unpack(const struct record_packed *packed, struct record *ret_record)
+{
+	const uint8_t *p = packed->rest;
+	struct record *record = ret_record;
+
+	memset(record, 0, sizeof(*record));
+	record->generation = packed->generation;
+	record->created = packed->created;
+	record->born = packed->born;
+	record->size = packed->size;
+	memcpy(record->value_hash, packed->value_hash, CRYPTO_HASH_BYTES);
+	record->name.kind = packed->kind;
+	for (unsigned i = 0; i < record_inodes(packed->kind); i++, p += INODE_BYTES)
+		record->inodes[i] = record_get_attributes(p);
+	memcpy(record->name.mesh, p, packed->mesh_bytes);
+	memcpy(record->name.name, p + packed->mesh_bytes, packed->name_bytes);
+	memcpy(record->acls.bytes, p + packed->mesh_bytes + packed->name_bytes, packed->acls_bytes);
 }

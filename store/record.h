@@ -63,6 +63,24 @@ struct record {
 	struct acl_list acls;
 };
 
+/* A record as it is kept in memory for long: what is empty takes no room, and of a secret only its file is there. On the heap; free with free(). */
+struct record_packed {
+	uint64_t generation;
+	uint64_t created;
+	struct timespec born;
+	uint32_t size;
+	uint8_t value_hash[CRYPTO_HASH_BYTES];
+	uint8_t kind; /* enum name_kind */
+	uint8_t mesh_bytes, name_bytes, acls_bytes;
+	uint8_t rest[]; /* attributes, mesh, name, ACLs */
+};
+
+/* record_pack - NULL without memory. */
+struct record_packed *record_pack(const struct record *record);
+
+/* record_unpack - the reverse; inodes that the kind does not have come out zeroed. */
+void record_unpack(const struct record_packed *packed, struct record *ret_record);
+
 /* record_is_absent - was this entry of a mesh removed by hand? */
 static inline bool record_is_absent(const struct record_attributes *attributes)
 {

@@ -107,14 +107,14 @@ static int rekey_fetch(struct store *store, const struct resource *resource, con
 		       struct secbuf *ret_value, struct seal_value_info *ret_info)
 {
 	struct seal_row row;
-	int r = store_fetch(store, &resource->id, version->generation, version->hash, &row, ret_value, ret_info);
+	int r = store_fetch(store, &resource->id, version->generation, version->mark, &row, ret_value, ret_info);
 
 	if (r == 0)
 		free(row.data);
 	if (r == -EIO)
 		log_error("%s: version %" PRIu64 " of resource %014" PRIx64
 			  " was changed in the store file without the key; restore it from a backup",
-			  store->path, version->generation, resource->node);
+			  store->path, version->generation, resource_node(resource));
 	if (r == -ENOMEM)
 		log_error("%s: no locked memory left to open a value: raise the limit (ulimit -l)", store->path);
 	return r;
@@ -174,13 +174,17 @@ static int rekey_history(struct rekey *rekey, const struct resource *old, const 
 
 static int rekey_resource(struct rekey *rekey, const struct resource *old)
 {
-	struct seal_id id = seal_id(&rekey->fresh->seal, &old->record.name);
-	const struct resource *fresh = index_find(&rekey->fresh->index, index_node(&id));
-	struct seal_key key = seal_key(SEAL_RECORD, &id, 0);
-	struct record record = old->record;
+	const struct resource *fresh;
+	struct record record;
+	struct seal_key key;
 	struct seal_row row;
+	struct seal_id id;
 	int r;
 
+	resource_record(old, &record);
+	id = seal_id(&rekey->fresh->seal, &record.name);
+	key = seal_key(SEAL_RECORD, &id, 0);
+	fresh = index_find(&rekey->fresh->index, index_node(&id));
 	r = rekey_history(rekey, old, &id, fresh);
 	if (r == 0 && !(fresh && fresh->exists)) {
 		r = rekey_version(rekey, old, old->versions, &id, &record);
@@ -207,8 +211,8 @@ static int rekey_each(struct rekey *rekey, rekey_visit *visit)
 		const struct resource *mesh = index->meshes.entries[i];
 
 		r = visit(rekey, mesh);
-		for (size_t j = 0; j < mesh->secrets.count && r == 0; j++)
-			r = visit(rekey, mesh->secrets.entries[j]);
+		for (size_t j = 0; j < mesh->secrets->count && r == 0; j++)
+			r = visit(rekey, mesh->secrets->entries[j]);
 	}
 	for (size_t i = 0; i < index->globals.count && r == 0; i++)
 		r = visit(rekey, index->globals.entries[i]);
@@ -227,18 +231,16 @@ static int rekey_count(struct rekey *rekey, const struct resource *old)
 static int rekey_differs(const struct rekey *rekey, const struct resource *old)
 {
 	if (!rekey->resumed)
-		log_error("%s: resource %014" PRIx64 " is not the same in %s", rekey->path, old->node,
+		log_error("%s: resource %014" PRIx64 " is not the same in %s", rekey->path, resource_node(old),
 			  rekey->path_fresh);
 	return -EBADMSG;
 }
 
 /* A record as bytes; but for the hash, which is keyed. */
-static void rekey_encode(const struct record *record, uint8_t ret_plain[static RECORD_BYTES])
+static void rekey_encode(struct record record, uint8_t ret_plain[static RECORD_BYTES])
 {
-	struct record same = *record;
-
-	memset(same.value_hash, 0, sizeof(same.value_hash));
-	record_encode(&same, ret_plain);
+	memset(record.value_hash, 0, sizeof(record.value_hash));
+	record_encode(&record, ret_plain);
 }
 
 static int rekey_compare_version(struct rekey *rekey, const struct resource *old, const struct version *version,
@@ -262,21 +264,25 @@ static int rekey_compare_version(struct rekey *rekey, const struct resource *old
 	    info.mtime.tv_nsec != other_info.mtime.tv_nsec)
 		return rekey_differs(rekey, old);
 	seal_value_hash(&rekey->fresh->seal, other_value.data, other_value.size, hash);
-	if (version == old->versions && !crypto_equal(hash, fresh->record.value_hash, sizeof(hash)))
+	if (version == old->versions && !crypto_equal(hash, fresh->record->value_hash, sizeof(hash)))
 		return rekey_differs(rekey, old);
 	return 0;
 }
 
 static int rekey_compare(struct rekey *rekey, const struct resource *old)
 {
-	const struct resource *fresh = index_find(&rekey->fresh->index, store_node(rekey->fresh, &old->record.name));
 	uint8_t plain[RECORD_BYTES], other_plain[RECORD_BYTES];
+	struct record record, other;
+	const struct resource *fresh;
 	int r = 0;
 
+	resource_record(old, &record);
+	fresh = index_find(&rekey->fresh->index, store_node(rekey->fresh, &record.name));
 	if (!fresh || !fresh->exists)
 		return rekey_differs(rekey, old);
-	rekey_encode(&old->record, plain);
-	rekey_encode(&fresh->record, other_plain);
+	resource_record(fresh, &other);
+	rekey_encode(record, plain);
+	rekey_encode(other, other_plain);
 	if (memcmp(plain, other_plain, sizeof(plain)) != 0)
 		return rekey_differs(rekey, old);
 	for (const struct version *v = old->versions; v && r == 0; v = v->older) {

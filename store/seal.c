@@ -94,6 +94,11 @@ void seal_row_hash(const struct seal *seal, const struct seal_key *key, const ui
 	crypto_keyed_hash(ret_hash, CRYPTO_HASH_BYTES, seal->keys->row_hash, parts, 3);
 }
 
+uint64_t seal_row_mark(const uint8_t *data, size_t size)
+{
+	return size < EPOCH_BYTES + CRYPTO_NONCE_BYTES ? 0 : bytes_get64(data + EPOCH_BYTES);
+}
+
 void seal_value_hash(const struct seal *seal, const uint8_t *value, size_t size,
 		     uint8_t ret_hash[static CRYPTO_HASH_BYTES])
 {
@@ -154,20 +159,17 @@ int seal_record(const struct seal *seal, const struct seal_id *id, uint64_t gene
 int seal_open_record(const struct seal *seal, const struct seal_id *id, const uint8_t *data, size_t size,
 		     struct record *ret_record)
 {
+	uint8_t plain[RECORD_BYTES]; /* names and attributes, which are in ordinary memory anyway */
 	uint8_t ad[AD_BYTES];
-	uint8_t *plain;
 	int r;
 
 	if (size != RECORD_ROW_BYTES || bytes_get32(data) != seal->epoch)
 		return -EBADMSG;
-	plain = secmem_alloc(RECORD_BYTES);
-	if (!plain)
-		return -ENOMEM;
 	seal_ad(seal, SEAL_RECORD, seal->epoch, id, bytes_get64(data + EPOCH_BYTES), ad);
 	r = crypto_open(plain, seal->keys->record, ad, sizeof(ad), data + RECORD_HEAD, size - RECORD_HEAD);
 	if (r == 0)
 		r = record_decode(plain, ret_record);
-	secmem_free(plain);
+	secmem_wipe(plain, sizeof(plain));
 	return r;
 }
 

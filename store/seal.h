@@ -76,6 +76,9 @@ int seal_key_parse(const uint8_t *key, size_t key_bytes, enum seal_table *ret_ta
 void seal_row_hash(const struct seal *seal, const struct seal_key *key, const uint8_t *data, size_t size,
 		   uint8_t ret_hash[static CRYPTO_HASH_BYTES]);
 
+/* seal_row_mark - tells a value's row from any other that opens in its place: 8 bytes of its nonce, which is random. 0 if it is too short for one. */
+uint64_t seal_row_mark(const uint8_t *data, size_t size);
+
 /* seal_value_hash - tells whether two values are the same without keeping them. */
 void seal_value_hash(const struct seal *seal, const uint8_t *value, size_t size,
 		     uint8_t ret_hash[static CRYPTO_HASH_BYTES]);

@@ -18,6 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define STORE_PREFETCH_BYTES (64u * 1024) /* of a value: it is read in some 50 us */
+
 static struct store *store_new(const char *path, const struct store_options *options)
 {
 	struct store *store = calloc(1, sizeof(*store));
@@ -341,9 +343,9 @@ uint64_t store_node(const struct store *store, const struct name *name)
 
 static void store_fill_info(const struct resource *resource, struct store_info *ret_info)
 {
-	ret_info->node = resource->node;
+	ret_info->node = resource_node(resource);
 	ret_info->exists = resource->exists;
-	ret_info->record = resource->record;
+	resource_record(resource, &ret_info->record);
 }
 
 int store_look(struct store *store, uint64_t node, struct store_info *ret_info)
@@ -421,33 +423,48 @@ static int store_read_cached(struct store *store, uint64_t node, uint64_t genera
 	struct resource *resource = index_find(&store->index, node);
 	struct version *version = resource ? index_version(resource, generation) : NULL;
 	struct seal_value_info info;
+	int r;
 
 	if (!version)
 		return -ENOENT;
-	if (!version->sealed.data)
+	if (!version->cached)
 		return 1;
 	cache_touch(&store->cache, version);
-	return seal_open_value(&store->seal, &resource->id, generation, version->sealed.data, version->sealed.size,
-			       ret_value, &info);
+	r = seal_open_value(&store->seal, &resource->id, generation, version->cached->sealed.data, version->cached->sealed.size,
+			    ret_value, &info);
+	if (r == -EBADMSG) /* as it came from the file, where it may be mended */
+		cache_forget(&store->cache, version);
+	return r;
 }
 
-int store_fetch(struct store *store, const struct seal_id *id, uint64_t generation,
-		const uint8_t hash[static CRYPTO_HASH_BYTES], struct seal_row *ret_row, struct secbuf *ret_value,
-		struct seal_value_info *ret_info)
+/* A version's row from the file. A row that opens may still be one of another history with the same generation; but two that were sealed
+ * differ in their nonces, and nobody without the key makes another one with that nonce. */
+static int store_fetch_row(struct store *store, const struct seal_id *id, uint64_t generation, uint64_t mark,
+			   struct seal_row *ret_row)
 {
 	struct seal_key key = seal_key(SEAL_VALUE, id, generation);
-	uint8_t found[CRYPTO_HASH_BYTES];
 	struct seal_row row;
-	int r;
+	int r = engine_get(store->engine, key.bytes, key.size, &row.data, &row.size);
 
-	r = engine_get(store->engine, key.bytes, key.size, &row.data, &row.size);
 	if (r < 0)
 		return r == -ENOENT || r == -EBADMSG ? -EIO : r;
-	/* a row that opens may still be one of another history with the same generation */
-	seal_row_hash(&store->seal, &key, row.data, row.size, found);
-	r = crypto_equal(found, hash, sizeof(found))
-		    ? seal_open_value(&store->seal, id, generation, row.data, row.size, ret_value, ret_info)
-		    : -EIO;
+	if (seal_row_mark(row.data, row.size) != mark) {
+		free(row.data);
+		return -EIO;
+	}
+	*ret_row = row;
+	return 0;
+}
+
+int store_fetch(struct store *store, const struct seal_id *id, uint64_t generation, uint64_t mark, struct seal_row *ret_row,
+		struct secbuf *ret_value, struct seal_value_info *ret_info)
+{
+	struct seal_row row;
+	int r = store_fetch_row(store, id, generation, mark, &row);
+
+	if (r < 0)
+		return r;
+	r = seal_open_value(&store->seal, id, generation, row.data, row.size, ret_value, ret_info);
 	if (r < 0) {
 		free(row.data);
 		return r == -EBADMSG ? -EIO : r;
@@ -456,30 +473,37 @@ int store_fetch(struct store *store, const struct seal_id *id, uint64_t generati
 	return 0;
 }
 
-/* Fetch the row from the file, open it, and cache it if it opens. */
-static int store_read_row(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)
-{
-	struct seal_value_info info;
-	struct resource *resource;
-	struct version *version;
-	struct seal_row row;
+/* What it takes to fetch a version. */
+struct store_wanted {
 	struct seal_id id;
-	uint8_t expected[CRYPTO_HASH_BYTES];
-	int r;
+	uint64_t mark;
+	bool prefetch; /* it is the current one, short, and not cached */
+};
+
+static bool store_find_version(struct store *store, uint64_t node, uint64_t generation, struct store_wanted *ret_wanted)
+{
+	const struct resource *resource;
+	const struct version *version;
 
 	pthread_mutex_lock(&store->lock);
 	resource = index_find(&store->index, node);
 	version = resource ? index_version(resource, generation) : NULL;
-	if (version) {
-		id = resource->id;
-		memcpy(expected, version->hash, sizeof(expected));
-	}
+	if (version)
+		*ret_wanted = (struct store_wanted){.id = resource->id,
+						    .mark = version->mark,
+						    .prefetch = !version->cached && resource->exists &&
+								version == resource->versions &&
+								resource->record->size <= STORE_PREFETCH_BYTES};
 	pthread_mutex_unlock(&store->lock);
-	if (!version)
-		return -ENOENT;
-	r = store_fetch(store, &id, generation, expected, &row, ret_value, &info);
-	if (r < 0)
-		return r;
+	return version;
+}
+
+/* Takes @row over. */
+static void store_cache(struct store *store, uint64_t node, uint64_t generation, struct seal_row row)
+{
+	struct resource *resource;
+	struct version *version;
+
 	pthread_mutex_lock(&store->lock);
 	resource = index_find(&store->index, node);
 	version = resource ? index_version(resource, generation) : NULL;
@@ -488,7 +512,32 @@ static int store_read_row(struct store *store, uint64_t node, uint64_t generatio
 	else
 		free(row.data);
 	pthread_mutex_unlock(&store->lock);
-	return 0;
+}
+
+/* Fetch the row from the file, open it, and cache it if it opens. */
+static int store_read_row(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)
+{
+	struct store_wanted wanted;
+	struct seal_value_info info;
+	struct seal_row row;
+	int r;
+
+	if (!store_find_version(store, node, generation, &wanted))
+		return -ENOENT;
+	r = store_fetch(store, &wanted.id, generation, wanted.mark, &row, ret_value, &info);
+	if (r == 0)
+		store_cache(store, node, generation, row);
+	return r;
+}
+
+void store_prefetch(struct store *store, uint64_t node, uint64_t generation)
+{
+	struct store_wanted wanted;
+	struct seal_row row;
+
+	if (store_find_version(store, node, generation, &wanted) && wanted.prefetch &&
+	    store_fetch_row(store, &wanted.id, generation, wanted.mark, &row) == 0)
+		store_cache(store, node, generation, row);
 }
 
 int store_read(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)

@@ -103,7 +103,7 @@ const struct store_options *store_get_options(const struct store *store);
 const char *store_path(const struct store *store);
 void store_get_status(struct store *store, struct store_status *ret_status);
 
-/* Reading. None of these waits for a disk, but store_read of a value that is not cached. */
+/* Reading. None of these waits for a disk, but store_read and store_prefetch of a value that is not cached. */
 
 /* store_node - the number that a resource of this name has or would have. */
 uint64_t store_node(const struct store *store, const struct name *name);
@@ -135,6 +135,10 @@ bool store_has_former(struct store *store, uint64_t node);
 /* store_read - the bytes of a pinned version; the caller frees with secbuf_deinit.
  * -EIO if the row is not what was stored (logged), -ENOMEM if the arena is full, -ENOKEY if the store is locked. */
 int store_read(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value);
+
+/* store_prefetch - the caller is about to read a pinned version: have it in the cache, sealed, if it is the current one and no longer than 64 KiB.
+ * May wait for the disk. Of what goes wrong store_read tells. */
+void store_prefetch(struct store *store, uint64_t node, uint64_t generation);
 
 /* Changing. */
 

@@ -574,7 +574,7 @@ static bool is_committed(struct store *store, const struct moment *m, size_t cha
 {
 	uint64_t row_sum = 0, sum;
 
-	if (engine_scan(store->engine, add_row, &row_sum) < 0 || !sum_store(store, &sum))
+	if (engine_scan(store->engine, ENGINE_BY_KEY, add_row, &row_sum) < 0 || !sum_store(store, &sum))
 		return complain(&figures.wrong, "it can't be read", change, mode);
 	if (is_among(commit_sums, m->commits_done, m->commits_begun, row_sum) &&
 	    is_among(model_sums, m->txns_done, m->txns_begun, sum))
@@ -612,7 +612,7 @@ static void resume_with(struct store *store, const struct moment *m)
 
 	n_rows = 0;
 	rows_sum = 0;
-	fixture_must(engine_scan(store->engine, resume_row, NULL) == 0 && sum_store(store, &sum));
+	fixture_must(engine_scan(store->engine, ENGINE_BY_KEY, resume_row, NULL) == 0 && sum_store(store, &sum));
 	while (model_sums[at] != sum)
 		at--;
 	next_model = models[at];
@@ -717,7 +717,7 @@ static int is_whole(const char *path, const struct key *key, bool same_rows)
 
 	if (store_load(path, key, &options, &store) < 0)
 		return 0;
-	good = sum_store(store, &sum) && sum == whole_sum && engine_scan(store->engine, add_row, &row_sum) == 0 &&
+	good = sum_store(store, &sum) && sum == whole_sum && engine_scan(store->engine, ENGINE_BY_KEY, add_row, &row_sum) == 0 &&
 	       (!same_rows || row_sum == whole_rows);
 	store_close(store);
 	return good ? 1 : -1;
@@ -814,7 +814,7 @@ static void test_copy_and_rekey(size_t each)
 	store = workload(STEPS);
 	fixture_settle(store);
 	whole_rows = 0;
-	fixture_must(engine_scan(store->engine, add_row, &whole_rows) == 0 && sum_store(store, &whole_sum));
+	fixture_must(engine_scan(store->engine, ENGINE_BY_KEY, add_row, &whole_rows) == 0 && sum_store(store, &whole_sum));
 	store_close(store);
 	new_key = fixture_key();
 	cut_work(work_copy, check_copy, 1, "a power cut during a backup");

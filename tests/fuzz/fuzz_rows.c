@@ -2,7 +2,7 @@
  * fuzz_rows: the rows of a store, as any engine could hand them over, are read into an index. Those that were changed without the key are
  * refused. Those that whoever has the key has sealed, around any bytes, are refused or make an index that is whole.
  *
- * An input is a row of rows: the bytes of struct form, then the row's data, or what is sealed in it. They come in the order of their keys,
+ * An input is a row of rows: the bytes of struct form, then the row's data, or what is sealed in it. They come in this order,
  * each once, as from an engine.
  */
 #include "tests/fuzz/fuzz.h"
@@ -46,12 +46,13 @@ static struct {
 	bool wrong; /* one that the key has not made; of a value only the hash is looked at */
 } world;
 
-int __wrap_engine_scan(struct engine *engine, engine_visit *visit, void *context);
-int __wrap_engine_scan(struct engine *engine, engine_visit *visit, void *context)
+int __wrap_engine_scan(struct engine *engine, enum engine_order order, engine_visit *visit, void *context);
+int __wrap_engine_scan(struct engine *engine, enum engine_order order, engine_visit *visit, void *context)
 {
 	int r = 0;
 
 	(void)engine;
+	fixture_must(order == ENGINE_STORED);
 	for (size_t i = 0; i < world.n && r == 0; i++)
 		r = visit(context, world.rows[i].key.bytes, world.rows[i].key.size, world.rows[i].data, world.rows[i].size);
 	return r;
@@ -170,15 +171,6 @@ static void add_row(struct form form, const uint8_t *data, size_t size)
 	world.n++;
 }
 
-static int compare_rows(const void *a, const void *b)
-{
-	const struct row *x = a, *y = b;
-	size_t least = x->key.size < y->key.size ? x->key.size : y->key.size;
-	int order = memcmp(x->key.bytes, y->key.bytes, least);
-
-	return order ? order : (x->key.size > y->key.size) - (x->key.size < y->key.size);
-}
-
 /* What a manifest has to say of the other rows. */
 static struct seal_manifest sum_up(void)
 {
@@ -229,7 +221,6 @@ static void read_rows(const uint8_t *data, size_t size)
 	}
 	if (!given)
 		add_manifest();
-	qsort(world.rows, world.n, sizeof(world.rows[0]), compare_rows);
 }
 
 /* Each secret is listed by its mesh; each resource has its value; each is found. */
@@ -237,18 +228,25 @@ static void check_index(struct index *index)
 {
 	size_t secrets = 0, meshes = 0, globals = 0;
 
-	for (size_t i = 0; i < index->n_buckets; i++)
-		for (const struct resource *r = index->buckets[i]; r; r = r->next) {
-			fixture_must(index_find(index, r->node) == r);
-			if (!r->exists)
-				continue;
-			fixture_must(r->versions && r->versions->generation == r->record.generation);
-			secrets += r->record.name.kind == NAME_SECRET;
-			meshes += r->record.name.kind == NAME_MESH;
-			globals += r->record.name.kind == NAME_GLOBAL_SECRET;
-			if (r->record.name.kind == NAME_SECRET)
-				fixture_must(index_folder_next(index_folder(index, NAME_SECRET, r->mesh_node), r->node - 1) == r);
-		}
+	for (const struct resource *r = index_first(index); r; r = index_next(index, r)) {
+		uint64_t node = resource_node(r);
+		struct record record;
+		struct name mesh = {.kind = NAME_MESH};
+
+		fixture_must(index_find(index, node) == r);
+		for (const struct version *v = r->versions; v; v = v->older)
+			fixture_must(!v->older || v->older->generation <= v->generation);
+		if (!r->exists)
+			continue;
+		resource_record(r, &record);
+		fixture_must(r->versions && r->versions->generation == record.generation);
+		secrets += record.name.kind == NAME_SECRET;
+		meshes += record.name.kind == NAME_MESH;
+		globals += record.name.kind == NAME_GLOBAL_SECRET;
+		strcpy(mesh.name, record.name.mesh);
+		if (record.name.kind == NAME_SECRET)
+			fixture_must(index_folder_next(index_folder(index, NAME_SECRET, store_node(&world.store, &mesh)), node - 1) == r);
+	}
 	fixture_must(index->secrets == secrets && index->meshes.count == meshes && index->globals.count == globals);
 }
 

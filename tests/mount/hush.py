@@ -22,6 +22,7 @@ SOAK = os.environ.get("HUSH_SOAK") == "1"  # the long form
 SLOW = float(os.environ.get("HUSH_SLOW") or 1)  # how many times longer everything takes: under valgrind, for instance
 HUSHFS = os.path.join(BUILD, "hushfs")
 HUSHCTL = os.path.join(BUILD, "hushctl")
+FILL = os.path.join(BUILD, "tests/bench/fill")
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what a test made is taken away
 
@@ -144,6 +145,18 @@ def wait_for(condition, seconds=10):
     return False
 
 
+def resident_kib(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return int(next(line for line in file if line.startswith("VmRSS:")).split()[1])
+
+
+def cpu_seconds(pid):
+    """Of all its threads, also those that have ended."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def memory_of(pid):
     """All that can be read of a process's memory, in parts."""
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
@@ -211,17 +224,27 @@ class Mount:
     def secret(self, name):
         return os.path.join(self.secrets, name)
 
-    def start(self):
+    def start(self, seconds=20):
         options = f"key_file={self.key}" + ("," + self.options if self.options else "")
         with open(self.log, "ab") as log:
             self.daemon = subprocess.Popen([self.program, "-f", "-o", options, self.store, self.path], stderr=log,
                                            stdin=subprocess.DEVNULL, stdout=log)
         # a mount that a dead daemon left there is one as well, of which the kernel may have kept names and attributes
         answers = lambda: is_mounted(self.path) and errno_of(os.statvfs, self.path) == 0
-        if not wait_for(lambda: self.daemon.poll() is not None or answers(), 20):
+        if not wait_for(lambda: self.daemon.poll() is not None or answers(), seconds):
             raise RuntimeError("the daemon does not come up")
         if self.daemon.poll() is not None:
             raise RuntimeError("the daemon ended: " + self.log_text()[-500:])
+
+    def fill(self, first, end, size):
+        """Secrets s@first to s(@end - 1) of @size bytes "x", while it isn't mounted."""
+        subprocess.run([FILL, self.store, self.key, str(first), str(end), str(size)], check=True)
+
+    @property
+    def memory_mib(self):
+        """Of the daemon: its keeper, its worker and the worker's helpers."""
+        worker = self.worker
+        return sum(map(resident_kib, (self.daemon.pid, worker, *children(worker, "hushfs-helper")))) / 1024
 
     def log_text(self):
         with open(self.log, errors="replace") as log:

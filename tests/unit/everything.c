@@ -97,10 +97,10 @@ static bool same_version(struct store *a, const struct resource *a_resource, con
 
 	if (!b_version || b_version->doomed)
 		return false;
-	if (store_fetch(a, &a_resource->id, a_version->generation, a_version->hash, &row, &a_value, &a_info) < 0)
+	if (store_fetch(a, &a_resource->id, a_version->generation, a_version->mark, &row, &a_value, &a_info) < 0)
 		return false;
 	free(row.data);
-	if (store_fetch(b, &b_resource->id, b_version->generation, b_version->hash, &row, &b_value, &b_info) < 0)
+	if (store_fetch(b, &b_resource->id, b_version->generation, b_version->mark, &row, &b_value, &b_info) < 0)
 		return false;
 	free(row.data);
 	return a_value.size == b_value.size && a_info.uid == b_info.uid && a_info.mtime.tv_sec == b_info.mtime.tv_sec &&
@@ -121,9 +121,15 @@ static bool same_record(const struct record *a, const struct record *b)
 
 static bool same_resource(struct store *a, const struct resource *a_resource, struct store *b, size_t *ret_values)
 {
-	const struct resource *b_resource = index_find(&b->index, store_node(b, &a_resource->record.name));
+	const struct resource *b_resource;
+	struct record a_record, b_record;
 
-	if (!b_resource || !b_resource->exists || !same_record(&a_resource->record, &b_resource->record))
+	resource_record(a_resource, &a_record);
+	b_resource = index_find(&b->index, store_node(b, &a_record.name));
+	if (!b_resource || !b_resource->exists)
+		return false;
+	resource_record(b_resource, &b_record);
+	if (!same_record(&a_record, &b_record))
 		return false;
 	for (const struct version *v = a_resource->versions; v; v = v->older) {
 		if (v->doomed)
@@ -139,12 +145,11 @@ static size_t needed_rows(const struct store *store)
 {
 	size_t rows = 0;
 
-	for (size_t i = 0; i < store->index.n_buckets; i++)
-		for (const struct resource *r = store->index.buckets[i]; r; r = r->next) {
-			rows += r->exists;
-			for (const struct version *v = r->versions; v; v = v->older)
-				rows += r->exists && !v->doomed;
-		}
+	for (const struct resource *r = index_first(&store->index); r; r = index_next(&store->index, r)) {
+		rows += r->exists;
+		for (const struct version *v = r->versions; v; v = v->older)
+			rows += r->exists && !v->doomed;
+	}
 	return rows;
 }
 
@@ -152,12 +157,11 @@ bool everything_same(struct store *a, struct store *b)
 {
 	size_t values = 0;
 
-	for (size_t i = 0; i < a->index.n_buckets; i++)
-		for (const struct resource *r = a->index.buckets[i]; r; r = r->next)
-			if (r->exists && !same_resource(a, r, b, &values)) {
-				printf("# %s %s is not the same\n", r->record.name.mesh, r->record.name.name);
-				return false;
-			}
+	for (const struct resource *r = index_first(&a->index); r; r = index_next(&a->index, r))
+		if (r->exists && !same_resource(a, r, b, &values)) {
+			printf("# resource %014" PRIx64 " is not the same\n", resource_node(r));
+			return false;
+		}
 	if (values < SECRETS || needed_rows(a) != needed_rows(b)) {
 		printf("# %zu values, %zu rows and %zu\n", values, needed_rows(a), needed_rows(b));
 		return false;
@@ -208,6 +212,6 @@ size_t everything_opens(struct store *store, const struct store *other)
 	struct opens opens = {.seal = other->seal};
 
 	opens.seal.epoch = store->seal.epoch;
-	fixture_must(engine_scan(store->engine, opens_row, &opens) == 0);
+	fixture_must(engine_scan(store->engine, ENGINE_BY_KEY, opens_row, &opens) == 0);
 	return opens.count;
 }

@@ -149,14 +149,70 @@ static void test_scan(void **state)
 	make(fixture->store);
 	engine = open_engine(fixture->store);
 	assert_int_equal(engine_commit(engine, more, 3), 0);
-	assert_int_equal(engine_scan(engine, visit, &scan), 0);
+	assert_int_equal(engine_scan(engine, ENGINE_BY_KEY, visit, &scan), 0);
 	assert_int_equal(scan.size, sizeof(expected) - 1);
 	assert_memory_equal(scan.text, expected, scan.size);
 	scan = (struct scan){.stop_at = 2};
-	assert_int_equal(engine_scan(engine, visit, &scan), -ECANCELED);
+	assert_int_equal(engine_scan(engine, ENGINE_BY_KEY, visit, &scan), -ECANCELED);
 	assert_int_equal(scan.calls, 2);
 	assert_row(engine, "aa", 2, "", 0);
 	engine_close(engine);
+}
+
+/* As the file has them: in the order in which they were made, whatever was replaced since. */
+static void test_scan_as_stored(void **state)
+{
+	struct fixture *fixture = *state;
+	static const struct engine_change more[] = {CHANGE("aa", "new"), CHANGE("b", "TWO"), REMOVAL("a")};
+	static const char expected[] = "b=TWO;c\0d=\0\1\2;aa=new;";
+	struct engine *engine;
+	struct scan scan = {0};
+
+	make(fixture->store);
+	engine = open_engine(fixture->store);
+	assert_int_equal(engine_commit(engine, more, 3), 0);
+	assert_int_equal(engine_scan(engine, ENGINE_STORED, visit, &scan), 0);
+	assert_int_equal(scan.size, sizeof(expected) - 1);
+	assert_memory_equal(scan.text, expected, scan.size);
+	scan = (struct scan){.stop_at = 2};
+	assert_int_equal(engine_scan(engine, ENGINE_STORED, visit, &scan), -ECANCELED);
+	engine_close(engine);
+}
+
+/* Somebody gives the table the index of another one, which has the same schema. */
+static void test_index_of_other_rows(void **state)
+{
+	static const struct {
+		const char *rows; /* of the other one */
+		int expected;
+	} cases[] = {
+		{"SELECT rowid,key,data FROM row", 0},
+		{"SELECT 4-rowid,key,data FROM row", -EBADMSG},                        /* each key has another's row */
+		{"SELECT rowid,key,data FROM row WHERE rowid<>2", -EBADMSG},           /* one is not found */
+		{"SELECT rowid,key,data FROM row UNION ALL SELECT 9,x'7a',x''", -EBADMSG}, /* one is found that is not there */
+		{"SELECT rowid,iif(rowid=2,x'61ff',key),data FROM row", -EBADMSG},     /* one has another key */
+	};
+	struct fixture *fixture = *state;
+	char text[1000];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct scan scan = {0};
+		struct engine *engine;
+
+		make(fixture->store);
+		snprintf(text, sizeof(text),
+			 "CREATE TABLE other(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL);INSERT INTO other(rowid,key,data) %s;"
+			 "PRAGMA writable_schema=ON;UPDATE sqlite_schema SET rootpage=(SELECT rootpage FROM sqlite_schema WHERE"
+			 " name='sqlite_autoindex_other_1') WHERE name='sqlite_autoindex_row_1';"
+			 "DELETE FROM sqlite_schema WHERE tbl_name='other'",
+			 cases[i].rows);
+		sql(fixture->store, text);
+		engine = open_engine(fixture->store);
+		assert_int_equal(engine_scan(engine, ENGINE_STORED, visit, &scan), cases[i].expected);
+		assert_int_equal(scan.calls, 3);
+		engine_close(engine);
+		assert_int_equal(engine_remove(fixture->store), 0);
+	}
 }
 
 static void test_commit(void **state)
@@ -432,6 +488,8 @@ int main(void)
 		TEST(test_create_and_open),
 		TEST(test_create_keeps_what_is_there),
 		TEST(test_scan),
+		TEST(test_scan_as_stored),
+		TEST(test_index_of_other_rows),
 		TEST(test_commit),
 		TEST(test_large_row),
 		TEST(test_crash),

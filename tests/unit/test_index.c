@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * test_index: finding by number, folders in the order of the numbers, and the cache's bound.
+ * test_index: finding by number, folders in the order of the numbers, how much memory a secret takes, and the cache's bound.
  */
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/fixture.h"
@@ -16,7 +16,6 @@ static struct resource *resource(uint64_t node)
 	fixture_must(r);
 	for (int i = 0; i < 7; i++)
 		r->id.bytes[i] = (uint8_t)(node >> (48 - 8 * i));
-	r->node = node;
 	r->exists = true;
 	return r;
 }
@@ -44,10 +43,12 @@ static void test_find(void **state)
 {
 	enum { N = 5000 };
 	struct index index = {0};
-	uint64_t seed = 1, nodes[N];
+	uint64_t seed = 1, nodes[N], last = 0;
+	size_t seen = 0;
 
 	(void)state;
 	assert_null(index_find(&index, 1));
+	assert_null(index_first(&index));
 	for (int i = 0; i < N; i++) {
 		/* neighbours and far ones, and many that share their low bits */
 		nodes[i] = i % 3 == 0 ? (uint64_t)i + 1
@@ -56,9 +57,16 @@ static void test_find(void **state)
 		add(&index, nodes[i]);
 	}
 	assert_int_equal(index.count, N);
+	for (struct resource *r = index_first(&index); r; r = index_next(&index, r), seen++) {
+		assert_true(seen == 0 || resource_node(r) > last);
+		last = resource_node(r);
+	}
+	assert_int_equal(seen, N);
 	for (int i = 0; i < N; i++)
-		assert_true(index_find(&index, nodes[i])->node == nodes[i]);
+		assert_true(resource_node(index_find(&index, nodes[i])) == nodes[i]);
 	assert_null(index_find(&index, 0));
+	assert_null(index_find(&index, UINT64_MAX));
+	assert_null(index_find(&index, nodes[0] | 1ull << 56));
 	for (int i = 0; i < N; i += 2)
 		index_drop(&index, index_find(&index, nodes[i]));
 	for (int i = 0; i < N; i++)
@@ -94,7 +102,10 @@ static void test_folders(void **state)
 	(void)state;
 	assert_ptr_equal(index_folder(&index, NAME_MESH, 0), &index.meshes);
 	assert_ptr_equal(index_folder(&index, NAME_GLOBAL_SECRET, 0), &index.globals);
-	assert_ptr_equal(index_folder(&index, NAME_SECRET, 10), &mesh->secrets);
+	assert_null(index_folder(&index, NAME_SECRET, 10)); /* it is no mesh, or has not become one yet */
+	assert_int_equal(index_mesh_reserve(mesh, 1), 0);
+	assert_ptr_equal(index_folder(&index, NAME_SECRET, 10), mesh->secrets);
+	assert_true(mesh->secrets->capacity >= 1);
 	assert_null(index_folder(&index, NAME_SECRET, 11));
 	assert_null(index_folder(&index, NAME_ROOT, 0));
 	assert_null(index_folder(&index, (enum name_kind)99, 0));
@@ -120,13 +131,13 @@ static void test_folder_order(void **state)
 	}
 	assert_int_equal(index.globals.count, N);
 	after = 0;
-	for (struct resource *r; (r = index_folder_next(&index.globals, after)); after = r->node, seen++)
-		assert_true(r->node > after);
+	for (struct resource *r; (r = index_folder_next(&index.globals, after)); after = resource_node(r), seen++)
+		assert_true(resource_node(r) > after);
 	assert_int_equal(seen, N);
 	for (int i = 0; i < N; i += 3)
 		index_folder_remove(&index.globals, in[i]);
 	for (int i = 0; i < N; i++) {
-		struct resource *r = index_folder_next(&index.globals, in[i]->node - 1);
+		struct resource *r = index_folder_next(&index.globals, resource_node(in[i]) - 1);
 
 		if (i % 3)
 			assert_ptr_equal(r, in[i]);
@@ -134,10 +145,10 @@ static void test_folder_order(void **state)
 			assert_ptr_not_equal(r, in[i]);
 	}
 	/* a position stays right when its entry goes */
-	after = in[1]->node;
+	after = resource_node(in[1]);
 	index_folder_remove(&index.globals, in[1]);
-	for (struct resource *r; (r = index_folder_next(&index.globals, after)); after = r->node)
-		assert_true(r->node > after);
+	for (struct resource *r; (r = index_folder_next(&index.globals, after)); after = resource_node(r))
+		assert_true(resource_node(r) > after);
 	index_deinit(&index);
 }
 
@@ -169,7 +180,7 @@ static void test_folder_reserve(void **state)
 		index_folder_add(&folder, resource(500 - i));
 	assert_ptr_equal(folder.entries, entries);
 	for (size_t i = 0; i < 500; i++) {
-		assert_int_equal(folder.entries[i]->node, i + 1);
+		assert_int_equal(resource_node(folder.entries[i]), i + 1);
 		free(folder.entries[i]);
 	}
 	free(folder.entries);
@@ -208,15 +219,15 @@ static void test_cache_forgets_the_least_used(void **state)
 	assert_int_equal(cache.bytes, 300);
 	cache_touch(&cache, &versions[0]);
 	cache_put(&cache, &versions[3], row(100));
-	assert_non_null(versions[0].sealed.data);
-	assert_null(versions[1].sealed.data);
-	assert_non_null(versions[2].sealed.data);
-	assert_non_null(versions[3].sealed.data);
+	assert_non_null(versions[0].cached);
+	assert_null(versions[1].cached);
+	assert_non_null(versions[2].cached);
+	assert_non_null(versions[3].cached);
 	assert_int_equal(cache.bytes, 300);
 	cache_put(&cache, &versions[2], row(250)); /* in the place of its row of 100 */
 	assert_int_equal(cache.bytes, 250);
-	assert_non_null(versions[2].sealed.data);
-	assert_null(versions[0].sealed.data);
+	assert_non_null(versions[2].cached);
+	assert_null(versions[0].cached);
 	for (int i = 0; i < 4; i++)
 		cache_forget(&cache, &versions[i]);
 	assert_int_equal(cache.bytes, 0);
@@ -231,7 +242,7 @@ static void test_cache_of_nothing(void **state)
 	(void)state;
 	cache_init(&cache, 0);
 	cache_put(&cache, &version, row(1));
-	assert_null(version.sealed.data);
+	assert_null(version.cached);
 	assert_int_equal(cache.bytes, 0);
 	cache_forget(&cache, &version);
 }

@@ -242,7 +242,7 @@ static int keep_row(void *context, const uint8_t *key, size_t key_size, const ui
 static void keep_rows(struct store *store, struct rows *ret_rows)
 {
 	ret_rows->count = 0;
-	fixture_must(engine_scan(store->engine, keep_row, ret_rows) == 0);
+	fixture_must(engine_scan(store->engine, ENGINE_BY_KEY, keep_row, ret_rows) == 0);
 }
 
 static void free_rows(struct rows *rows)
@@ -364,11 +364,12 @@ static void test_check_finds_a_wrong_record(void **state)
 	struct seal_key key = seal_key(SEAL_RECORD, &resource->id, 0), manifest_key = seal_key(SEAL_MANIFEST, NULL, 0);
 
 	for (int i = 0; i < 3; i++) {
-		struct record record = resource->record;
+		struct record record;
 		struct seal_manifest manifest = store->manifest;
 		struct seal_row row, manifest_row;
 		uint8_t hash[CRYPTO_HASH_BYTES];
 
+		resource_record(resource, &record);
 		record.size += i == 1;
 		record.value_hash[0] ^= i == 2;
 		fixture_must(seal_record(&store->seal, &resource->id, 1, &record, &row) == 0);

@@ -82,6 +82,39 @@ static void test_round_trip(void **state)
 }
 
 /* What was in the buffer before does not show: all that is not a field is zero. */
+/* Nothing of a record is lost; but of a secret what it does not have. */
+static void test_packing(void **state)
+{
+	const struct name names[] = {fixture_secret("payments", "db.password"), fixture_global("g"), fixture_mesh("m"),
+				     {.kind = NAME_ROOT}};
+	struct acl acl = {.present = true, .mask = true, .mode = 0640, .count = 3};
+	char longest[254];
+
+	(void)state;
+	memset(longest, 'a', 253);
+	longest[253] = 0;
+	for (unsigned i = 0; i < 5 * 2; i++) {
+		struct record record = example(), unpacked;
+		struct record_packed *packed;
+
+		record.name = i / 2 < 4 ? names[i / 2] : fixture_secret("payments", longest);
+		for (unsigned j = 0; j < acl.count; j++)
+			acl.named[j] = (struct acl_named){.id = j + 1, .permission = 4};
+		if (i % 2)
+			assert_int_equal(acl_put(&record.acls, RECORD_SELF, ACL_KIND_ACCESS, &acl), 0);
+		packed = record_pack(&record);
+		assert_non_null(packed);
+		fixture_fill(&unpacked, sizeof(unpacked), i);
+		record_unpack(packed, &unpacked);
+		if (i / 2 != 2 && i / 2 != 3)
+			record.inodes[1] = record.inodes[2] = (struct record_attributes){0};
+		assert_records_equal(&unpacked, &record);
+		assert_memory_equal(&unpacked.acls, &record.acls, sizeof(record.acls));
+		assert_memory_equal(unpacked.name.name, record.name.name, sizeof(record.name.name));
+		free(packed);
+	}
+}
+
 static void test_encoding_is_complete(void **state)
 {
 	struct record record = example();
@@ -282,7 +315,7 @@ static void test_same_attributes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_encoding_is_complete),
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_packing),      cmocka_unit_test(test_encoding_is_complete),
 		cmocka_unit_test(test_layout),          cmocka_unit_test(test_unknown_version),
 		cmocka_unit_test(test_impossible_fields), cmocka_unit_test(test_acls),
 		cmocka_unit_test(test_where_acls_may_be), cmocka_unit_test(test_impossible_acls),

@@ -5,6 +5,7 @@
  * an older state, which nothing in the file itself could tell.
  */
 #include "store/header.h"
+#include "store/internal.h"
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/fixture.h"
 
@@ -392,6 +393,65 @@ static void test_changed_while_open(void **state)
 	free(value);
 }
 
+static int read_pinned(struct store *store, uint64_t node, uint64_t generation, const char *expected)
+{
+	struct secbuf value = {0};
+	int r = store_read(store, node, generation, &value);
+
+	if (r == 0)
+		assert_true(value.size == strlen(expected) && memcmp(value.data, expected, value.size) == 0);
+	secbuf_deinit(&value);
+	return r;
+}
+
+/* What was prefetched is read without the file, if it is short; if it was wrong it is EIO, and right as soon as the file is. */
+static void test_prefetched(void **state)
+{
+	static const uint8_t zeros[100 * 1024];
+	struct fixture *fixture = *state;
+	struct name name = fixture_global("short"), longer = fixture_global("long");
+	struct store *store;
+	struct seal_key key, longer_key;
+	uint64_t node, longer_node, generation, longer_generation;
+	uint8_t *row, *longer_row;
+	size_t size, longer_size;
+
+	fixture_make(fixture);
+	store = fixture_open(fixture, 0, 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, name, "value", 5, NULL), 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, longer, zeros, sizeof(zeros), NULL), 0);
+	store_close(store);
+	store = fixture_open(fixture, 0, 1024 * 1024);
+	node = store_node(store, &name);
+	longer_node = store_node(store, &longer);
+	assert_int_equal(store_pin(store, node, &generation), 0);
+	assert_int_equal(store_pin(store, longer_node, &longer_generation), 0);
+	key = seal_key(SEAL_VALUE, &index_find(&store->index, node)->id, generation);
+	longer_key = seal_key(SEAL_VALUE, &index_find(&store->index, longer_node)->id, longer_generation);
+	assert_int_equal(engine_get(store->engine, key.bytes, key.size, &row, &size), 0);
+	assert_int_equal(engine_get(store->engine, longer_key.bytes, longer_key.size, &longer_row, &longer_size), 0);
+
+	row[size - 1] ^= 1;
+	const struct engine_change wrong = {key.bytes, key.size, row, size};
+	assert_int_equal(engine_commit(store->engine, &wrong, 1), 0);
+	store_prefetch(store, node, generation);
+	assert_int_equal(read_pinned(store, node, generation, ""), -EIO);
+	row[size - 1] ^= 1;
+	assert_int_equal(engine_commit(store->engine, &wrong, 1), 0);
+	store_prefetch(store, node, generation);
+	store_prefetch(store, node, generation + 1); /* of no such version */
+	store_prefetch(store, longer_node, longer_generation);
+	const struct engine_change removed[] = {{key.bytes, key.size, NULL, 0}, {longer_key.bytes, longer_key.size, NULL, 0}};
+	assert_int_equal(engine_commit(store->engine, removed, 2), 0);
+	assert_int_equal(read_pinned(store, node, generation, "value"), 0);
+	assert_int_equal(read_pinned(store, longer_node, longer_generation, ""), -EIO);
+	free(row);
+	free(longer_row);
+	store_unpin(store, node, generation);
+	store_unpin(store, longer_node, longer_generation);
+	store_close(store);
+}
+
 static bool file_has(const char *path, const char *marker)
 {
 	uint8_t *bytes;
@@ -574,6 +634,7 @@ int main(void)
 		TEST(test_schema),
 		TEST(test_header),
 		TEST(test_changed_while_open),
+		TEST(test_prefetched),
 		TEST(test_nothing_in_clear),
 	};
 
