@@ -120,6 +120,13 @@ void store_unpin(struct store *store, uint64_t node, uint64_t generation);
  * -EIO if the row is not what was stored (logged), -ENOMEM if the arena is full, -ENOKEY if the store is locked. */
 int store_read(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value);
 
+/* store_keep - of @value, which store_read has opened, more will be asked for: it takes it over, for the next store_read of that version. One is
+ * kept, until any is read, the version is unpinned or the store locked, or for a second. */
+void store_keep(struct store *store, uint64_t generation, struct secbuf *value);
+
+/* store_tend - wipe what was kept for long enough. How many ms until there is something to do; -1: never. */
+int store_tend(struct store *store);
+
 /* Changing. */
 
 enum store_op_kind {
