@@ -48,15 +48,23 @@ static int64_t writer_now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Is the kept answer one about this thread, and fresh? */
+static bool writer_knows(pid_t tid)
+{
+	return writer_kept.process && writer_kept.thread == tid && writer_now_ms() <= writer_kept.until_ms;
+}
+
+static void writer_keep(pid_t tid, pid_t process)
+{
+	writer_kept.thread = tid;
+	writer_kept.process = process;
+	writer_kept.until_ms = writer_now_ms() + WRITER_KEPT_MS;
+}
+
 pid_t writer_process(pid_t tid)
 {
-	int64_t now_ms = writer_now_ms();
-
-	if (!writer_kept.process || writer_kept.thread != tid || writer_kept.until_ms < now_ms) {
-		writer_kept.thread = tid;
-		writer_kept.process = writer_ask(&(struct writer_question){.wants = WRITER_PROCESS, .thread = tid}).process;
-		writer_kept.until_ms = now_ms + WRITER_KEPT_MS;
-	}
+	if (!writer_knows(tid))
+		writer_keep(tid, writer_ask(&(struct writer_question){.wants = WRITER_PROCESS, .thread = tid}).process);
 	return writer_kept.process;
 }
 
@@ -70,20 +78,24 @@ bool writer_is_gone(pid_t process)
 	return writer_ask(&(struct writer_question){.wants = WRITER_GONE, .process = process}).gone;
 }
 
-bool writer_holds(pid_t tid, uint64_t ino)
-{
-	return writer_ask(&(struct writer_question){.wants = WRITER_HOLDS, .thread = tid, .ino = ino}).holds;
-}
-
 bool writer_is_member(pid_t tid, gid_t group)
 {
 	return writer_ask(&(struct writer_question){.wants = WRITER_MEMBER, .thread = tid, .group = group}).member;
 }
 
-struct writer_fate writer_fate(pid_t tid, pid_t other)
+struct writer_fate writer_fate(pid_t tid, pid_t other, uint64_t ino)
 {
-	const struct writer_answer answer = writer_ask(&(struct writer_question){
-		.wants = WRITER_PROCESS | WRITER_KILLED_BY | WRITER_GONE, .thread = tid, .process = other});
+	bool knows = writer_knows(tid);
+	const struct writer_question question = {
+		.wants = WRITER_KILLED_BY | (knows ? 0 : WRITER_PROCESS) | (knows && writer_kept.process == other ? 0 : WRITER_GONE) |
+			 (ino ? WRITER_HOLDS : 0),
+		.thread = tid,
+		.process = other,
+		.ino = ino};
+	const struct writer_answer answer = writer_ask(&question);
 
-	return (struct writer_fate){.process = answer.process, .killed_by = answer.killed_by, .other_gone = answer.gone};
+	if (!knows)
+		writer_keep(tid, answer.process);
+	return (struct writer_fate){
+		.process = writer_kept.process, .killed_by = answer.killed_by, .other_gone = answer.gone, .holds = answer.holds};
 }
