@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * writer: has a helper look (writer_look.c), which may see what a worker that has given up its rights may not.
  *
- * Which process a thread is of is asked several times while a file is opened and written. That answer is kept for a moment: the number of a
- * thread that has ended is given out again only after all others.
+ * Which process a thread is of is asked several times while a file is opened and written. Those answers are kept for a moment, each in the place
+ * that the thread's number gives it: the number of a thread that has ended is given out again only after all others.
  */
 #include "fs/writer.h"
 
@@ -11,14 +11,15 @@
 
 #include <time.h>
 
+#define WRITER_KEPT 64
 #define WRITER_KEPT_MS 50
 
 static struct helper writer_helper = {.channel = -1};
 
-static struct {
+static struct writer_kept {
 	pid_t thread, process; /* 0: none */
 	int64_t until_ms;
-} writer_kept;
+} writer_all_kept[WRITER_KEPT];
 
 int writer_start(void)
 {
@@ -48,24 +49,29 @@ static int64_t writer_now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Is the kept answer one about this thread, and fresh? */
-static bool writer_knows(pid_t tid)
+static struct writer_kept *writer_kept_of(pid_t tid)
 {
-	return writer_kept.process && writer_kept.thread == tid && writer_now_ms() <= writer_kept.until_ms;
+	return &writer_all_kept[(unsigned)tid % WRITER_KEPT];
 }
 
-static void writer_keep(pid_t tid, pid_t process)
+/* Is the kept answer one about this thread, and fresh? */
+static bool writer_knows(const struct writer_kept *kept, pid_t tid)
 {
-	writer_kept.thread = tid;
-	writer_kept.process = process;
-	writer_kept.until_ms = writer_now_ms() + WRITER_KEPT_MS;
+	return kept->process && kept->thread == tid && writer_now_ms() <= kept->until_ms;
+}
+
+static pid_t writer_keep(pid_t tid, pid_t process)
+{
+	*writer_kept_of(tid) = (struct writer_kept){.thread = tid, .process = process, .until_ms = writer_now_ms() + WRITER_KEPT_MS};
+	return process;
 }
 
 pid_t writer_process(pid_t tid)
 {
-	if (!writer_knows(tid))
-		writer_keep(tid, writer_ask(&(struct writer_question){.wants = WRITER_PROCESS, .thread = tid}).process);
-	return writer_kept.process;
+	const struct writer_kept *kept = writer_kept_of(tid);
+
+	return writer_knows(kept, tid) ? kept->process
+				       : writer_keep(tid, writer_ask(&(struct writer_question){.wants = WRITER_PROCESS, .thread = tid}).process);
 }
 
 int writer_killed_by(pid_t tid)
@@ -85,17 +91,18 @@ bool writer_is_member(pid_t tid, gid_t group)
 
 struct writer_fate writer_fate(pid_t tid, pid_t other, uint64_t ino)
 {
-	bool knows = writer_knows(tid);
+	const struct writer_kept *kept = writer_kept_of(tid);
+	bool knows = writer_knows(kept, tid);
 	const struct writer_question question = {
-		.wants = WRITER_KILLED_BY | (knows ? 0 : WRITER_PROCESS) | (knows && writer_kept.process == other ? 0 : WRITER_GONE) |
+		.wants = WRITER_KILLED_BY | (knows ? 0 : WRITER_PROCESS) | (knows && kept->process == other ? 0 : WRITER_GONE) |
 			 (ino ? WRITER_HOLDS : 0),
 		.thread = tid,
 		.process = other,
 		.ino = ino};
 	const struct writer_answer answer = writer_ask(&question);
 
-	if (!knows)
-		writer_keep(tid, answer.process);
-	return (struct writer_fate){
-		.process = writer_kept.process, .killed_by = answer.killed_by, .other_gone = answer.gone, .holds = answer.holds};
+	return (struct writer_fate){.process = knows ? kept->process : writer_keep(tid, answer.process),
+				    .killed_by = answer.killed_by,
+				    .other_gone = answer.gone,
+				    .holds = answer.holds};
 }
