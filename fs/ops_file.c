@@ -283,7 +283,7 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct 
 	if (r < 0)
 		ops_reply_error(req, r == -ENOENT ? -EIO : r);
 	else
-		fuse_reply_buf(req, (const char *)part.value.data + part.start, part.size);
+		fuse_reply_buf(req, part.size ? (const char *)part.value.data + part.start : NULL, part.size);
 	ops_read_done(context, &part);
 }
 
