@@ -6,7 +6,6 @@
  */
 #include "fs/control_internal.h"
 #include "fs/status.h"
-#include "fs/writer.h"
 #include "store/log.h"
 
 #include <errno.h>
@@ -543,10 +542,10 @@ void control_flush(struct control *control, uint64_t handle, pid_t thread, const
 		control_reply(waiter, -EIO);
 		return;
 	}
-	close = writers_closes(&file->writers, thread);
+	close = writers_closes(&file->writers, thread, control_is_pending(file) ? file->open.ino : 0);
 	if (close.broken && file->state == CONTROL_IDLE && file->text.size)
 		file->failed = -EINTR;
-	if (!close.opener || (control_is_pending(file) && writer_holds(thread, file->open.ino))) {
+	if (!close.opener || (control_is_pending(file) && close.holds)) {
 		control_leave(control);
 		control_reply(waiter, 0);
 		return;

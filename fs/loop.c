@@ -173,13 +173,20 @@ static bool loop_is_over(const struct loop *loop)
 	return true;
 }
 
+/* Of two times in ms; negative: never. */
+static int loop_sooner(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 /* How many ms until somebody wants to be seen to; -1: never. */
 static int loop_tend(struct ops_context *context)
 {
 	int scratch_ms = scratch_tend(context->scratch);
 	int lock_ms = autolock_tend(&context->autolock, context->tree.store, context->control);
+	int store_ms = store_tend(context->tree.store);
 
-	return scratch_ms < 0 || (lock_ms >= 0 && lock_ms < scratch_ms) ? lock_ms : scratch_ms;
+	return loop_sooner(loop_sooner(scratch_ms, lock_ms), store_ms);
 }
 
 /* How long to sleep: until a scratch file has to be seen to, or the end. */

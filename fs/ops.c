@@ -18,7 +18,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#define OPS_WRITE_BYTES (256 * 1024)   /* of one WRITE request at most */
+#define OPS_REQUEST_BYTES (1024 * 1024) /* of one READ or WRITE at most: what libfuse has room for, see loop.c */
 #define OPS_RESENT (UINT64_C(1) << 63) /* in the number of a request that the kernel sends again */
 
 struct ops_context *ops_context(fuse_req_t req)
@@ -201,7 +201,7 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
 	conn->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
 	/* the kernel is to check ACLs as well as modes, and to leave the umask to us: a folder's default ACL replaces it */
 	conn->want |= conn->capable & (FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK);
-	conn->max_write = OPS_WRITE_BYTES;
+	conn->max_write = OPS_REQUEST_BYTES;
 	conn->time_gran = 1;
 }
 

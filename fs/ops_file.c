@@ -191,80 +191,102 @@ static bool ops_is_current(const struct ops_context *context, fuse_ino_t ino, ui
 	       info.record.generation == generation;
 }
 
+/* What is asked for of an open file: @size bytes at @start of @value, which is to be wiped. */
+struct ops_part {
+	struct secbuf value;
+	size_t start, size;
+	uint64_t generation; /* of a version that is pinned; else 0 */
+};
+
 /* For the page cache, which belongs to all who have the file open: so the current version is the only one that may go there.
  * mmap(2) leaves open whether a later change is seen. A part of it would make sendfile(2) mix two versions. */
 static int ops_read_paged(struct ops_context *context, fuse_ino_t ino, uint64_t generation, uint64_t offset,
-			  struct secbuf *ret_value)
+			  struct ops_part *ret_part)
 {
 	uint64_t current = generation;
 	int r = 0;
 
 	notify_paged(context->notify, ino);
-	if (ops_is_current(context, ino, generation))
-		return store_read(context->tree.store, node_resource(ino), generation, ret_value);
+	if (ops_is_current(context, ino, generation)) {
+		ret_part->generation = generation;
+		return store_read(context->tree.store, node_resource(ino), generation, &ret_part->value);
+	}
 	if (offset == 0)
 		r = store_pin(context->tree.store, node_resource(ino), &current);
 	if (offset > 0 || r < 0)
 		return -EIO;
-	r = store_read(context->tree.store, node_resource(ino), current, ret_value);
+	r = store_read(context->tree.store, node_resource(ino), current, &ret_part->value);
 	store_unpin(context->tree.store, node_resource(ino), current);
 	return r;
 }
 
-/* From @offset on. */
 static int ops_read_version(struct ops_context *context, fuse_ino_t ino, uint64_t generation, size_t size, uint64_t offset,
-			    bool paged, struct secbuf *ret_bytes)
+			    bool paged, struct ops_part *ret_part)
 {
-	SECBUF_AUTO value = {0};
-	size_t start;
+	size_t left;
 	int r;
 
-	r = paged ? ops_read_paged(context, ino, generation, offset, &value)
-		  : store_read(context->tree.store, node_resource(ino), generation, &value);
+	*ret_part = (struct ops_part){.generation = paged ? 0 : generation};
+	r = paged ? ops_read_paged(context, ino, generation, offset, ret_part)
+		  : store_read(context->tree.store, node_resource(ino), generation, &ret_part->value);
 	if (r < 0)
 		return r;
-	start = offset < value.size ? (size_t)offset : value.size;
-	return secbuf_write(ret_bytes, 0, value.data + start, size < value.size - start ? size : value.size - start);
+	ret_part->start = offset < ret_part->value.size ? (size_t)offset : ret_part->value.size;
+	left = ret_part->value.size - ret_part->start;
+	ret_part->size = size < left ? size : left;
+	return 0;
 }
 
-/* What an open file has there, as whoever has it open sees it. */
-static int ops_read_bytes(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, const struct fuse_file_info *fi,
-			  bool paged, struct secbuf *ret_bytes)
+/* As whoever has the file open sees it. To be handed to ops_read_done. */
+static int ops_read_part(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, const struct fuse_file_info *fi,
+			 bool paged, struct ops_part *ret_part)
 {
 	struct ops_context *context = ops_context(req);
+	struct secbuf bytes = {0};
 	struct stat st;
 	int r;
 
 	autolock_used(&context->autolock);
+	if (!(fi->fh & STAGE_HANDLE) && node_kind(ino) != NODE_SCRATCH)
+		return ops_read_version(context, ino, fi->fh, size, (uint64_t)offset, paged, ret_part);
 	if (node_kind(ino) == NODE_SCRATCH) {
 		if (paged)
 			notify_paged(context->notify, ino);
-		return scratch_read(context->scratch, ino, (uint64_t)offset, size, ret_bytes);
+		r = scratch_read(context->scratch, ino, (uint64_t)offset, size, &bytes);
+	} else if (paged && tree_attributes(&context->tree, ino, &st) == 0) {
+		r = -EIO; /* others may have the file open, and so its pages */
+	} else {
+		r = stage_read(context->stage, fi->fh, (uint64_t)offset, size, &bytes);
 	}
-	if (!(fi->fh & STAGE_HANDLE))
-		return ops_read_version(context, ino, fi->fh, size, (uint64_t)offset, paged, ret_bytes);
-	/* others may have the file open, and so its pages */
-	r = paged && tree_attributes(&context->tree, ino, &st) == 0
-		    ? -EIO
-		    : stage_read(context->stage, fi->fh, (uint64_t)offset, size, ret_bytes);
-	return r == -ENOENT ? -EIO : r;
+	*ret_part = (struct ops_part){.value = bytes, .size = bytes.size};
+	return r;
+}
+
+/* A version of which there is more is kept for who goes on. */
+static void ops_read_done(struct ops_context *context, struct ops_part *part)
+{
+	if (part->generation && part->size && part->start + part->size < part->value.size)
+		store_keep(context->tree.store, part->generation, &part->value);
+	secbuf_deinit(&part->value);
 }
 
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
 	bool paged = fi->lock_owner == 0; /* the kernel sends it with direct reads only */
-	SECBUF_AUTO bytes = {0};
+	struct ops_context *context = ops_context(req);
+	struct ops_part part = {0};
 	int r;
 
 	if (node_is_control(ino)) {
 		ops_control_read(req, ino, size, offset, fi);
 		return;
 	}
-	r = ops_read_bytes(req, ino, size, offset, fi, paged, &bytes);
+	r = ops_read_part(req, ino, size, offset, fi, paged, &part);
 	if (r < 0)
 		ops_reply_error(req, r == -ENOENT ? -EIO : r);
 	else
-		fuse_reply_buf(req, (const char *)bytes.data, bytes.size);
+		fuse_reply_buf(req, part.size ? (const char *)part.value.data + part.start : NULL, part.size);
+	ops_read_done(context, &part);
 }
 
 static int ops_write_bytes(fuse_req_t req, fuse_ino_t ino, const void *data, size_t size, off_t offset,
@@ -296,7 +318,7 @@ void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t offset, struct fu
 			 off_t to_offset, struct fuse_file_info *to_fi, size_t size, int flags)
 {
 	struct ops_context *context = ops_context(req);
-	SECBUF_AUTO bytes = {0};
+	struct ops_part part = {0};
 	int r;
 
 	(void)flags;
@@ -309,13 +331,14 @@ void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t offset, struct fu
 		ops_reply_error(req, -EINVAL);
 		return;
 	}
-	r = ops_read_bytes(req, ino, size < OPS_COPY_BYTES ? size : OPS_COPY_BYTES, offset, fi, false, &bytes);
-	if (r == 0 && bytes.size)
-		r = ops_write_bytes(req, to_ino, bytes.data, bytes.size, to_offset, to_fi);
+	r = ops_read_part(req, ino, size < OPS_COPY_BYTES ? size : OPS_COPY_BYTES, offset, fi, false, &part);
+	if (r == 0 && part.size)
+		r = ops_write_bytes(req, to_ino, part.value.data + part.start, part.size, to_offset, to_fi);
 	if (r < 0)
 		ops_reply_error(req, r == -ENOENT ? -EIO : r);
 	else
-		fuse_reply_write(req, bytes.size);
+		fuse_reply_write(req, part.size);
+	ops_read_done(context, &part);
 }
 
 /* Only the plain form: there are no holes, and nothing to set aside for later. */

@@ -8,7 +8,6 @@
 #include "fs/kept.h"
 #include "fs/node.h"
 #include "fs/stage_internal.h"
-#include "fs/writer.h"
 #include "store/log.h"
 
 #include <errno.h>
@@ -450,17 +449,19 @@ void stage_flush(struct stage *stage, uint64_t handle, pid_t thread, uint64_t re
 {
 	struct staged *entry = stage_enter(stage, handle);
 	struct writers_close close;
+	bool due;
 	int failed;
 
 	if (!entry) {
 		done(context, -EIO);
 		return;
 	}
-	close = writers_closes(&entry->writers, thread);
+	due = entry->written && staged_is_pending(entry);
+	close = writers_closes(&entry->writers, thread, due ? entry->ino : 0);
 	entry->flushed = true;
 	if (close.broken)
 		entry->failed = -EINTR;
-	if (close.opener && entry->written && staged_is_pending(entry) && !writer_holds(thread, entry->ino)) {
+	if (due && !close.broken && close.opener && !close.holds) {
 		staged_publish(stage, entry, &entry->name, false, true, request, done, context);
 		return;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * writer: has a helper look (writer_look.c), which may see what a worker that has given up its rights may not.
  *
- * Which process a thread is of is asked several times while a file is opened and written. That answer is kept for a moment: the number of a
- * thread that has ended is given out again only after all others.
+ * Which process a thread is of is asked several times while a file is opened and written. Those answers are kept for a moment, each in the place
+ * that the thread's number gives it: the number of a thread that has ended is given out again only after all others.
  */
 #include "fs/writer.h"
 
@@ -11,14 +11,15 @@
 
 #include <time.h>
 
+#define WRITER_KEPT 64
 #define WRITER_KEPT_MS 50
 
 static struct helper writer_helper = {.channel = -1};
 
-static struct {
+static struct writer_kept {
 	pid_t thread, process; /* 0: none */
 	int64_t until_ms;
-} writer_kept;
+} writer_all_kept[WRITER_KEPT];
 
 int writer_start(void)
 {
@@ -48,16 +49,29 @@ static int64_t writer_now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static struct writer_kept *writer_kept_of(pid_t tid)
+{
+	return &writer_all_kept[(unsigned)tid % WRITER_KEPT];
+}
+
+/* Is the kept answer one about this thread, and fresh? */
+static bool writer_knows(const struct writer_kept *kept, pid_t tid)
+{
+	return kept->process && kept->thread == tid && writer_now_ms() <= kept->until_ms;
+}
+
+static pid_t writer_keep(pid_t tid, pid_t process)
+{
+	*writer_kept_of(tid) = (struct writer_kept){.thread = tid, .process = process, .until_ms = writer_now_ms() + WRITER_KEPT_MS};
+	return process;
+}
+
 pid_t writer_process(pid_t tid)
 {
-	int64_t now_ms = writer_now_ms();
+	const struct writer_kept *kept = writer_kept_of(tid);
 
-	if (!writer_kept.process || writer_kept.thread != tid || writer_kept.until_ms < now_ms) {
-		writer_kept.thread = tid;
-		writer_kept.process = writer_ask(&(struct writer_question){.wants = WRITER_PROCESS, .thread = tid}).process;
-		writer_kept.until_ms = now_ms + WRITER_KEPT_MS;
-	}
-	return writer_kept.process;
+	return writer_knows(kept, tid) ? kept->process
+				       : writer_keep(tid, writer_ask(&(struct writer_question){.wants = WRITER_PROCESS, .thread = tid}).process);
 }
 
 int writer_killed_by(pid_t tid)
@@ -70,20 +84,25 @@ bool writer_is_gone(pid_t process)
 	return writer_ask(&(struct writer_question){.wants = WRITER_GONE, .process = process}).gone;
 }
 
-bool writer_holds(pid_t tid, uint64_t ino)
-{
-	return writer_ask(&(struct writer_question){.wants = WRITER_HOLDS, .thread = tid, .ino = ino}).holds;
-}
-
 bool writer_is_member(pid_t tid, gid_t group)
 {
 	return writer_ask(&(struct writer_question){.wants = WRITER_MEMBER, .thread = tid, .group = group}).member;
 }
 
-struct writer_fate writer_fate(pid_t tid, pid_t other)
+struct writer_fate writer_fate(pid_t tid, pid_t other, uint64_t ino)
 {
-	const struct writer_answer answer = writer_ask(&(struct writer_question){
-		.wants = WRITER_PROCESS | WRITER_KILLED_BY | WRITER_GONE, .thread = tid, .process = other});
+	const struct writer_kept *kept = writer_kept_of(tid);
+	bool knows = writer_knows(kept, tid);
+	const struct writer_question question = {
+		.wants = WRITER_KILLED_BY | (knows ? 0 : WRITER_PROCESS) | (knows && kept->process == other ? 0 : WRITER_GONE) |
+			 (ino ? WRITER_HOLDS : 0),
+		.thread = tid,
+		.process = other,
+		.ino = ino};
+	const struct writer_answer answer = writer_ask(&question);
 
-	return (struct writer_fate){.process = answer.process, .killed_by = answer.killed_by, .other_gone = answer.gone};
+	return (struct writer_fate){.process = knows ? kept->process : writer_keep(tid, answer.process),
+				    .killed_by = answer.killed_by,
+				    .other_gone = answer.gone,
+				    .holds = answer.holds};
 }

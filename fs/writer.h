@@ -24,19 +24,18 @@ int writer_killed_by(pid_t tid);
 /* writer_is_gone - has the process ended? False if that can't be known. */
 bool writer_is_gone(pid_t process);
 
-/* writer_holds - has the process of @tid a descriptor (another than the one that it is closing) by which it may write to the
- * file @ino? False if that can't be known. Its time grows with the number of its descriptors. */
-bool writer_holds(pid_t tid, uint64_t ino);
-
 /* writer_is_member - is @group one of the supplementary groups of @tid? False if that can't be known. */
 bool writer_is_member(pid_t tid, gid_t group);
 
-/* writer_fate - writer_process and writer_killed_by of @tid and writer_is_gone of @other, asked for at once. */
+/* writer_fate - writer_process and writer_killed_by of @tid and writer_is_gone of @other, asked for at once. And unless @ino is 0: has the
+ * process of @tid a descriptor (another than the one that it is closing) by which it may write to the file @ino? False if that can't be
+ * known. The time of that grows with the number of its descriptors. */
 struct writer_fate {
 	pid_t process;
 	int killed_by;
 	bool other_gone;
+	bool holds;
 };
-struct writer_fate writer_fate(pid_t tid, pid_t other);
+struct writer_fate writer_fate(pid_t tid, pid_t other, uint64_t ino);
 
 #endif

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A file of /proc/TID as text. Its size, or -1. */
@@ -73,19 +74,26 @@ static bool writer_has_ended(pid_t process)
 	return process > 0 && kill(process, 0) < 0 && errno == ESRCH;
 }
 
-/* What /proc says of a descriptor: may be written to, and of which file? */
+/* May it be written to? The mode of the link says how it was opened; most need not be asked more. To read the link would wait, as stat does, for
+ * one that closes a file in execve(). */
+static bool writer_fd_writes(int folder, const char *fd)
+{
+	struct stat link;
+
+	return fstatat(folder, fd, &link, AT_SYMLINK_NOFOLLOW) == 0 && (link.st_mode & S_IWUSR);
+}
+
+/* Of which file is it? */
 static bool writer_fd_is(pid_t tid, const char *fd, uint64_t ino)
 {
 	char file[32], text[512];
-	const char *flags, *number;
+	const char *number;
 
 	snprintf(file, sizeof(file), "fdinfo/%.16s", fd);
 	if (writer_read_proc(tid, file, text, sizeof(text)) < 0)
 		return false;
-	flags = strstr(text, "flags:");
 	number = strstr(text, "\nino:");
-	return flags && number && (strtoul(flags + 6, NULL, 8) & O_ACCMODE) != O_RDONLY &&
-	       strtoull(number + 5, NULL, 10) == ino;
+	return number && strtoull(number + 5, NULL, 10) == ino;
 }
 
 static bool writer_has_open(pid_t tid, uint64_t ino)
@@ -95,10 +103,10 @@ static bool writer_has_open(pid_t tid, uint64_t ino)
 	char path[64];
 	DIR *folder;
 
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo", tid);
+	snprintf(path, sizeof(path), "/proc/%d/fd", tid);
 	folder = opendir(path);
 	while (folder && !holds && (fd = readdir(folder)))
-		holds = fd->d_name[0] != '.' && writer_fd_is(tid, fd->d_name, ino);
+		holds = fd->d_name[0] != '.' && writer_fd_writes(dirfd(folder), fd->d_name) && writer_fd_is(tid, fd->d_name, ino);
 	if (folder)
 		closedir(folder);
 	return holds;

@@ -23,12 +23,13 @@ struct writers {
 struct writers_close {
 	bool opener; /* by whoever opened the file, or for it if that is gone */
 	bool broken; /* by somebody whom a signal ends: what was written may not be whole */
+	bool holds;  /* by who has another one to write to the same file, as far as was asked for */
 };
 
 /* writers_wrote - @thread has written. Asks /proc when it is another than the last. */
 void writers_wrote(struct writers *writers, pid_t thread);
 
-/* writers_closes - @thread is closing a descriptor. Asks /proc. */
-struct writers_close writers_closes(const struct writers *writers, pid_t thread);
+/* writers_closes - @thread is closing a descriptor of the file @ino (0: whether it has others does not matter). Asks /proc. */
+struct writers_close writers_closes(const struct writers *writers, pid_t thread, uint64_t ino);
 
 #endif

@@ -144,17 +144,17 @@ int batch_read(const struct batch *batch, const struct batch_state *state, struc
 	return store_read(batch->store, state->node, state->record.generation, ret_value);
 }
 
-int batch_write(struct batch *batch, struct batch_state *state, const uint8_t *value, size_t size, uid_t writer,
-		const struct timespec *mtime)
+int batch_write(struct batch *batch, struct batch_state *state, const struct secbuf *value,
+		const uint8_t hash[static CRYPTO_HASH_BYTES], uid_t writer, const struct timespec *mtime)
 {
 	struct batch_value v = {.id = state->id, .node = state->node, .generation = ++batch->manifest.generation};
 	const struct seal *seal = &batch->store->seal;
-	struct seal_value_info info = {.size = (uint32_t)size, .uid = writer, .mtime = *mtime};
+	struct seal_value_info info = {.size = (uint32_t)value->size, .uid = writer, .mtime = *mtime};
 	enum record_inode inode;
 	int r;
 
 	v.version = calloc(1, sizeof(*v.version));
-	r = v.version ? seal_value(seal, &v.id, v.generation, value, &info, &v.row) : -ENOMEM;
+	r = v.version ? seal_value(seal, &v.id, v.generation, value->data, hash, &info, &v.row) : -ENOMEM;
 	if (r == 0) {
 		struct seal_key key = seal_key(SEAL_VALUE, &v.id, v.generation);
 
@@ -169,8 +169,8 @@ int batch_write(struct batch *batch, struct batch_state *state, const uint8_t *v
 		return r;
 	}
 	state->record.generation = v.generation;
-	state->record.size = (uint32_t)size;
-	seal_value_hash(seal, value, size, state->record.value_hash);
+	state->record.size = (uint32_t)value->size;
+	memcpy(state->record.value_hash, hash, CRYPTO_HASH_BYTES);
 	inode = state->record.name.kind == NAME_MESH ? RECORD_MESH_YAML : RECORD_SELF; /* the file with the value */
 	state->record.inodes[inode].mtime = *mtime;
 	state->record.inodes[inode].ctime = batch->now;

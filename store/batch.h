@@ -75,10 +75,10 @@ int batch_push_value(struct batch *batch, const struct batch_value *value);
 /* batch_read - the current value of an existing resource. -EIO, -ENOMEM. */
 int batch_read(const struct batch *batch, const struct batch_state *state, struct secbuf *ret_value);
 
-/* batch_write - seal @value as the new current value in @state (not pushed): generation, size, hash, times.
- * -ENOMEM. */
-int batch_write(struct batch *batch, struct batch_state *state, const uint8_t *value, size_t size, uid_t writer,
-		const struct timespec *mtime);
+/* batch_write - seal @value as the new current value in @state (not pushed): generation, size, hash, times. @hash: its
+ * seal_value_hash. -ENOMEM. */
+int batch_write(struct batch *batch, struct batch_state *state, const struct secbuf *value,
+		const uint8_t hash[static CRYPTO_HASH_BYTES], uid_t writer, const struct timespec *mtime);
 
 /* batch_set_removed - attributes of what was removed and is still open: they are in memory only, and at once. -ENOENT if it isn't. */
 int batch_set_removed(const struct batch *batch, const struct batch_state *state, enum record_inode inode, unsigned set,

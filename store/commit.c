@@ -152,8 +152,8 @@ void store_submit(struct store *store, struct store_txn *txn)
 	pthread_mutex_lock(&store->lock);
 	*store->last = txn;
 	store->last = &txn->next;
-	pthread_cond_signal(&store->wake);
 	pthread_mutex_unlock(&store->lock);
+	pthread_cond_signal(&store->wake); /* who wakes up with the lock taken would sleep once more */
 }
 
 struct commit_wait {

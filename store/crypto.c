@@ -80,9 +80,16 @@ void crypto_seal(uint8_t *ret_sealed, const uint8_t key[static CRYPTO_KEY_BYTES]
 		 const uint8_t nonce_key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes, const void *plain,
 		 size_t plain_bytes)
 {
+	crypto_seal_known(ret_sealed, key, nonce_key, ad, ad_bytes, plain, plain_bytes, plain, plain_bytes);
+}
+
+void crypto_seal_known(uint8_t *ret_sealed, const uint8_t key[static CRYPTO_KEY_BYTES],
+		       const uint8_t nonce_key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes, const void *plain,
+		       size_t plain_bytes, const void *known, size_t known_bytes)
+{
 	uint8_t random[32];
 	const struct iovec parts[] = {
-		{random, sizeof(random)}, {(void *)ad, ad_bytes}, {(void *)plain, plain_bytes}};
+		{random, sizeof(random)}, {(void *)ad, ad_bytes}, {(void *)known, known_bytes}};
 
 	randombytes_buf(random, sizeof(random));
 	crypto_keyed_hash(ret_sealed, CRYPTO_NONCE_BYTES, nonce_key, parts, 3);

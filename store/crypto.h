@@ -60,6 +60,11 @@ void crypto_seal(uint8_t *ret_sealed, const uint8_t key[static CRYPTO_KEY_BYTES]
 		 const uint8_t nonce_key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes, const void *plain,
 		 size_t plain_bytes);
 
+/* crypto_seal_known - the same, for what is long: @known, which is different for different plaintexts, is hashed in place of @plain. */
+void crypto_seal_known(uint8_t *ret_sealed, const uint8_t key[static CRYPTO_KEY_BYTES],
+		       const uint8_t nonce_key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes, const void *plain,
+		       size_t plain_bytes, const void *known, size_t known_bytes);
+
 /* crypto_open - the reverse; @ret_plain gets @sealed_bytes - CRYPTO_SEAL_OVERHEAD bytes.
  * 0, or -EBADMSG if a single bit of @sealed or @ad is not what was sealed (@ret_plain is then zeroed). */
 int crypto_open(uint8_t *ret_plain, const uint8_t key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes,

@@ -19,6 +19,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* The value of a version, opened: see store_keep. */
+struct opened {
+	uint64_t generation; /* which no two values share */
+	struct secbuf value; /* empty if there is none */
+	int64_t until_ms;
+};
+
 struct store {
 	char *path;
 	struct engine *engine;
@@ -35,6 +42,7 @@ struct store {
 	unsigned slot;                          /* which opened it; STORE_KEY_SLOTS: removed since */
 	struct index index;
 	struct cache cache;
+	struct opened opened;
 	struct seal_manifest manifest;
 	enum anchor_verdict verdict;   /* of the anchor, with anchor_later, when the store was opened; */
 	uint64_t anchor_generation;    /* and the generation that it had seen */
@@ -69,6 +77,10 @@ int store_read_header(struct engine *engine, const char *path, struct header *re
  * @ret_value. -EIO if the file does not have it or it does not open; -ENOMEM. */
 int store_fetch(struct store *store, const struct seal_id *id, uint64_t generation, uint64_t mark, struct seal_row *ret_row,
 		struct secbuf *ret_value, struct seal_value_info *ret_info);
+
+/* opened_take - hand over what is kept, if it is this version's; else wipe it. opened_wipe - also if there is none. With the lock. */
+bool opened_take(struct store *store, uint64_t generation, struct secbuf *ret_value);
+void opened_wipe(struct store *store);
 
 /* lock_enter - the keys are there until lock_leave; -ENOKEY if the store is locked. Without the lock. May be nested, and the inner
  * one may fail. */

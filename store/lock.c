@@ -54,6 +54,7 @@ int store_lock(struct store *store)
 	pthread_mutex_lock(&store->lock);
 	while (store->key_users)
 		pthread_cond_wait(&store->keys_unused, &store->lock);
+	opened_wipe(store);
 	header_forget_keys(store->keys);
 	pthread_mutex_unlock(&store->lock);
 	pthread_mutex_unlock(&store->slots_lock);

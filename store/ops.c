@@ -177,9 +177,9 @@ static int ops_put(struct batch *batch, struct store_txn *txn, struct store_op *
 			return r;
 		value = document.size ? &document : value;
 	}
+	seal_value_hash(&batch->store->seal, value->data, value->size, hash);
 	if (state.exists) {
 		op->ret_created = state.record.created;
-		seal_value_hash(&batch->store->seal, value->data, value->size, hash);
 		if (state.record.size == value->size && crypto_equal(hash, state.record.value_hash, sizeof(hash)))
 			return ops_put_same(batch, &state, op);
 		op->ret_outcome = STORE_UPDATED;
@@ -193,7 +193,7 @@ static int ops_put(struct batch *batch, struct store_txn *txn, struct store_op *
 		op->ret_created = state.record.created;
 		op->ret_outcome = STORE_CREATED;
 	}
-	r = batch_write(batch, &state, value->data, value->size, op->writer, &batch->now);
+	r = batch_write(batch, &state, value, hash, op->writer, &batch->now);
 	if (r == 0)
 		r = ops_put_attributes(op, &state.record);
 	return r < 0 ? r : batch_push(batch, &state);
@@ -202,10 +202,14 @@ static int ops_put(struct batch *batch, struct store_txn *txn, struct store_op *
 /* A mesh.yaml that is removed by hand takes with it what it said: what comes back later is that of a new mesh. */
 static int ops_reset_mesh(struct batch *batch, struct batch_state *state, uid_t writer)
 {
+	uint8_t hash[CRYPTO_HASH_BYTES];
 	SECBUF_AUTO document = {0};
 	int r = mesh_document(state->record.name.name, &document);
 
-	return r < 0 ? r : batch_write(batch, state, document.data, document.size, writer, &batch->now);
+	if (r < 0)
+		return r;
+	seal_value_hash(&batch->store->seal, document.data, document.size, hash);
+	return batch_write(batch, state, &document, hash, writer, &batch->now);
 }
 
 static int ops_set_attributes(struct batch *batch, const struct store_op *op)
@@ -296,7 +300,7 @@ static int ops_rename(struct batch *batch, struct store_op *op)
 	}
 	op->ret_created = to.record.created;
 	to.record.inodes[RECORD_SELF].atime = from.record.inodes[RECORD_SELF].atime;
-	r = batch_write(batch, &to, value.data, value.size, op->writer, &from.record.inodes[RECORD_SELF].mtime);
+	r = batch_write(batch, &to, &value, from.record.value_hash, op->writer, &from.record.inodes[RECORD_SELF].mtime);
 	if (r == 0)
 		r = batch_push(batch, &to);
 	return r < 0 ? r : ops_remove_state(batch, &from); /* touches the folder for both */

@@ -134,6 +134,7 @@ static int rekey_version(struct rekey *rekey, const struct resource *old, const 
 {
 	const struct seal *seal = &rekey->fresh->seal;
 	struct seal_key key = seal_key(SEAL_VALUE, id, version->generation);
+	uint8_t hash[CRYPTO_HASH_BYTES];
 	struct seal_value_info info;
 	SECBUF_AUTO value = {0};
 	struct seal_row row;
@@ -142,13 +143,14 @@ static int rekey_version(struct rekey *rekey, const struct resource *old, const 
 	r = rekey_fetch(rekey->old, old, version, &value, &info);
 	if (r < 0)
 		return r;
-	r = seal_value(seal, id, version->generation, value.data, &info, &row);
+	seal_value_hash(seal, value.data, value.size, hash);
+	r = seal_value(seal, id, version->generation, value.data, hash, &info, &row);
 	if (r < 0) {
 		log_error("%s: no locked memory left to seal a value: raise the limit (ulimit -l)", rekey->path);
 		return r;
 	}
 	if (record)
-		seal_value_hash(seal, value.data, value.size, record->value_hash);
+		memcpy(record->value_hash, hash, sizeof(hash));
 	rekey_add(rekey, &key, row);
 	return 0;
 }

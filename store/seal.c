@@ -174,13 +174,13 @@ int seal_open_record(const struct seal *seal, const struct seal_id *id, const ui
 }
 
 int seal_value(const struct seal *seal, const struct seal_id *id, uint64_t generation, const uint8_t *value,
-	       const struct seal_value_info *info, struct seal_row *ret_row)
+	       const uint8_t hash[static CRYPTO_HASH_BYTES], const struct seal_value_info *info, struct seal_row *ret_row)
 {
 	size_t plain_bytes = seal_padded(VALUE_HEAD + (size_t)info->size);
 	size_t row_bytes = EPOCH_BYTES + plain_bytes + CRYPTO_SEAL_OVERHEAD;
 	uint8_t *plain = secmem_alloc(plain_bytes);
 	uint8_t *data = malloc(row_bytes);
-	uint8_t ad[AD_BYTES];
+	uint8_t ad[AD_BYTES], known[VALUE_HEAD + CRYPTO_HASH_BYTES];
 
 	if (!plain || !data) {
 		secmem_free(plain);
@@ -193,9 +193,12 @@ int seal_value(const struct seal *seal, const struct seal_id *id, uint64_t gener
 	bytes_put32(plain + VALUE_MTIME_NS, (uint32_t)info->mtime.tv_nsec);
 	if (info->size)
 		memcpy(plain + VALUE_HEAD, value, info->size);
+	memcpy(known, plain, VALUE_HEAD);
+	memcpy(known + VALUE_HEAD, hash, CRYPTO_HASH_BYTES);
 	seal_ad(seal, SEAL_VALUE, seal->epoch, id, generation, ad);
 	bytes_put32(data, seal->epoch);
-	crypto_seal(data + EPOCH_BYTES, seal->keys->value, seal->keys->nonce, ad, sizeof(ad), plain, plain_bytes);
+	crypto_seal_known(data + EPOCH_BYTES, seal->keys->value, seal->keys->nonce, ad, sizeof(ad), plain, plain_bytes, known,
+			  sizeof(known));
 	secmem_free(plain);
 	*ret_row = (struct seal_row){data, row_bytes};
 	return 0;

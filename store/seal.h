@@ -83,11 +83,11 @@ uint64_t seal_row_mark(const uint8_t *data, size_t size);
 void seal_value_hash(const struct seal *seal, const uint8_t *value, size_t size,
 		     uint8_t ret_hash[static CRYPTO_HASH_BYTES]);
 
-/* Sealing: 0 or -ENOMEM. @generation of a record is that of its last change. */
+/* Sealing: 0 or -ENOMEM. @generation of a record is that of its last change, @hash a value's seal_value_hash. */
 int seal_record(const struct seal *seal, const struct seal_id *id, uint64_t generation, const struct record *record,
 		struct seal_row *ret_row);
 int seal_value(const struct seal *seal, const struct seal_id *id, uint64_t generation, const uint8_t *value,
-	       const struct seal_value_info *info, struct seal_row *ret_row);
+	       const uint8_t hash[static CRYPTO_HASH_BYTES], const struct seal_value_info *info, struct seal_row *ret_row);
 int seal_manifest(const struct seal *seal, const struct seal_manifest *manifest, struct seal_row *ret_row);
 
 /* Opening: 0; -EBADMSG if the row is not what was sealed for this place; -ENOMEM if locked memory is short. */

@@ -54,6 +54,7 @@ struct store *store_close(struct store *store)
 	store_stop(store);
 	store->engine = engine_close(store->engine);
 	reserve_deinit(&store->reserve);
+	opened_wipe(store);
 	index_deinit(&store->index);
 	store->keys = secmem_free(store->keys);
 	pthread_cond_destroy(&store->keys_unused);
@@ -414,6 +415,8 @@ void store_unpin(struct store *store, uint64_t node, uint64_t generation)
 	version = resource ? index_version(resource, generation) : NULL;
 	if (version && version->pins && --version->pins == 0)
 		commit_prune_later(store, resource);
+	if (store->opened.generation == generation)
+		opened_wipe(store);
 	pthread_mutex_unlock(&store->lock);
 }
 
@@ -547,7 +550,8 @@ int store_read(struct store *store, uint64_t node, uint64_t generation, struct s
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&store->lock);
-	r = store_read_cached(store, node, generation, ret_value);
+	if (!opened_take(store, generation, ret_value))
+		r = store_read_cached(store, node, generation, ret_value);
 	pthread_mutex_unlock(&store->lock);
 	if (r == 1)
 		r = store_read_row(store, node, generation, ret_value);

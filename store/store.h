@@ -140,6 +140,13 @@ int store_read(struct store *store, uint64_t node, uint64_t generation, struct s
  * May wait for the disk. Of what goes wrong store_read tells. */
 void store_prefetch(struct store *store, uint64_t node, uint64_t generation);
 
+/* store_keep - of @value, which store_read has opened, more will be asked for: it takes it over, for the next store_read of that version. One is
+ * kept, until any is read, the version is unpinned or the store locked, or for a second. */
+void store_keep(struct store *store, uint64_t generation, struct secbuf *value);
+
+/* store_tend - wipe what was kept for long enough. How many ms until there is something to do; -1: never. */
+int store_tend(struct store *store);
+
 /* Changing. */
 
 enum store_op_kind {

@@ -73,9 +73,11 @@ static void do_read(const char *name)
 static void do_write(const char *name, int flags, bool sync)
 {
 	int fd = openat(m.folder_fd, name, O_WRONLY | flags, 0600);
+	uint64_t stamp = now_ns();
 	size_t put = 0;
 	ssize_t n = 1;
 
+	memcpy(m.data, &stamp, m.bytes < sizeof(stamp) ? m.bytes : sizeof(stamp)); /* bytes that are there already are nothing to commit */
 	while (fd >= 0 && put < m.bytes && (n = write(fd, m.data + put, m.bytes - put)) > 0)
 		put += (size_t)n;
 	if (put != m.bytes || (sync && fsync(fd) < 0) || close(fd) < 0)
