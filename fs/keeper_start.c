@@ -159,12 +159,12 @@ static int keeper_background(struct keeper *keeper)
 	pid_t child;
 
 	if (pipe2(ready, O_CLOEXEC) < 0) {
-		log_error("pipe: %s", strerror(errno));
+		log_error("cannot make a pipe: %s; is there a limit (ulimit -n)?", strerror(errno));
 		return EXIT_FAILURE;
 	}
 	child = fork();
 	if (child < 0) {
-		log_error("cannot start a process: %s", strerror(errno));
+		log_error("cannot start a process: %s; is there a limit (ulimit -u, in a unit TasksMax=)?", strerror(errno));
 		return EXIT_FAILURE;
 	}
 	if (child > 0) {
