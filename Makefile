@@ -97,6 +97,7 @@ FUZZ_PARTS := $(call objects,tests/unit/fixture.c tests/unit/kernel.c tests/unit
 FUZZ_LIBS = $(FUSE_LIBS) $(CONFINE_LIBS) $(STORE_LIBS) $(TOOLS_LIBS)
 
 all: $(BUILD)/hushfs $(BUILD)/hushctl
+	@: # not to say that there is nothing to be done
 programs-test: all $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS) $(BENCHES)
 programs-fuzz: $(FUZZERS)
 
