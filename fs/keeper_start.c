@@ -42,7 +42,7 @@ static int keeper_signals(struct keeper *keeper)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	keeper->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (keeper->signals < 0)
-		log_error("signalfd: %s", strerror(errno));
+		log_error("cannot wait for signals: %s; is there a limit (ulimit -n)?", strerror(errno));
 	return keeper->signals < 0 ? -errno : 0;
 }
 

@@ -114,7 +114,7 @@ static int worker_signals(struct worker *worker)
 	sigprocmask(SIG_BLOCK, &stop, NULL);
 	worker->events.fds[WORKER_STOP] = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (worker->events.fds[WORKER_STOP] < 0)
-		log_error("signalfd: %s", strerror(errno));
+		log_error("cannot wait for signals: %s; is there a limit (ulimit -n)?", strerror(errno));
 	return worker->events.fds[WORKER_STOP] < 0 ? -errno : 0;
 }
 

@@ -288,7 +288,7 @@ static int engine_sync_journal(struct engine *engine)
 		return 0;
 	if (journal->pMethods->xSync(journal, SQLITE_SYNC_NORMAL) == SQLITE_OK)
 		return 0;
-	log_error("%s: cannot sync the journal that was left", engine->path);
+	log_error("%s: cannot sync the journal that was left: see to the disk (dmesg), and try again", engine->path);
 	return -EIO;
 }
 
