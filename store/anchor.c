@@ -142,18 +142,6 @@ struct anchor *anchor_close(struct anchor *anchor)
 	return NULL;
 }
 
-void anchor_suggest_key(struct anchor *anchor, const struct key_source *source, enum key_kind kind)
-{
-	if (source->key_file) {
-		anchor->key_path = source->key_file;
-	} else if (source->passphrase_file) {
-		anchor->key_flag = " --passphrase-file ";
-		anchor->key_path = source->passphrase_file;
-	} else if (kind == KEY_PASSPHRASE) { /* it is asked for */
-		anchor->key_flag = anchor->key_path = "";
-	}
-}
-
 static bool anchor_folder(const char *path, struct stat *ret_st)
 {
 	char copy[PATH_MAX];
@@ -332,6 +320,18 @@ int anchor_look(struct anchor *anchor, const struct seal *seal, const struct sea
 }
 
 #define ANCHOR_ACCEPT "or accept the store as it is: hushctl check --store %s%s%s --anchor %s --accept-rollback"
+
+void anchor_suggest_key(struct anchor *anchor, const struct key_source *source, enum key_kind kind)
+{
+	if (source->key_file) {
+		anchor->key_path = source->key_file;
+	} else if (source->passphrase_file) {
+		anchor->key_flag = " --passphrase-file ";
+		anchor->key_path = source->passphrase_file;
+	} else if (kind == KEY_PASSPHRASE) { /* it is asked for */
+		anchor->key_flag = anchor->key_path = "";
+	}
+}
 
 static int anchor_refuse(const struct anchor *anchor, enum anchor_verdict verdict, uint64_t known, uint64_t generation,
 			 const char *path)
