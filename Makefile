@@ -97,6 +97,7 @@ FUZZ_PARTS := $(call objects,tests/unit/fixture.c tests/unit/kernel.c tests/unit
 FUZZ_LIBS = $(FUSE_LIBS) $(CONFINE_LIBS) $(STORE_LIBS) $(TOOLS_LIBS)
 
 all: $(BUILD)/hushfs $(BUILD)/hushctl
+	@: # not to say that there is nothing to be done
 programs-test: all $(UNIT_TESTS) $(CRASH_TESTS) $(FUZZ_TESTS) $(BENCHES)
 programs-fuzz: $(FUZZERS)
 
@@ -232,7 +233,8 @@ check-arrows:
 ZSH := share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 BASH := share/bash-completion/completions
 FISH := share/fish/vendor_completions.d
-INSTALLED := bin/hushfs bin/hushctl lib/systemd/system/hushfs@.service $(addprefix share/doc/hushfs/,README.md LICENSE) \
+EXAMPLES := $(sort $(shell cd packaging && find examples -type f))
+INSTALLED := bin/hushfs bin/hushctl lib/systemd/system/hushfs@.service $(addprefix share/doc/hushfs/,README.md LICENSE $(EXAMPLES)) \
 	$(foreach page,$(wildcard packaging/man/*),share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
 	$(BASH)/hushfs $(BASH)/hushctl $(ZSH)/_hushfs $(FISH)/hushfs.fish $(FISH)/hushctl.fish
 TO := $(DESTDIR)$(PREFIX)
@@ -241,6 +243,7 @@ install: all
 	install -d $(sort $(dir $(addprefix $(TO)/,$(INSTALLED))))
 	install -m 755 $(BUILD)/hushfs $(BUILD)/hushctl $(TO)/bin
 	install -m 644 README.md LICENSE $(TO)/share/doc/hushfs
+	$(foreach file,$(EXAMPLES),install -m $(if $(shell test -x packaging/$(file) && echo x),755,644) packaging/$(file) $(TO)/share/doc/hushfs/$(file) &&) :
 	$(foreach n,1 5 7,install -m 644 $(wildcard packaging/man/*.$n) $(TO)/share/man/man$n &&) :
 	install -m 644 packaging/completions/hushfs.bash $(TO)/$(BASH)/hushfs
 	install -m 644 packaging/completions/_hushfs $(TO)/$(ZSH)
@@ -252,7 +255,7 @@ install: all
 
 uninstall:
 	rm -f $(addprefix $(TO)/,$(INSTALLED))
-	rmdir --ignore-fail-on-non-empty $(TO)/share/doc/hushfs 2>/dev/null || true
+	find $(TO)/share/doc/hushfs -depth -type d -empty -delete 2>/dev/null || true
 
 deb:
 	@packaging/deps build deb

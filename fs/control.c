@@ -69,7 +69,8 @@ bool control_stop(struct control *control)
 	ended = control->running == 0;
 	pthread_mutex_unlock(&control->lock);
 	if (!ended)
-		log_warning("what was asked for in /.hush takes too long: it is given up");
+		log_warning("what was asked for in /.hush is not done %d seconds after the mount has ended: it is given up",
+			    CONTROL_END_SECONDS);
 	return ended;
 }
 

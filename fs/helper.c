@@ -68,7 +68,7 @@ int helper_start(void (*serve)(int channel, const void *context), const void *co
 	r = pid < 0 ? -errno : 0;
 	close(theirs);
 	if (r < 0) {
-		log_error("cannot start a process: %s", strerror(-r));
+		log_error("cannot start a process: %s; is there a limit (ulimit -u, in a unit TasksMax=)?", strerror(-r));
 		close(ours);
 		return r;
 	}
@@ -87,7 +87,7 @@ void helper_ask(const struct helper *helper, const void *question, size_t questi
 		n = channel_receive_bytes(helper->channel, ret_answer, answer_size, NULL);
 	if (n == (ssize_t)answer_size)
 		return;
-	log_error("the helper %d is gone, without which it can't go on", helper->pid);
+	log_error("the helper process %d is gone, without which this worker can't go on", helper->pid);
 	_exit(EXIT_FAILURE);
 }
 

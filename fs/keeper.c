@@ -93,7 +93,7 @@ static int keeper_start(struct keeper *keeper, int program, struct keeper_worker
 	r = pid < 0 ? -errno : 0;
 	close(theirs);
 	if (r < 0) {
-		log_error("cannot start a process: %s", strerror(-r));
+		log_error("cannot start a process: %s; is there a limit (ulimit -u, in a unit TasksMax=)?", strerror(-r));
 		close(channel);
 		close(program);
 		return r;

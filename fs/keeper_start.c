@@ -42,7 +42,7 @@ static int keeper_signals(struct keeper *keeper)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	keeper->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (keeper->signals < 0)
-		log_error("signalfd: %s", strerror(errno));
+		log_error("cannot wait for signals: %s; is there a limit (ulimit -n)?", strerror(errno));
 	return keeper->signals < 0 ? -errno : 0;
 }
 
@@ -159,12 +159,12 @@ static int keeper_background(struct keeper *keeper)
 	pid_t child;
 
 	if (pipe2(ready, O_CLOEXEC) < 0) {
-		log_error("pipe: %s", strerror(errno));
+		log_error("cannot make a pipe: %s; is there a limit (ulimit -n)?", strerror(errno));
 		return EXIT_FAILURE;
 	}
 	child = fork();
 	if (child < 0) {
-		log_error("cannot start a process: %s", strerror(errno));
+		log_error("cannot start a process: %s; is there a limit (ulimit -u, in a unit TasksMax=)?", strerror(errno));
 		return EXIT_FAILURE;
 	}
 	if (child > 0) {

@@ -73,7 +73,8 @@ int loop_new(struct ops_context *context, struct loop **ret_loop)
 	}
 	fuse_opt_free_args(&args);
 	if (r < 0) {
-		log_error("cannot make a FUSE session: %s", strerror(-r));
+		if (!loop || !loop->session) /* else it has been said */
+			log_error("cannot make a FUSE session: %s", strerror(-r));
 		loop_free(loop);
 		return r;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * mount: libfuse knows how to mount, with and without fusermount3; of its session only the descriptor is used.
+ * mount: libfuse knows how to mount, with and without fusermount3; of its session only the descriptor is used. What both say on stderr
+ * meanwhile is kept, and becomes a part of the one line that says why there is no mount.
  */
 #include "fs/mount.h"
 
@@ -9,9 +10,11 @@
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -34,18 +37,80 @@ static int mount_session(const char *options, struct fuse_session **ret_session)
 	return -EINVAL;
 }
 
+/* From here on what is written to stderr is kept. The descriptor of what stderr was, or -errno. */
+static int mount_listen(int *ret_kept)
+{
+	int before = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+	int kept = before < 0 ? -1 : memfd_create("stderr", MFD_CLOEXEC);
+
+	if (kept < 0 || dup2(kept, STDERR_FILENO) < 0) {
+		int r = -errno;
+
+		if (before >= 0)
+			close(before);
+		if (kept >= 0)
+			close(kept);
+		return r;
+	}
+	*ret_kept = kept;
+	return before;
+}
+
+/* stderr is what it was; the lines that were written meanwhile, as one. */
+static void mount_heard(int before, int kept, char *ret_text, size_t bytes)
+{
+	ssize_t size;
+
+	dup2(before, STDERR_FILENO);
+	close(before);
+	size = pread(kept, ret_text, bytes - 1, 0);
+	close(kept);
+	while (size > 0 && ret_text[size - 1] == '\n')
+		size--;
+	ret_text[size > 0 ? size : 0] = '\0';
+	for (char *end = ret_text; (end = strchr(end, '\n'));)
+		*end = ';';
+}
+
+/* What to do, where neither libfuse nor fusermount3 says it. */
+static const char *mount_hint(const char *said)
+{
+	bool root = geteuid() == 0;
+
+	if (strstr(said, "failed to exec"))
+		return "; it is in the package fuse3";
+	if (strstr(said, "no write access"))
+		return "; give an empty folder of yours";
+	if (strstr(said, "Operation not permitted"))
+		return root ? "; it takes CAP_SYS_ADMIN, in a container docker run --cap-add SYS_ADMIN"
+			    : "; fusermount3 has to be set-user-id root";
+	return "";
+}
+
 int mount_new(const char *mountpoint, const char *options, int *ret_fd)
 {
 	static struct fuse_session *session; /* it can't be freed without unmounting */
 	int r = mount_session(options, &session);
+	int before, kept = -1;
+	char said[512];
 
 	if (r < 0)
 		return r;
-	if (fuse_session_mount(session, mountpoint) != 0) {
+	before = mount_listen(&kept);
+	if (before < 0) {
 		fuse_session_destroy(session);
-		log_error("%s: cannot mount here; the line before says why", mountpoint);
+		log_error("%s: cannot mount here: %s", mountpoint, strerror(-before));
+		return before;
+	}
+	r = fuse_session_mount(session, mountpoint);
+	mount_heard(before, kept, said, sizeof(said));
+	if (r != 0) {
+		fuse_session_destroy(session);
+		log_error("%s: cannot mount here: %s%s", mountpoint, said, mount_hint(said));
 		return -EIO;
 	}
+	if (said[0])
+		log_warning("%s: %s", mountpoint, said);
 	*ret_fd = fuse_session_fd(session);
 	return 0;
 }

@@ -130,6 +130,15 @@ static int options_text(const char *option, const char *what, const char *text, 
 	return 0;
 }
 
+/* allow_other=no would not be what it looks like. */
+static int options_flag(const char *option, const char *text)
+{
+	if (!text)
+		return 0;
+	log_error("-o %s: it takes no value: give it alone, or leave it out", option);
+	return -EINVAL;
+}
+
 static int options_parse_o(struct options *options, char *list)
 {
 	while (*list) {
@@ -150,21 +159,26 @@ static int options_parse_o(struct options *options, char *list)
 			r = options_text(options_tokens[token], "PATH", value, &options->anchor);
 			break;
 		case ALLOW_OTHER:
+			r = options_flag(options_tokens[token], value);
 			options->allow_other = true;
 			break;
 		case RO:
+			r = options_flag(options_tokens[token], value);
 			options->read_only = true;
 			break;
 		case RW:
+			r = options_flag(options_tokens[token], value);
 			options->read_only = false;
 			break;
 		case RUN_AS:
 			r = options_text(options_tokens[token], "USER", value, &options->run_as);
 			break;
 		case ALLOW_SWAP:
+			r = options_flag(options_tokens[token], value);
 			options->allow_swap = true;
 			break;
 		case NO_RESEND:
+			r = options_flag(options_tokens[token], value);
 			options->no_resend = true;
 			break;
 		case MAX_SIZE:

@@ -72,7 +72,7 @@ static int place_check_empty(const char *path)
 		if (r == -ENOTCONN)
 			log_error("%s: a program that ended left its mount here: fusermount3 -u %s", path, path);
 		else if (r == -ENOTDIR)
-			log_error("%s: the mount point is no folder: give an empty folder", path);
+			log_error("%s: the mount point is no folder: give an empty folder of yours", path);
 		else
 			log_error("%s: cannot mount here: %s; give an empty folder of yours", path, strerror(-r));
 		return r;
@@ -84,7 +84,7 @@ static int place_check_empty(const char *path)
 		if (mount_is_ours(path))
 			log_error("%s: a hushfs is mounted here already: use it, or unmount it first (fusermount3 -u %s)", path, path);
 		else
-			log_error("%s: the mount point is not empty: give an empty folder", path);
+			log_error("%s: the mount point is not empty: give an empty folder of yours", path);
 		return -ENOTEMPTY;
 	}
 	return 0;
@@ -98,9 +98,9 @@ static int place_check_fuse(void)
 		return 0;
 	r = -errno;
 	if (r == -ENOENT)
-		log_error("/dev/fuse: this system has no FUSE: modprobe fuse");
+		log_error("/dev/fuse: this system has no FUSE: modprobe fuse, or into a container docker run --device /dev/fuse");
 	else
-		log_error("/dev/fuse: %s: run as root, or let your user open it", strerror(-r));
+		log_error("/dev/fuse: %s: run it as root, or have root let your user open it (chmod 666 /dev/fuse)", strerror(-r));
 	return r;
 }
 
@@ -146,7 +146,7 @@ int place_anchor(const char *path, const char *store, const char *mountpoint, ch
 		return r;
 	if (snprintf(ret_anchor, PATH_MAX, "%s/%s", resolved[1] ? resolved : "", name) >= PATH_MAX ||
 	    place_is_below(ret_anchor, mountpoint) || strchr(ret_anchor, ',') || strcmp(ret_anchor, store) == 0) {
-		log_error("%s: the anchor is to be a file of its own outside of the mount, with a path that is not too long and has no comma in it",
+		log_error("%s: the anchor has to be a file of its own outside of the mount, with a path that is not too long and has no comma in it",
 			  ret_anchor);
 		return -EINVAL;
 	}

@@ -89,9 +89,11 @@ static int worker_memory(struct options *options, bool first)
 		r = secmem_init(2 * options->max_staged + least);
 	}
 	if (r == 1 && !options->allow_swap) {
-		log_error("secrets in memory could be swapped out: %zu KiB can't be locked; raise the limit (ulimit -l, "
-			  "LimitMEMLOCK=), lower -o max_staged, or allow it with -o allow_swap",
-			  bytes / 1024);
+		if (!told)
+			bytes = least + 2 * options->store_options.value_bytes;
+		log_error("secrets in memory could be swapped out: %zu KiB can't be locked; raise the limit (ulimit -l, in a unit "
+			  "LimitMEMLOCK=), lower -o %s, or allow it with -o allow_swap",
+			  bytes / 1024, told ? "max_staged" : "max_size");
 		return -EPERM;
 	}
 	if (r == 1 && first)
@@ -112,7 +114,7 @@ static int worker_signals(struct worker *worker)
 	sigprocmask(SIG_BLOCK, &stop, NULL);
 	worker->events.fds[WORKER_STOP] = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (worker->events.fds[WORKER_STOP] < 0)
-		log_error("signalfd: %s", strerror(errno));
+		log_error("cannot wait for signals: %s; is there a limit (ulimit -n)?", strerror(errno));
 	return worker->events.fds[WORKER_STOP] < 0 ? -errno : 0;
 }
 
@@ -260,7 +262,10 @@ static int worker_check_store(const struct worker *worker, const char *folder)
 
 	if (!what)
 		return 0;
-	log_error("%s: user %u, who is to serve it (-o run_as), can't write here: %s", what, worker->uid, strerror(errno));
+	log_error("%s: user %u, who is to serve it, can't write here: %s; %s", what, worker->uid, strerror(errno),
+		  errno == EROFS		? "a store opens only where it can be written to"
+		  : worker->mounter_uid == 0	? "give it to that user (chown), or name another with -o run_as"
+						: "use a store that is yours");
 	return -EACCES;
 }
 
@@ -307,6 +312,8 @@ static int worker_prepare(struct worker *worker, struct key **ret_key)
 		r = worker_confine(worker);
 	if (r == 0)
 		r = channel_receive_key(*worker_channel(worker), ret_key);
+	if (r == 0 && worker->anchor)
+		anchor_suggest_key(worker->anchor, &worker->options.key, (*ret_key)->kind);
 	if (r == 0)
 		r = channel_say(*worker_channel(worker), CHANNEL_READY);
 	return r;

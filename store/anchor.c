@@ -49,6 +49,7 @@ struct anchor {
 	bool read_only;
 	unsigned newest;                 /* the slot that holds the newest state */
 	uint8_t slot[ANCHOR_SLOT_BYTES]; /* as written last */
+	const char *key_flag, *key_path; /* of hushctl, for the key of the store */
 };
 
 /* --- the file --------------------------------------------------------------------------------------------------- */
@@ -125,6 +126,8 @@ int anchor_open(const char *path, bool read_only, struct anchor **ret_anchor)
 	}
 	anchor->fd = fd;
 	anchor->read_only = read_only;
+	anchor->key_flag = " --key-file ";
+	anchor->key_path = "FILE";
 	*ret_anchor = anchor;
 	return 0;
 }
@@ -316,40 +319,54 @@ int anchor_look(struct anchor *anchor, const struct seal *seal, const struct sea
 	return 0;
 }
 
-#define ANCHOR_ACCEPT "or accept the store as it is: hushctl check --store %s --anchor %s --accept-rollback"
+#define ANCHOR_ACCEPT "or accept the store as it is: hushctl check --store %s%s%s --anchor %s --accept-rollback"
+
+void anchor_suggest_key(struct anchor *anchor, const struct key_source *source, enum key_kind kind)
+{
+	if (source->key_file) {
+		anchor->key_path = source->key_file;
+	} else if (source->passphrase_file) {
+		anchor->key_flag = " --passphrase-file ";
+		anchor->key_path = source->passphrase_file;
+	} else if (kind == KEY_PASSPHRASE) { /* it is asked for */
+		anchor->key_flag = anchor->key_path = "";
+	}
+}
 
 static int anchor_refuse(const struct anchor *anchor, enum anchor_verdict verdict, uint64_t known, uint64_t generation,
 			 const char *path)
 {
+	const char *flag = anchor->key_flag, *key = anchor->key_path;
+
 	switch (verdict) {
 	case ANCHOR_OLDER:
 		log_error("%s: an older copy of the store was put in its place: it is of generation %" PRIu64 ", and the anchor %s "
 			  "has seen %" PRIu64 ". Put the newest back, " ANCHOR_ACCEPT,
-			  path, generation, anchor->path, known, path, anchor->path);
+			  path, generation, anchor->path, known, path, flag, key, anchor->path);
 		break;
 	case ANCHOR_OTHER:
 		log_error("%s: it is of generation %" PRIu64 ", but not the store that the anchor %s has seen then: a copy with another "
 			  "history was put in its place. Put the right one back, " ANCHOR_ACCEPT,
-			  path, generation, anchor->path, path, anchor->path);
+			  path, generation, anchor->path, path, flag, key, anchor->path);
 		break;
 	case ANCHOR_UNREKEYED:
 		log_error("%s: a copy of the store from before it was rekeyed was put in its place, as the anchor %s says. Put the newest "
 			  "back, " ANCHOR_ACCEPT,
-			  path, anchor->path, path, anchor->path);
+			  path, anchor->path, path, flag, key, anchor->path);
 		break;
 	case ANCHOR_REKEYED:
 		log_error("%s: it was rekeyed without its anchor %s, which can't say whether it is the newest. If you did that, "
-			  "accept the store as it is: hushctl check --store %s --anchor %s --accept-rollback",
-			  path, anchor->path, path, anchor->path);
+			  "accept the store as it is: hushctl check --store %s%s%s --anchor %s --accept-rollback",
+			  path, anchor->path, path, flag, key, anchor->path);
 		break;
 	case ANCHOR_FOREIGN:
 		log_error("%s: %s is the anchor of another store: each needs one of its own. Give the right one, " ANCHOR_ACCEPT, path,
-			  anchor->path, path, anchor->path);
+			  anchor->path, path, flag, key, anchor->path);
 		break;
 	default:
 		log_error("%s: the anchor %s is damaged, or of a newer hushfs, so that nobody can say whether this is the newest state. "
 			  "Restore the anchor, " ANCHOR_ACCEPT,
-			  path, anchor->path, path, anchor->path);
+			  path, anchor->path, path, flag, key, anchor->path);
 	}
 	return -ESTALE;
 }

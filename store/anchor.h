@@ -8,6 +8,8 @@
 #ifndef STORE_ANCHOR_H
 #define STORE_ANCHOR_H
 
+#include "store/key.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +29,10 @@ int anchor_open(const char *path, bool read_only, struct anchor **ret_anchor);
 
 /* anchor_close - NULL is allowed. Returns NULL. */
 struct anchor *anchor_close(struct anchor *anchor);
+
+/* anchor_suggest_key - the key of the store is a @kind and comes from @source: what is suggested when the store is refused is a command that
+ * takes it from there. Its paths have to stay as long as the anchor. */
+void anchor_suggest_key(struct anchor *anchor, const struct key_source *source, enum key_kind kind);
 
 /* anchor_say_place - warn if @path is in the same folder as the store @store: who can put back the one can put back the other. */
 void anchor_say_place(const char *path, const char *store);

@@ -87,7 +87,7 @@ int commit_start(struct store *store)
 	store->stopping = false;
 	r = -pthread_create(&store->thread, NULL, commit_thread, store);
 	if (r < 0)
-		log_error("%s: cannot start a thread: %s", store->path, strerror(-r));
+		log_error("%s: cannot start a thread: %s; is there a limit (ulimit -u, in a unit TasksMax=)?", store->path, strerror(-r));
 	store->running = r == 0;
 	return r;
 }

@@ -72,7 +72,7 @@ static int engine_error(struct engine *engine, const char *what)
 		log_error("%s: the store is in use by another hushfs or hushctl: use its mount, or unmount it first", engine->path);
 		return -EBUSY;
 	case SQLITE_NOTADB:
-		log_error("%s: this is not a hushfs store", engine->path);
+		log_error("%s: this is not a hushfs store: give the file that hushctl init made", engine->path);
 		return -EMEDIUMTYPE;
 	case SQLITE_CORRUPT:
 		log_error("%s: the file is damaged (%s): restore it from a backup", engine->path, what);
@@ -84,7 +84,7 @@ static int engine_error(struct engine *engine, const char *what)
 		log_error("%s: no memory (%s)", engine->path, what);
 		return -ENOMEM;
 	case SQLITE_READONLY:
-		log_error("%s: the file or its folder is read-only (%s)", engine->path, what);
+		log_error("%s: the file or its folder is read-only, or somebody else's (%s)", engine->path, what);
 		return -EROFS;
 	case SQLITE_CANTOPEN:
 		log_error("%s: cannot open the store: %s", engine->path, strerror(error ? error : EIO));
@@ -131,7 +131,7 @@ static int engine_connect(const char *path, struct engine **ret_engine)
 		return r;
 	}
 	if (sqlite3_db_readonly(engine->db, "main") == 1) { /* SQLite would go on, and fail to lock it */
-		log_error("%s: the file or its folder is read-only", path);
+		log_error("%s: the file or its folder is read-only, or somebody else's: a store opens only where it can be written to", path);
 		engine_close(engine);
 		return -EROFS;
 	}
@@ -218,7 +218,7 @@ static int engine_check_format(struct engine *engine)
 	intact = r == 0 && sqlite3_column_int(statement, 1);
 	sqlite3_finalize(statement);
 	if (r == 0 && !ours) {
-		log_error("%s: this is not a hushfs store", engine->path);
+		log_error("%s: this is not a hushfs store: give the file that hushctl init made", engine->path);
 		r = -EMEDIUMTYPE;
 	} else if (r == 0 && !intact) {
 		log_error("%s: the schema was changed without the key: the store is refused; restore it from a backup", engine->path);
@@ -289,7 +289,7 @@ static int engine_sync_journal(struct engine *engine)
 		return 0;
 	if (journal->pMethods->xSync(journal, SQLITE_SYNC_NORMAL) == SQLITE_OK)
 		return 0;
-	log_error("%s: cannot sync the journal that was left", engine->path);
+	log_error("%s: cannot sync the journal that was left: see to the disk (dmesg), and try again", engine->path);
 	return -EIO;
 }
 
@@ -322,17 +322,17 @@ int engine_open(const char *path, struct engine **ret_engine)
 	if (stat(path, &st) < 0) {
 		r = -errno;
 		if (r == -ENOENT)
-			log_error("%s: there is no store; make one with: hushctl init --key-file FILE %s", path, path);
+			log_error("%s: there is no such store; make one with: hushctl init --key-file FILE %s", path, path);
 		else
 			log_error("%s: %s", path, strerror(-r));
 		return r;
 	}
 	if (!S_ISREG(st.st_mode)) {
-		log_error("%s: this is not a file, so not a hushfs store", path);
+		log_error("%s: this is no file, so not a hushfs store: give the file that hushctl init made", path);
 		return -EMEDIUMTYPE;
 	}
 	if (st.st_size == 0) { /* locking would make a database of it */
-		log_error("%s: this is an empty file, not a hushfs store", path);
+		log_error("%s: this is an empty file, not a hushfs store: give the one that hushctl init made", path);
 		return -EMEDIUMTYPE;
 	}
 	r = engine_connect_alone(path, &engine);

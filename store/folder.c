@@ -38,7 +38,8 @@ int folder_check(const char *path)
 		return r;
 	if (stat(folder, &st) < 0) {
 		r = -errno;
-		log_error("%s: the folder of the store: %s", folder, strerror(-r));
+		log_error("%s: cannot reach the folder of the store: %s%s", folder, strerror(-r),
+			  r == -ENOENT ? "; mkdir it first" : "");
 		return r;
 	}
 	if (st.st_uid != geteuid() && st.st_uid != 0) {

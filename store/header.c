@@ -127,7 +127,7 @@ static int header_slot_keys(const struct header *header, unsigned number, const 
 		log_error("key slot %u asks for Argon2id parameters out of bounds: the header was changed; restore the store from a backup", number);
 	}
 	if (r == -ENOMEM)
-		log_error("key slot %u needs %u KiB of memory for Argon2id", number,
+		log_error("key slot %u needs %u KiB of memory for Argon2id, and there is not as much", number,
 			  bytes_get32(slot + SLOT_MEMORY_KIB));
 	if (r < 0)
 		return r;
@@ -250,7 +250,7 @@ int header_verify(const struct header *header, const struct header_keys *keys)
 int header_check(const uint8_t *bytes, size_t size, const char *path)
 {
 	if (size < AT_SLOTS || memcmp(bytes + AT_MAGIC, header_magic, sizeof(header_magic)) != 0) {
-		log_error("%s: this is not a hushfs store", path);
+		log_error("%s: this is not a hushfs store: give the file that hushctl init made", path);
 		return -EMEDIUMTYPE;
 	}
 	if (bytes_get16(bytes + AT_VERSION) != HEADER_VERSION) {

@@ -63,15 +63,19 @@ static void key_drop_newline(struct key *key)
 		key->bytes[--key->size] = 0;
 }
 
+static int key_wrong_size(const char *path)
+{
+	log_error("%s: this is no key file, which has exactly %d bytes: give the one that hushctl init made", path,
+		  CRYPTO_KEY_BYTES);
+	return -EINVAL;
+}
+
 static int key_check_size(const struct key *key, const char *path)
 {
-	if (key->kind == KEY_FILE && key->size != CRYPTO_KEY_BYTES) {
-		log_error("%s: a key file has exactly %d bytes; make one with: head -c %d /dev/urandom", path,
-			  CRYPTO_KEY_BYTES, CRYPTO_KEY_BYTES);
-		return -EINVAL;
-	}
+	if (key->kind == KEY_FILE && key->size != CRYPTO_KEY_BYTES)
+		return key_wrong_size(path);
 	if (key->kind == KEY_PASSPHRASE && key->size == 0) {
-		log_error("%s: the passphrase is empty", path);
+		log_error("%s: the passphrase is empty: give one", path);
 		return -EINVAL;
 	}
 	return 0;
@@ -80,14 +84,14 @@ static int key_check_size(const struct key *key, const char *path)
 static int key_read_file(enum key_kind kind, const char *path, struct key **ret_key)
 {
 	__attribute__((cleanup(key_freep))) struct key *key = NULL;
+	const char *what = kind == KEY_FILE ? "key file" : "passphrase file";
 	struct stat st;
 	int fd, r;
 
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0) {
 		r = -errno;
-		log_error("%s: cannot open the %s: %s", path,
-			  kind == KEY_FILE ? "key file" : "passphrase file", strerror(-r));
+		log_error("%s: cannot open the %s: %s", path, what, strerror(-r));
 		return r;
 	}
 	r = fstat(fd, &st) < 0 ? -errno : 0;
@@ -99,10 +103,12 @@ static int key_read_file(enum key_kind kind, const char *path, struct key **ret_
 		r = key_new(kind, &key);
 	if (r == 0) {
 		r = key_fill(key, fd);
-		if (r == -EINVAL)
-			log_error("%s: too long for a key (%d bytes at most)", path, KEY_PASSPHRASE_BYTES - 1);
+		if (r == -EINVAL && kind == KEY_FILE)
+			key_wrong_size(path);
+		else if (r == -EINVAL)
+			log_error("%s: too long for a passphrase (%d bytes at most)", path, KEY_PASSPHRASE_BYTES - 1);
 		else if (r < 0)
-			log_error("%s: cannot read it: %s", path, strerror(-r));
+			log_error("%s: cannot read the %s: %s", path, what, strerror(-r));
 	}
 	close(fd);
 	if (r < 0)
@@ -153,8 +159,9 @@ static int key_make_file(const char *path, struct key **ret_key)
 	return 0;
 }
 
-/* Ask on the terminal, with echo off until the line is read; a signal is let through after echo is on again. */
-static int key_ask(const char *prompt, struct key **ret_key)
+/* Ask on the terminal, with echo off until the line is read; a signal is let through after echo is on again. Without a terminal
+ * @instead says what else there is. */
+static int key_ask(const char *prompt, const char *instead, struct key **ret_key)
 {
 	__attribute__((cleanup(key_freep))) struct key *key = NULL;
 	struct termios shown, hidden;
@@ -167,8 +174,7 @@ static int key_ask(const char *prompt, struct key **ret_key)
 		return r;
 	fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0 || tcgetattr(fd, &shown) < 0) {
-		log_error("no key: give a key file (hushfs -o key_file=FILE, hushctl --key-file FILE), a passphrase file or a "
-			  "systemd credential, or run it at a terminal");
+		log_error("%s, a passphrase file or a systemd credential, or run it at a terminal", instead);
 		if (fd >= 0)
 			close(fd);
 		return -ENOKEY;
@@ -223,13 +229,15 @@ int key_read(const struct key_source *source, struct key **ret_key)
 		return key_read_file(KEY_PASSPHRASE, source->passphrase_file, ret_key);
 	if (key_credential(path))
 		return key_read_file(KEY_FILE, path, ret_key);
-	return key_ask("Passphrase of the store", ret_key);
+	return key_ask("Passphrase of the store",
+		       "no key: give a key file (hushfs -o key_file=FILE, hushctl --key-file FILE)", ret_key);
 }
 
 int key_read_new(const struct key_source *source, struct key **ret_key, bool *ret_made)
 {
 	__attribute__((cleanup(key_freep))) struct key *first = NULL;
 	__attribute__((cleanup(key_freep))) struct key *again = NULL;
+	const char *instead = "no key: give a new key file (hushctl init --key-file FILE, else --new-key-file FILE)";
 	char path[PATH_MAX];
 	int r;
 
@@ -241,9 +249,9 @@ int key_read_new(const struct key_source *source, struct key **ret_key, bool *re
 	}
 	if (source->key_file || source->passphrase_file || key_credential(path))
 		return key_read(source, ret_key);
-	r = key_ask("New passphrase", &first);
+	r = key_ask("New passphrase", instead, &first);
 	if (r == 0)
-		r = key_ask("Once more", &again);
+		r = key_ask("Once more", instead, &again);
 	if (r < 0)
 		return r;
 	if (first->size != again->size || !crypto_equal(first->bytes, again->bytes, first->size)) {

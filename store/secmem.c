@@ -57,7 +57,9 @@ int secmem_init(size_t arena_bytes)
 	struct block *first = start;
 
 	if (start == MAP_FAILED) {
-		log_error("no memory for an arena of %zu bytes: lower -o max_staged", bytes);
+		log_error("no memory for an arena of %zu bytes; is there a limit (ulimit -v)? A mount takes less with a lower "
+			  "-o max_staged",
+			  bytes);
 		return -ENOMEM;
 	}
 	madvise(start, bytes, MADV_DONTDUMP);

@@ -229,6 +229,8 @@ static int store_populate(struct store *store, uid_t uid, gid_t gid)
 	if (r == 0)
 		r = store_run(store, txn);
 	store_txn_free(txn);
+	if (r == -ENOMEM)
+		log_error("%s: no locked memory left to make the store: raise the limit (ulimit -l)", store->path);
 	return r;
 }
 
@@ -261,7 +263,7 @@ int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid)
 	uint32_t random;
 	int r;
 
-	if (access(path, F_OK) == 0) {
+	if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
 		log_error("%s: there is a file already; nothing was changed", path);
 		return -EEXIST;
 	}
@@ -284,7 +286,8 @@ int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid)
 		if (r < 0)
 			log_error("%s: cannot make the store: %s", path, strerror(-r));
 	}
-	engine_remove(temporary); /* or, if it has its name, a journal that closing could not remove */
+	if (r == 0 || access(temporary, F_OK) == 0)
+		engine_remove(temporary); /* or, if it has its name, a journal that closing could not remove */
 	return r;
 }
 

@@ -126,7 +126,7 @@ static int delete_confirm_mesh(const struct deletion *delete, struct target *tar
 		return r == -ENOENT ? delete_missing(delete, mesh) : r;
 	if (isatty(STDIN_FILENO) && isatty(STDERR_FILENO))
 		return delete_ask(mesh, n);
-	log_error("mesh \"%s\" is deleted with its %zu secret%s: confirm it with --yes", mesh, n, n == 1 ? "" : "s");
+	log_error("nothing was deleted: mesh \"%s\" would go with its %zu secret%s; confirm it with --yes", mesh, n, n == 1 ? "" : "s");
 	return -ECANCELED;
 }
 

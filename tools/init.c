@@ -10,6 +10,7 @@
 #include "tools/flags.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -33,7 +34,7 @@ static int init_parse(int argc, char **argv, struct key_source *ret_source)
 
 	if (r != 0)
 		return r;
-	if (n != 1)
+	if (n != 1 || !*argv[1])
 		log_error("init: give one STORE; see hushctl init --help");
 	else if (ret_source->key_file && ret_source->passphrase_file)
 		log_error("init: give --key-file or --passphrase-file, not both");
@@ -49,7 +50,7 @@ static int init_make(const char *path, const struct key_source *source)
 	bool made = false;
 	int r;
 
-	if (access(path, F_OK) == 0) { /* before anybody is asked for a passphrase, or a key is made */
+	if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0) { /* before anybody is asked for a passphrase, or a key is made */
 		log_error("%s: there is a file already; nothing was changed", path);
 		return -1;
 	}

@@ -126,7 +126,7 @@ static int mountinfo_find_wanted(const char *wanted, const char *source, char **
 	}
 	r = mountinfo_read(&search);
 	if (r == 0 && !search.path) {
-		log_error("%s %s: no hushfs is mounted there", source, wanted);
+		log_error("%s %s: no hushfs is mounted on this folder; findmnt -t fuse.hushfs lists where one is", source, wanted);
 		r = -ENOENT;
 	}
 	if (r == 0)

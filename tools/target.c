@@ -179,9 +179,10 @@ int target_apply(struct target *target, struct bundle *bundle, struct bundle_err
 int target_missing(const struct name *name, struct bundle_error *ret_error)
 {
 	char text[KIND_SENTENCE_BYTES];
+	const char *in = name->kind == NAME_SECRET ? name->mesh : "";
 
 	kind_missing(name->kind, name->name, text);
-	snprintf(ret_error->text, sizeof(ret_error->text), "%.399s", text);
+	snprintf(ret_error->text, sizeof(ret_error->text), "%.320s%s%s%s", text, *in ? " in mesh \"" : "", in, *in ? "\"" : "");
 	return -ENOENT;
 }
 
@@ -240,7 +241,7 @@ static int target_place(const char *from, const char *path)
 	if (r == -EEXIST)
 		log_error("%s: there is a file already; nothing was changed", path);
 	else if (r < 0)
-		log_error("%s: %s", path, strerror(-r));
+		log_error("%s: cannot make the copy: %s", path, strerror(-r));
 	return r;
 }
 

@@ -342,7 +342,7 @@ static int target_control_copy_bytes(struct target *target, const char *from, in
 	if (r == 0 && fsync(out) < 0)
 		r = -errno;
 	if (r < 0)
-		log_error("%s: %s", to, strerror(-r));
+		log_error("%s: cannot write the copy: %s", to, strerror(-r));
 	return r;
 }
 
@@ -355,7 +355,7 @@ int target_control_copy(struct target *target, const char *path)
 
 	if (in >= 0 && out < 0) {
 		r = -errno;
-		log_error("%s: %s", path, strerror(errno));
+		log_error("%s: cannot make the copy: %s", path, strerror(errno));
 	}
 	if (r == 0)
 		r = target_control_copy_bytes(target, from, in, path, out);

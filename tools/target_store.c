@@ -27,14 +27,20 @@ int target_store_open(const struct target_options *options, struct target *targe
 
 	if (access(options->store, F_OK) < 0) { /* before anybody is asked for a passphrase */
 		r = -errno;
-		log_error("%s: %s", options->store, strerror(errno));
+		if (r == -ENOENT)
+			log_error("%s: there is no such store; make one with: hushctl init --key-file FILE %s", options->store,
+				  options->store);
+		else
+			log_error("%s: cannot reach the store: %s", options->store, strerror(-r));
 		return r;
 	}
 	r = key_read(&options->key, &key);
 	if (r == 0 && options->anchor)
 		r = anchor_open(options->anchor, false, &target->anchor);
-	if (r == 0 && options->anchor)
+	if (r == 0 && options->anchor) {
 		anchor_say_place(options->anchor, options->store);
+		anchor_suggest_key(target->anchor, &options->key, key->kind);
+	}
 	store_options.anchor = target->anchor;
 	if (r == 0)
 		r = store_open(options->store, key, &store_options, &target->store);

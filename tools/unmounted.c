@@ -37,8 +37,10 @@ int unmounted_open(const struct unmounted *options, struct key **ret_key, struct
 
 	if (r == 0 && options->anchor)
 		r = anchor_open(options->anchor, false, &anchor);
-	if (r == 0 && anchor)
+	if (r == 0 && anchor) {
 		anchor_say_place(options->anchor, options->store);
+		anchor_suggest_key(anchor, &options->key, key->kind);
+	}
 	store_options.anchor = anchor;
 	if (r == 0)
 		r = store_open(options->store, key, &store_options, ret_store);
