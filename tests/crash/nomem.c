@@ -20,7 +20,8 @@
 #define NOMEM_LAST 40
 
 static struct {
-	const char *test;
+	char epitaph[200];
+	size_t epitaph_size;
 	uint64_t fails; /* which one */
 	bool for_ever;
 	_Atomic bool armed;
@@ -45,7 +46,9 @@ static bool nomem_fails(void)
 
 void nomem_begin(const char *test, uint64_t n, bool for_ever)
 {
-	nomem.test = test;
+	snprintf(nomem.epitaph, sizeof(nomem.epitaph), "killed in %s, allocation %" PRIu64 " failed%s\n", test, n,
+		 for_ever ? ", and all after it" : "");
+	nomem.epitaph_size = strlen(nomem.epitaph);
 	nomem.fails = n;
 	nomem.for_ever = for_ever;
 	atomic_store(&nomem.count, 0);
@@ -219,12 +222,8 @@ int __wrap_socketpair(int domain, int type, int protocol, int fds[2])
 
 static void nomem_died(int number)
 {
-	char line[200];
-	int size = snprintf(line, sizeof(line), "signal %d in %s, allocation %" PRIu64 " failed%s\n", number,
-			    nomem.test ? nomem.test : "no test", nomem.fails, nomem.for_ever ? ", and all after it" : "");
-
 	atomic_store(&nomem.armed, false);
-	if (size > 0 && write(STDERR_FILENO, line, (size_t)size) < 0) {
+	if (write(STDERR_FILENO, nomem.epitaph, nomem.epitaph_size) < 0) {
 		/* nobody is left to be told */
 	}
 	signal(number, SIG_DFL);
