@@ -91,7 +91,7 @@ static int engine_error(struct engine *engine, const char *what)
 	default:
 		log_error("%s: %s failed: %s%s%s", engine->path, what, sqlite3_errmsg(engine->db),
 			  error ? ", " : "", error ? strerror(error) : "");
-		engine->sync_failed |= code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC;
+		engine->sync_failed |= code == SQLITE_IOERR_FSYNC;
 		return -EIO;
 	}
 }
@@ -122,6 +122,7 @@ static int engine_connect(const char *path, struct engine **ret_engine)
 	}
 	pthread_mutex_init(&engine->changing, NULL);
 	pthread_mutex_init(&engine->lock, NULL);
+	errno = 0; /* which SQLite takes for the reason, even if it has asked nobody */
 	if (sqlite3_open_v2(path, &engine->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
 			    NULL) != SQLITE_OK) {
 		int r = engine_error(engine, "opening");
@@ -231,7 +232,8 @@ static bool engine_has_moved(struct engine *engine)
 {
 	int moved = 0;
 
-	return sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
+	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+	return moved;
 }
 
 /* Try to lock it. True if it isn't to be had now, but may be later. */
@@ -281,8 +283,8 @@ static int engine_sync_journal(struct engine *engine)
 	sqlite3_file *journal = NULL;
 	sqlite3_int64 size = 0;
 
-	if (sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal) != SQLITE_OK || !journal ||
-	    !journal->pMethods)
+	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal); /* of an open file there always is one */
+	if (!journal->pMethods)
 		return 0;
 	if (journal->pMethods->xFileSize(journal, &size) == SQLITE_OK && size == 0)
 		return 0;
@@ -558,8 +560,7 @@ static void engine_forget_pages(const struct engine *engine)
 	char journal[PATH_MAX];
 	int fd;
 
-	if (snprintf(journal, sizeof(journal), "%s-wal", engine->path) >= (int)sizeof(journal))
-		return;
+	snprintf(journal, sizeof(journal), "%s-wal", engine->path); /* SQLite opens none whose name does not fit */
 	fd = open(journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return;
@@ -687,9 +688,8 @@ int engine_commit_lean(struct engine *engine, const struct engine_change *change
 	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
 	engine_checkpoint(engine); /* the journal then begins anew, where it has its room already */
-	r = engine_run(engine, "PRAGMA secure_delete=FAST", "setting up");
-	if (r == 0)
-		r = engine_transact(engine, changes, n_changes);
+	engine_run(engine, "PRAGMA secure_delete=FAST", "setting up"); /* else it takes more room, which it may not have */
+	r = engine_transact(engine, changes, n_changes);
 	engine_run(engine, "PRAGMA secure_delete=ON", "setting up");
 	pthread_mutex_unlock(&engine->lock);
 	pthread_mutex_unlock(&engine->changing);
@@ -765,8 +765,7 @@ int engine_settle(struct engine *engine)
 	pthread_mutex_unlock(&engine->changing);
 	if (r < 0)
 		return r;
-	if (snprintf(journal, sizeof(journal), "%s-journal", engine->path) >= (int)sizeof(journal))
-		return -ENAMETOOLONG;
+	snprintf(journal, sizeof(journal), "%s-journal", engine->path);
 	unlink(journal);
 	snprintf(journal, sizeof(journal), "%s-wal", engine->path);
 	if (access(journal, F_OK) == 0) {
