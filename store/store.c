@@ -397,8 +397,15 @@ void store_unpin(struct store *store, uint64_t node, uint64_t generation)
 	pthread_mutex_unlock(&store->lock);
 }
 
-/* The plaintext, if the row is cached. With the lock. 1 if it isn't cached. */
-static int store_read_cached(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)
+/* What a version's row is told by in the file. */
+struct row_of_version {
+	struct seal_id id;
+	uint8_t hash[CRYPTO_HASH_BYTES];
+};
+
+/* The plaintext, if the row is cached. With the lock. 1 if it isn't cached: then @ret_row says which it is. */
+static int store_read_cached(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value,
+			     struct row_of_version *ret_row)
 {
 	struct resource *resource = index_find(&store->index, node);
 	struct version *version = resource ? index_version(resource, generation) : NULL;
@@ -406,8 +413,11 @@ static int store_read_cached(struct store *store, uint64_t node, uint64_t genera
 
 	if (!version)
 		return -ENOENT;
-	if (!version->sealed.data)
+	if (!version->sealed.data) {
+		ret_row->id = resource->id;
+		memcpy(ret_row->hash, version->hash, sizeof(ret_row->hash));
 		return 1;
+	}
 	cache_touch(&store->cache, version);
 	return seal_open_value(&store->seal, &resource->id, generation, version->sealed.data, version->sealed.size,
 			       ret_value, &info);
@@ -439,33 +449,21 @@ int store_fetch(struct store *store, const struct seal_id *id, uint64_t generati
 }
 
 /* Fetch the row from the file, open it, and cache it if it opens. */
-static int store_read_row(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)
+static int store_read_row(struct store *store, uint64_t node, uint64_t generation, const struct row_of_version *of,
+			  struct secbuf *ret_value)
 {
 	struct seal_value_info info;
 	struct resource *resource;
 	struct version *version;
 	struct seal_row row;
-	struct seal_id id;
-	uint8_t expected[CRYPTO_HASH_BYTES];
-	int r;
+	int r = store_fetch(store, &of->id, generation, of->hash, &row, ret_value, &info);
 
-	pthread_mutex_lock(&store->lock);
-	resource = index_find(&store->index, node);
-	version = resource ? index_version(resource, generation) : NULL;
-	if (version) {
-		id = resource->id;
-		memcpy(expected, version->hash, sizeof(expected));
-	}
-	pthread_mutex_unlock(&store->lock);
-	if (!version)
-		return -ENOENT;
-	r = store_fetch(store, &id, generation, expected, &row, ret_value, &info);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&store->lock);
 	resource = index_find(&store->index, node);
 	version = resource ? index_version(resource, generation) : NULL;
-	if (version)
+	if (version) /* else its last reader has gone meanwhile */
 		cache_put(&store->cache, version, row);
 	else
 		free(row.data);
@@ -475,15 +473,16 @@ static int store_read_row(struct store *store, uint64_t node, uint64_t generatio
 
 int store_read(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)
 {
+	struct row_of_version row;
 	int r = lock_enter(store);
 
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&store->lock);
-	r = store_read_cached(store, node, generation, ret_value);
+	r = store_read_cached(store, node, generation, ret_value, &row);
 	pthread_mutex_unlock(&store->lock);
 	if (r == 1)
-		r = store_read_row(store, node, generation, ret_value);
+		r = store_read_row(store, node, generation, &row, ret_value);
 	lock_leave(store);
 	if (r == -EBADMSG)
 		r = -EIO;
