@@ -53,7 +53,7 @@ ssize_t channel_receive_bytes(int channel, void *ret_bytes, size_t size, int *re
 	struct msghdr header = {.msg_iov = &part,
 				.msg_iovlen = 1,
 				.msg_control = ret_passed ? control : NULL,
-				.msg_controllen = ret_passed ? sizeof(control) : 0};
+				.msg_controllen = ret_passed ? CMSG_LEN(sizeof(int)) : 0}; /* without the padding, a second's place */
 	const struct cmsghdr *rights;
 	ssize_t n;
 

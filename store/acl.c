@@ -183,7 +183,7 @@ static int acl_unpack(const uint8_t *p, struct acl *ret_acl)
 			  .group = bits >> BITS_GROUP_SHIFT & 7,
 			  .mode = bits & BITS_MODE};
 
-	if (bits >= 2 * BITS_MASK || (kind == ACL_KIND_ACCESS && acl.mode) || p[AT_COUNT] > ACL_NAMED_MAX)
+	if (bits >= 2 * BITS_MASK || (kind == ACL_KIND_ACCESS && acl.mode))
 		return -EBADMSG;
 	for (unsigned i = 0; i < p[AT_COUNT]; i++) {
 		const uint8_t *named = p + HEAD_BYTES + i * NAMED_BYTES;

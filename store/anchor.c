@@ -15,8 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,19 +140,9 @@ struct anchor *anchor_close(struct anchor *anchor)
 	return NULL;
 }
 
-static bool anchor_folder(const char *path, struct stat *ret_st)
-{
-	char copy[PATH_MAX];
-
-	return snprintf(copy, sizeof(copy), "%s", path) < (int)sizeof(copy) && stat(dirname(copy), ret_st) == 0;
-}
-
 void anchor_say_place(const char *path, const char *store)
 {
-	struct stat one, other;
-
-	if (anchor_folder(path, &one) && anchor_folder(store, &other) && one.st_dev == other.st_dev &&
-	    one.st_ino == other.st_ino)
+	if (folder_same(path, store))
 		log_warning("%s: the anchor is in the folder of the store: who puts an older copy of that folder back is not "
 			    "noticed; keep it elsewhere",
 			    path);

@@ -73,7 +73,7 @@ static int apply_refused(const struct store_txn *txn, const struct bundle_item *
 
 	if (txn->ret_why[0])
 		snprintf(text, sizeof(text), "%.390s", txn->ret_why);
-	else if (r == -ENOENT && item && item->name.kind == NAME_SECRET)
+	else if (r == -ENOENT && item) /* a Mesh needs nothing to be there */
 		snprintf(text, sizeof(text), "mesh: Failed to retrieve Mesh \"%s\": there is none of that name", item->name.mesh);
 	else if (r == -EFBIG)
 		snprintf(text, sizeof(text), "data: longer than a secret may be");
@@ -97,13 +97,14 @@ static bool apply_is_elsewhere(struct store *store, const struct name *name)
 	struct store_info mesh = {0};
 	struct name other;
 
-	if (name->kind == NAME_SECRET && name_set(&other, NAME_GLOBAL_SECRET, "", name->name) == 0 &&
-	    apply_exists(store, &other))
+	name_set(&other, NAME_GLOBAL_SECRET, "", name->name);
+	if (name->kind == NAME_SECRET && apply_exists(store, &other))
 		return true;
-	while (store_next(store, NAME_MESH, 0, mesh.node, &mesh) == 0)
-		if (name_set(&other, NAME_SECRET, mesh.record.name.name, name->name) == 0 &&
-		    !name_equal(&other, name) && apply_exists(store, &other))
+	while (store_next(store, NAME_MESH, 0, mesh.node, &mesh) == 0) {
+		name_set(&other, NAME_SECRET, mesh.record.name.name, name->name);
+		if (!name_equal(&other, name) && apply_exists(store, &other))
 			return true;
+	}
 	return false;
 }
 

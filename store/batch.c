@@ -137,7 +137,7 @@ int batch_read(const struct batch *batch, const struct batch_state *state, struc
 		const struct batch_value *v = &batch->values[i];
 		struct seal_value_info info;
 
-		if (v->row.data && v->node == state->node && v->generation == state->record.generation)
+		if (v->generation == state->record.generation)
 			return seal_open_value(&batch->store->seal, &v->id, v->generation, v->row.data, v->row.size,
 					       ret_value, &info);
 	}

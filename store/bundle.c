@@ -46,7 +46,7 @@ __attribute__((format(printf, 3, 4))) static int bundle_refuse(struct bundle_rea
 	va_list arguments;
 
 	error->document = yaml_number(reader->stream);
-	error->line = node ? yaml_line(reader->stream, node) : yaml_line(reader->stream, yaml_root(reader->stream));
+	error->line = yaml_line(reader->stream, node);
 	va_start(arguments, format);
 	vsnprintf(error->text, sizeof(error->text), format, arguments);
 	va_end(arguments);

@@ -43,6 +43,7 @@ struct engine {
 	sqlite3_stmt *begin, *commit, *rollback; /* prepared, so that a transaction can be ended when memory has run out */
 	sqlite3_stmt *measure;
 	char *path;
+	sqlite3_int64 bytes;   /* the file has at least so many, as far as anybody but us leaves it alone */
 	int journal_pages;     /* as of the last commit */
 	bool journal_stays;    /* it could not be moved into the file, and that was logged */
 	bool journal_is_named; /* its name is on disk */
@@ -92,7 +93,7 @@ static int engine_error(struct engine *engine, const char *what)
 	default:
 		log_error("%s: %s failed: %s%s%s", engine->path, what, sqlite3_errmsg(engine->db),
 			  error ? ", " : "", error ? strerror(error) : "");
-		engine->sync_failed |= code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC;
+		engine->sync_failed |= code == SQLITE_IOERR_FSYNC;
 		return -EIO;
 	}
 }
@@ -123,6 +124,7 @@ static int engine_connect(const char *path, struct engine **ret_engine)
 	}
 	pthread_mutex_init(&engine->changing, NULL);
 	pthread_mutex_init(&engine->lock, NULL);
+	errno = 0; /* which SQLite takes for the reason, even if it has asked nobody */
 	if (sqlite3_open_v2(path, &engine->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
 			    NULL) != SQLITE_OK) {
 		int r = engine_error(engine, "opening");
@@ -232,7 +234,8 @@ static bool engine_has_moved(struct engine *engine)
 {
 	int moved = 0;
 
-	return sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
+	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+	return moved;
 }
 
 /* Try to lock it. True if it isn't to be had now, but may be later. */
@@ -282,8 +285,8 @@ static int engine_sync_journal(struct engine *engine)
 	sqlite3_file *journal = NULL;
 	sqlite3_int64 size = 0;
 
-	if (sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal) != SQLITE_OK || !journal ||
-	    !journal->pMethods)
+	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal); /* of an open file there always is one */
+	if (!journal->pMethods)
 		return 0;
 	if (journal->pMethods->xFileSize(journal, &size) == SQLITE_OK && size == 0)
 		return 0;
@@ -304,6 +307,29 @@ static int engine_committed(void *context, sqlite3 *db, const char *name, int pa
 	return SQLITE_OK;
 }
 
+/* The bytes that the pages take. */
+static int engine_measure(struct engine *engine, sqlite3_int64 *ret_bytes)
+{
+	int r = 0;
+
+	if (sqlite3_step(engine->measure) == SQLITE_ROW)
+		*ret_bytes = sqlite3_column_int64(engine->measure, 0);
+	else
+		r = engine_error(engine, "measuring the file");
+	sqlite3_reset(engine->measure);
+	return r;
+}
+
+/* The bytes that the file has; @otherwise if that can't be asked. */
+static sqlite3_int64 engine_file_bytes(struct engine *engine, sqlite3_int64 otherwise)
+{
+	sqlite3_file *file = NULL;
+	sqlite3_int64 bytes;
+
+	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+	return file->pMethods->xFileSize(file, &bytes) == SQLITE_OK ? bytes : otherwise;
+}
+
 static void engine_prepare_disk(struct engine *engine)
 {
 	int unit = ENGINE_PAGE_BYTES; /* what the file grows by */
@@ -312,9 +338,51 @@ static void engine_prepare_disk(struct engine *engine)
 	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &unit); /* so that engine_make_room does something */
 }
 
+static const char engine_no_sync[] = "the disk failed to sync";
+
+/* Have the kernel forget what it keeps of the journal's bytes: those that it could not write count as written. */
+static void engine_forget_pages(const struct engine *engine)
+{
+	char journal[PATH_MAX];
+	int fd;
+
+	snprintf(journal, sizeof(journal), "%s-wal", engine->path); /* SQLite opens none whose name does not fit */
+	fd = open(journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return;
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	close(fd);
+}
+
+/* After a sync that failed. The kernel says it once and takes the bytes for written, so a later sync that succeeds says nothing about them:
+ * nothing is committed on top of them. The journal stays as it is, for the next opening to find what the disk has of it. The same with a file
+ * of which somebody has cut off the end. */
+static void engine_distrust(struct engine *engine, const char *why)
+{
+	if (engine->read_only)
+		return;
+	engine->read_only = true;
+	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	engine_forget_pages(engine);
+	log_error("%s: %s: the store is read-only from now on, until it is unmounted and mounted again, which verifies it; what was being "
+		  "written at that moment may be there then, or not",
+		  engine->path, why);
+}
+
+/* Nobody but us makes the file shorter. If it is, SQLite takes what was cut off for zeros: no row opens that is made of them, but more
+ * commits would have them look like a part of the file. */
+static bool engine_is_cut(struct engine *engine)
+{
+	if (engine_file_bytes(engine, engine->bytes) >= engine->bytes)
+		return false;
+	engine_distrust(engine, "the file was cut short while it was open");
+	return true;
+}
+
 int engine_open(const char *path, struct engine **ret_engine)
 {
 	struct engine *engine = NULL;
+	sqlite3_int64 pages = 0, found;
 	struct stat st;
 	int r;
 
@@ -344,10 +412,14 @@ int engine_open(const char *path, struct engine **ret_engine)
 		r = engine_prepare_all(engine);
 	if (r == 0)
 		r = engine_sync_journal(engine);
+	if (r == 0)
+		r = engine_measure(engine, &pages);
 	if (r < 0) {
 		engine_close(engine);
 		return r;
 	}
+	found = engine_file_bytes(engine, 0);
+	engine->bytes = found < pages ? found : pages; /* the rest is in the journal */
 	engine_prepare_disk(engine);
 	*ret_engine = engine;
 	return 0;
@@ -359,6 +431,7 @@ int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8
 	int r = 0;
 
 	pthread_mutex_lock(&engine->lock);
+	engine_is_cut(engine); /* then the log says so; what can be read still is */
 	sqlite3_bind_blob(engine->get, 1, key, (int)key_size, SQLITE_STATIC);
 	switch (sqlite3_step(engine->get)) {
 	case SQLITE_ROW:
@@ -596,51 +669,21 @@ bool engine_is_read_only(const struct engine *engine)
 	return engine->read_only;
 }
 
-/* Have the kernel forget what it keeps of the journal's bytes: those that it could not write count as written. */
-static void engine_forget_pages(const struct engine *engine)
-{
-	char journal[PATH_MAX];
-	int fd;
-
-	if (snprintf(journal, sizeof(journal), "%s-wal", engine->path) >= (int)sizeof(journal))
-		return;
-	fd = open(journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return;
-	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	close(fd);
-}
-
-/* After a sync that failed. The kernel says it once and takes the bytes for written, so a later sync that succeeds says nothing about them:
- * nothing is committed on top of them. The journal stays as it is, for the next opening to find what the disk has of it. */
-static void engine_distrust(struct engine *engine)
-{
-	if (engine->read_only)
-		return;
-	engine->read_only = true;
-	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	engine_forget_pages(engine);
-	log_error("%s: the disk failed to sync: the store is read-only from now on, until it is unmounted and mounted again, which "
-		  "verifies it; what was being written at that moment may be there then, or not",
-		  engine->path);
-}
-
 /* Take from the disk what the file will need when the journal is moved into it: so that needs no room, which may be gone by then. Within a
- * transaction. */
-static int engine_make_room(struct engine *engine)
+ * transaction, which makes it @ret_bytes. */
+static int engine_make_room(struct engine *engine, sqlite3_int64 *ret_bytes)
 {
-	sqlite3_int64 size = 0;
-	int error = 0, r = 0;
-	struct stat st;
+	sqlite3_int64 size, found;
+	int error = 0, r;
 
-	if (sqlite3_step(engine->measure) == SQLITE_ROW)
-		size = sqlite3_column_int64(engine->measure, 0);
-	else
-		r = engine_error(engine, "measuring the file");
-	sqlite3_reset(engine->measure);
-	if (r < 0 || stat(engine->path, &st) < 0 || size <= st.st_size)
+	r = engine_measure(engine, &size);
+	if (r < 0)
 		return r;
-	if ((uint64_t)(size - st.st_size) > engine_room(engine)) {
+	*ret_bytes = size;
+	found = engine_file_bytes(engine, size);
+	if (size <= found)
+		return 0;
+	if ((uint64_t)(size - found) > engine_room(engine)) {
 		r = -ENOSPC;
 	} else if (sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_SIZE_HINT, &size) != SQLITE_OK) {
 		sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
@@ -664,7 +707,7 @@ static void engine_checkpoint(struct engine *engine)
 		engine_error(engine, "moving the journal into the file");
 	engine->journal_stays = code != SQLITE_OK;
 	if (engine->sync_failed)
-		engine_distrust(engine);
+		engine_distrust(engine, engine_no_sync);
 }
 
 /* Absolutely, or for the disk that it is on. */
@@ -689,10 +732,13 @@ static int engine_name_journal(struct engine *engine)
 /* With both locks. */
 static int engine_transact(struct engine *engine, const struct engine_change *changes, size_t n_changes)
 {
+	sqlite3_int64 bytes;
 	int r;
 
 	if (engine->read_only)
 		return -EROFS;
+	if (engine_is_cut(engine))
+		return -EIO;
 	engine->sync_failed = false; /* of a copy on another disk, if it is set */
 	r = engine_name_journal(engine);
 	if (r == 0)
@@ -700,15 +746,17 @@ static int engine_transact(struct engine *engine, const struct engine_change *ch
 	for (size_t i = 0; i < n_changes && r == 0; i++)
 		r = engine_apply(engine, &changes[i]);
 	if (r == 0)
-		r = engine_make_room(engine);
+		r = engine_make_room(engine, &bytes);
 	if (r == 0)
 		r = engine_step(engine, engine->commit, "committing");
+	if (r == 0)
+		engine->bytes = bytes;
 	if (r < 0 && !sqlite3_get_autocommit(engine->db))
 		engine_step(engine, engine->rollback, "undoing a transaction");
 	if (r == 0 && engine_journal_is_long(engine))
 		engine_checkpoint(engine);
 	if (engine->sync_failed)
-		engine_distrust(engine);
+		engine_distrust(engine, engine_no_sync);
 	return r;
 }
 
@@ -731,9 +779,8 @@ int engine_commit_lean(struct engine *engine, const struct engine_change *change
 	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
 	engine_checkpoint(engine); /* the journal then begins anew, where it has its room already */
-	r = engine_run(engine, "PRAGMA secure_delete=FAST", "setting up");
-	if (r == 0)
-		r = engine_transact(engine, changes, n_changes);
+	engine_run(engine, "PRAGMA secure_delete=FAST", "setting up"); /* else it takes more room, which it may not have */
+	r = engine_transact(engine, changes, n_changes);
 	engine_run(engine, "PRAGMA secure_delete=ON", "setting up");
 	pthread_mutex_unlock(&engine->lock);
 	pthread_mutex_unlock(&engine->changing);
@@ -809,8 +856,7 @@ int engine_settle(struct engine *engine)
 	pthread_mutex_unlock(&engine->changing);
 	if (r < 0)
 		return r;
-	if (snprintf(journal, sizeof(journal), "%s-journal", engine->path) >= (int)sizeof(journal))
-		return -ENAMETOOLONG;
+	snprintf(journal, sizeof(journal), "%s-journal", engine->path);
 	unlink(journal);
 	snprintf(journal, sizeof(journal), "%s-wal", engine->path);
 	if (access(journal, F_OK) == 0) {

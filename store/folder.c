@@ -54,6 +54,15 @@ int folder_check(const char *path)
 	return 0;
 }
 
+bool folder_same(const char *path, const char *other)
+{
+	char folder[PATH_MAX], other_folder[PATH_MAX];
+	struct stat one, two;
+
+	return folder_of(path, folder) == 0 && folder_of(other, other_folder) == 0 && stat(folder, &one) == 0 &&
+	       stat(other_folder, &two) == 0 && one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+}
+
 int folder_give(const char *path, const char *like)
 {
 	struct stat st;

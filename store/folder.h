@@ -4,12 +4,17 @@
 #ifndef STORE_FOLDER_H
 #define STORE_FOLDER_H
 
+#include <stdbool.h>
+
 /* folder_check - may @path lie where it is? Whoever can write to its folder can put another file in its place, so the
  * folder has to belong to this user or root, and not be writable for everybody. 0, -EPERM, -errno (logged). */
 int folder_check(const char *path);
 
 /* folder_give - give the file @path the owner and the mode of the file @like, in whose place it is to come; on disk. Blocks. -errno (logged). */
 int folder_give(const char *path, const char *like);
+
+/* folder_same - are @path and @other in the same folder? Not if one of them isn't there to be looked at. */
+bool folder_same(const char *path, const char *other);
 
 /* folder_sync - have the name @path on disk. Blocks. 0 or -errno. */
 int folder_sync(const char *path);

@@ -130,12 +130,12 @@ static int mesh_conf(struct mesh_reader *reader, uint32_t backend, uint32_t *ret
 /* The names that Kuma gives to what it makes for a builtin CA. */
 static int mesh_builtin(struct mesh_reader *reader, uint32_t backend, struct mesh_backend *ret_backend)
 {
-	int cert = snprintf(ret_backend->cert.secret, sizeof(ret_backend->cert.secret), "%s.ca-builtin-cert-%s",
-			    reader->mesh, ret_backend->name);
-	int key = snprintf(ret_backend->key.secret, sizeof(ret_backend->key.secret), "%s.ca-builtin-key-%s",
-			   reader->mesh, ret_backend->name);
+	bool fits = snprintf(ret_backend->cert.secret, sizeof(ret_backend->cert.secret), "%s.ca-builtin-cert-%s",
+			     reader->mesh, ret_backend->name) <= NAME_RESOURCE_BYTES;
 
-	if (cert > NAME_RESOURCE_BYTES || key > NAME_RESOURCE_BYTES)
+	fits &= snprintf(ret_backend->key.secret, sizeof(ret_backend->key.secret), "%s.ca-builtin-key-%s",
+			 reader->mesh, ret_backend->name) <= NAME_RESOURCE_BYTES;
+	if (!fits)
 		return mesh_refuse(reader, backend, "mtls.backends[%u].name: too long for the names of its secrets",
 				   reader->backend);
 	ret_backend->cert.kind = ret_backend->key.kind = MESH_SOURCE_SECRET;

@@ -352,19 +352,19 @@ static int ops_check_source(const struct batch *batch, struct store_txn *txn, co
 {
 	struct batch_state state = {0};
 	struct name name;
-	int r;
 
 	if (source->kind != MESH_SOURCE_SECRET)
 		return 0;
-	r = name_set(&name, NAME_SECRET, mesh, source->secret);
-	if (r == 0)
+	if (name_set(&name, NAME_SECRET, mesh, source->secret) == 0) { /* else no secret has such a name */
+		int r = batch_get(batch, &name, &state);
+
+		if (r < 0 || state.exists)
+			return r;
+		name_set(&name, NAME_GLOBAL_SECRET, "", source->secret);
 		r = batch_get(batch, &name, &state);
-	if (r == 0 && state.exists)
-		return 0;
-	if (r == 0 && name_set(&name, NAME_GLOBAL_SECRET, "", source->secret) == 0)
-		r = batch_get(batch, &name, &state);
-	if (r < 0 && r != -EINVAL)
-		return r;
+		if (r < 0)
+			return r;
+	}
 	snprintf(txn->ret_why, sizeof(txn->ret_why),
 		 "mtls.backends[0].conf.%s: could not load data: Resource not found: type=\"Secret\" name=\"%s\" "
 		 "mesh=\"%s\"%s", field, source->secret, mesh,

@@ -23,7 +23,7 @@ bool batch_version_is_spent(const struct store *store, const struct resource *re
 {
 	if (version->pins || (resource->exists && version == resource->versions))
 		return false;
-	return version->doomed || !resource->exists || newer > store->options.history;
+	return version->doomed || newer > store->options.history;
 }
 
 /* After the last transaction: mark the states that count, and drop what was written for a resource and then removed. */
@@ -476,6 +476,9 @@ static void publish_keep_prune(struct store *store, uint64_t *nodes, size_t n_no
 		store->prune = nodes;
 		store->n_prune = store->prune_capacity = n_nodes;
 		nodes = NULL; /* transferred */
+	} else { /* readers have left something meanwhile, and woken it */
+		for (size_t i = 0; i < n_nodes; i++)
+			publish_tidy(store, nodes[i]);
 	}
 	pthread_mutex_unlock(&store->lock);
 	free(nodes);

@@ -47,7 +47,7 @@ static int reserve_make(const struct reserve *reserve)
 	if (fd < 0)
 		return -errno;
 	if (fallocate(fd, 0, 0, RESERVE_BYTES) < 0) {
-		r = -errno;
+		r = errno == EDQUOT ? -ENOSPC : -errno;
 		unlink(reserve->path);
 	}
 	close(fd);
@@ -74,7 +74,7 @@ void reserve_take(struct reserve *reserve, uint64_t room)
 
 void reserve_give(struct reserve *reserve)
 {
-	if (!reserve->path || reserve_look(reserve) != 1)
+	if (reserve_look(reserve) != 1)
 		return;
 	unlink(reserve->path);
 	reserve->held = false;

@@ -423,8 +423,24 @@ void store_unpin(struct store *store, uint64_t node, uint64_t generation)
 	pthread_mutex_unlock(&store->lock);
 }
 
-/* The plaintext, if the row is cached. With the lock. 1 if it isn't cached. */
-static int store_read_cached(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)
+/* What it takes to fetch a version. */
+struct store_wanted {
+	struct seal_id id;
+	uint64_t mark;
+	bool prefetch; /* it is the current one, and short */
+};
+
+static struct store_wanted store_want(const struct resource *resource, const struct version *version)
+{
+	return (struct store_wanted){.id = resource->id,
+				     .mark = version->mark,
+				     .prefetch = resource->exists && version == resource->versions &&
+						 resource->record->size <= STORE_PREFETCH_BYTES};
+}
+
+/* The plaintext, if the row is cached. With the lock. 1 if it isn't cached: then @ret_wanted says which it is. */
+static int store_read_cached(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value,
+			     struct store_wanted *ret_wanted)
 {
 	struct resource *resource = index_find(&store->index, node);
 	struct version *version = resource ? index_version(resource, generation) : NULL;
@@ -433,8 +449,10 @@ static int store_read_cached(struct store *store, uint64_t node, uint64_t genera
 
 	if (!version)
 		return -ENOENT;
-	if (!version->cached)
+	if (!version->cached) {
+		*ret_wanted = store_want(resource, version);
 		return 1;
+	}
 	cache_touch(&store->cache, version);
 	r = seal_open_value(&store->seal, &resource->id, generation, version->cached->sealed.data, version->cached->sealed.size,
 			    ret_value, &info);
@@ -479,31 +497,6 @@ int store_fetch(struct store *store, const struct seal_id *id, uint64_t generati
 	return 0;
 }
 
-/* What it takes to fetch a version. */
-struct store_wanted {
-	struct seal_id id;
-	uint64_t mark;
-	bool prefetch; /* it is the current one, short, and not cached */
-};
-
-static bool store_find_version(struct store *store, uint64_t node, uint64_t generation, struct store_wanted *ret_wanted)
-{
-	const struct resource *resource;
-	const struct version *version;
-
-	pthread_mutex_lock(&store->lock);
-	resource = index_find(&store->index, node);
-	version = resource ? index_version(resource, generation) : NULL;
-	if (version)
-		*ret_wanted = (struct store_wanted){.id = resource->id,
-						    .mark = version->mark,
-						    .prefetch = !version->cached && resource->exists &&
-								version == resource->versions &&
-								resource->record->size <= STORE_PREFETCH_BYTES};
-	pthread_mutex_unlock(&store->lock);
-	return version;
-}
-
 /* Takes @row over. */
 static void store_cache(struct store *store, uint64_t node, uint64_t generation, struct seal_row row)
 {
@@ -513,7 +506,7 @@ static void store_cache(struct store *store, uint64_t node, uint64_t generation,
 	pthread_mutex_lock(&store->lock);
 	resource = index_find(&store->index, node);
 	version = resource ? index_version(resource, generation) : NULL;
-	if (version)
+	if (version) /* else its last reader has gone meanwhile */
 		cache_put(&store->cache, version, row);
 	else
 		free(row.data);
@@ -521,16 +514,13 @@ static void store_cache(struct store *store, uint64_t node, uint64_t generation,
 }
 
 /* Fetch the row from the file, open it, and cache it if it opens. */
-static int store_read_row(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)
+static int store_read_row(struct store *store, uint64_t node, uint64_t generation, const struct store_wanted *wanted,
+			  struct secbuf *ret_value)
 {
-	struct store_wanted wanted;
 	struct seal_value_info info;
 	struct seal_row row;
-	int r;
+	int r = store_fetch(store, &wanted->id, generation, wanted->mark, &row, ret_value, &info);
 
-	if (!store_find_version(store, node, generation, &wanted))
-		return -ENOENT;
-	r = store_fetch(store, &wanted.id, generation, wanted.mark, &row, ret_value, &info);
 	if (r == 0)
 		store_cache(store, node, generation, row);
 	return r;
@@ -538,26 +528,34 @@ static int store_read_row(struct store *store, uint64_t node, uint64_t generatio
 
 void store_prefetch(struct store *store, uint64_t node, uint64_t generation)
 {
-	struct store_wanted wanted;
+	struct store_wanted wanted = {0};
+	const struct resource *resource;
+	const struct version *version;
 	struct seal_row row;
 
-	if (store_find_version(store, node, generation, &wanted) && wanted.prefetch &&
-	    store_fetch_row(store, &wanted.id, generation, wanted.mark, &row) == 0)
+	pthread_mutex_lock(&store->lock);
+	resource = index_find(&store->index, node);
+	version = resource ? index_version(resource, generation) : NULL;
+	if (version && !version->cached)
+		wanted = store_want(resource, version);
+	pthread_mutex_unlock(&store->lock);
+	if (wanted.prefetch && store_fetch_row(store, &wanted.id, generation, wanted.mark, &row) == 0)
 		store_cache(store, node, generation, row);
 }
 
 int store_read(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)
 {
+	struct store_wanted wanted;
 	int r = lock_enter(store);
 
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&store->lock);
 	if (!opened_take(store, generation, ret_value))
-		r = store_read_cached(store, node, generation, ret_value);
+		r = store_read_cached(store, node, generation, ret_value, &wanted);
 	pthread_mutex_unlock(&store->lock);
 	if (r == 1)
-		r = store_read_row(store, node, generation, ret_value);
+		r = store_read_row(store, node, generation, &wanted, ret_value);
 	lock_leave(store);
 	if (r == -EBADMSG)
 		r = -EIO;

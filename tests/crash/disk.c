@@ -124,9 +124,12 @@ static void note(const struct fault_event *event)
 		return; /* somebody still has it open, but it has no name any more */
 	announce(n_changes);
 	if (n_changes == changes_capacity) {
+		struct change *grown;
+
 		changes_capacity = changes_capacity ? changes_capacity * 2 : 1024;
-		changes = reallocarray(changes, changes_capacity, sizeof(*changes));
-		fixture_must(changes);
+		grown = reallocarray(changes, changes_capacity, sizeof(*changes));
+		fixture_must(grown);
+		changes = grown;
 	}
 	change = &changes[n_changes++];
 	*change = (struct change){.change = event->change, .size = event->size, .offset = event->offset, .file = NOBODY};

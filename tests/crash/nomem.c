@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,7 +21,8 @@
 #define NOMEM_LAST 40
 
 static struct {
-	const char *test;
+	char epitaph[200];
+	size_t epitaph_size;
 	uint64_t fails; /* which one */
 	bool for_ever;
 	_Atomic bool armed;
@@ -45,7 +47,9 @@ static bool nomem_fails(void)
 
 void nomem_begin(const char *test, uint64_t n, bool for_ever)
 {
-	nomem.test = test;
+	snprintf(nomem.epitaph, sizeof(nomem.epitaph), "killed in %s, allocation %" PRIu64 " failed%s\n", test, n,
+		 for_ever ? ", and all after it" : "");
+	nomem.epitaph_size = strlen(nomem.epitaph);
 	nomem.fails = n;
 	nomem.for_ever = for_ever;
 	atomic_store(&nomem.count, 0);
@@ -124,6 +128,20 @@ char *__wrap_strdup(const char *text);
 char *__wrap_strdup(const char *text)
 {
 	return nomem_fails() ? NULL : __real_strdup(text);
+}
+
+int __wrap_asprintf(char **ret_text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int __wrap_asprintf(char **ret_text, const char *format, ...)
+{
+	va_list arguments;
+	int r;
+
+	if (nomem_fails())
+		return -1;
+	va_start(arguments, format);
+	r = vasprintf(ret_text, format, arguments);
+	va_end(arguments);
+	return r;
 }
 
 static sqlite3_mem_methods sqlite_own;
@@ -219,12 +237,8 @@ int __wrap_socketpair(int domain, int type, int protocol, int fds[2])
 
 static void nomem_died(int number)
 {
-	char line[200];
-	int size = snprintf(line, sizeof(line), "signal %d in %s, allocation %" PRIu64 " failed%s\n", number,
-			    nomem.test ? nomem.test : "no test", nomem.fails, nomem.for_ever ? ", and all after it" : "");
-
 	atomic_store(&nomem.armed, false);
-	if (size > 0 && write(STDERR_FILENO, line, (size_t)size) < 0) {
+	if (write(STDERR_FILENO, nomem.epitaph, nomem.epitaph_size) < 0) {
 		/* nobody is left to be told */
 	}
 	signal(number, SIG_DFL);

@@ -65,6 +65,7 @@ static void change(struct store *store, struct state *state, int number, uint64_
 {
 	struct value *value = &state->values[number];
 	uint64_t generation = next_generation(store);
+	struct store_status status;
 	uint8_t *bytes;
 
 	if (value->exists && fixture_random(seed, 8) == 0) {
@@ -80,7 +81,8 @@ static void change(struct store *store, struct state *state, int number, uint64_
 		fixture_must(fixture_do(store, STORE_PUT, name_of(number), bytes, value->size, NULL) == 0);
 		free(bytes);
 	}
-	note_state(generation, state);
+	store_get_status(store, &status);
+	note_state(status.generation < generation ? status.generation : generation, state); /* the same bytes are no commit */
 }
 
 /* A commit that only removes versions which nobody needs has a generation of its own, and changes nothing. */

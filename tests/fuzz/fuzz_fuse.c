@@ -53,7 +53,7 @@ enum { /* form.flags */
 #define LARGE_TIMES 64
 
 enum tail { NO_TAIL, NAME, TWO_NAMES, DATA, NAME_AND_DATA };
-#define NOWHERE -1 /* there is no such field */
+#define NOWHERE (-1) /* there is no such field */
 
 struct operation {
 	uint32_t opcode;

@@ -18,6 +18,7 @@ import time
 
 BUILD = os.path.abspath(os.environ.get("HUSH_BUILD") or os.path.join(os.path.dirname(__file__), "../../build/plain"))
 SAN = os.environ.get("HUSH_SAN") == "1"
+COUNTS = os.path.exists(os.path.join(BUILD, "tests/coverage/dump.o"))  # the build of make coverage
 SOAK = os.environ.get("HUSH_SOAK") == "1"  # the long form
 SLOW = float(os.environ.get("HUSH_SLOW") or 1)  # how many times longer everything takes: under valgrind, for instance
 HUSHFS = os.path.join(BUILD, "hushfs")
