@@ -113,7 +113,18 @@ $(BUILD)/hushctl: $(TOOLS) $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(STORE_LIBS) $(TOOLS_LIBS)
 
-$(BUILD)/tests/unit/test_clock: ALL_LDFLAGS += -Wl,--wrap=clock_gettime
+# what a unit test puts its own in the place of
+UNIT_WRAPS_apply := store_run
+UNIT_WRAPS_clock := clock_gettime
+UNIT_WRAPS_crypto := sodium_init
+UNIT_WRAPS_engine := fstat sqlite3_file_control
+UNIT_WRAPS_folder := fchown
+UNIT_WRAPS_header := crypto_pwhash
+UNIT_WRAPS_key := fstat read tcgetattr
+UNIT_WRAPS_publish := batch_get engine_commit engine_get index_node pwrite seal_open_value
+UNIT_WRAPS_rekey := index_find index_version seal_manifest seal_value_hash store_fetch store_load unlink
+UNIT_WRAPS_reserve := fallocate
+$(UNIT_TESTS): ALL_LDFLAGS += $(call wrap,$(UNIT_WRAPS_$(patsubst test_%,%,$(@F))))
 $(UNIT_TESTS): %: %.o $(UNIT_HELPERS) $(FS) $(STORE)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(FUSE_LIBS) $(CONFINE_LIBS) $(STORE_LIBS) -lcmocka
@@ -133,7 +144,7 @@ HELPER_THREAD_HOOKS := helper_start channel_receive_bytes
 
 # what memory comes from; without sanitizers malloc is the program's own
 NOMEM_HOOKS := secmem_alloc secbuf_resize secbuf_write mmap mlock2 pthread_create memfd_create socketpair \
-	$(if $(INSTRUMENTED),malloc calloc realloc reallocarray strdup)
+	$(if $(INSTRUMENTED),malloc calloc realloc reallocarray strdup asprintf)
 NOMEM_TESTS := $(BUILD)/tests/crash/test_nomem $(BUILD)/tests/crash/test_nomem_fs
 $(NOMEM_TESTS): ALL_LDFLAGS += $(call wrap,$(NOMEM_HOOKS))
 $(NOMEM_TESTS): $(call objects,tests/crash/nomem.c tests/crash/state.c)
@@ -141,7 +152,7 @@ $(BUILD)/tests/crash/test_nomem_fs: ALL_LDFLAGS += $(call wrap,$(HELPER_THREAD_H
 $(BUILD)/tests/crash/test_nomem_fs: $(call objects,tests/unit/kernel.c tests/fuzz/helper_thread.c) $(FS)
 
 # a disk that fails: hooks around the calls that store/ makes besides SQLite's
-FAULT_HOOKS := open fsync unlink rename renameat2 fallocate sqlite3_wal_hook
+FAULT_HOOKS := open fsync unlink rename renameat2 fallocate pread stat fstat statvfs sqlite3_wal_hook
 FAULT_TESTS := $(addprefix $(BUILD)/tests/crash/test_,ioerr power)
 $(FAULT_TESTS): ALL_LDFLAGS += $(call wrap,$(FAULT_HOOKS))
 $(FAULT_TESTS): $(call objects,$(addprefix tests/crash/,calls.c disk.c fault.c vfs.c))

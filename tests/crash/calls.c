@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 int __real_open(const char *path, int flags, ...);
@@ -24,6 +25,14 @@ int __real_renameat2(int from_folder, const char *from, int to_folder, const cha
 int __wrap_renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags);
 int __real_fallocate(int fd, int mode, off_t offset, off_t size);
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t size);
+ssize_t __real_pread(int fd, void *ret_bytes, size_t size, off_t offset);
+ssize_t __wrap_pread(int fd, void *ret_bytes, size_t size, off_t offset);
+int __real_stat(const char *path, struct stat *ret_st);
+int __wrap_stat(const char *path, struct stat *ret_st);
+int __real_fstat(int fd, struct stat *ret_st);
+int __wrap_fstat(int fd, struct stat *ret_st);
+int __real_statvfs(const char *path, struct statvfs *ret_st);
+int __wrap_statvfs(const char *path, struct statvfs *ret_st);
 
 /* Count the call; true: it is to fail, and errno says so. */
 static bool calls_fail(enum fault_call call)
@@ -73,7 +82,7 @@ int __wrap_fsync(int fd)
 
 	if (calls_fail(FAULT_SYNC))
 		return -1;
-	if (fstat(fd, &st) < 0)
+	if (__real_fstat(fd, &st) < 0)
 		return -1;
 	calls_path(fd, path);
 	fault_tell(&(struct fault_event){.change = S_ISDIR(st.st_mode) ? FAULT_FOLDER_SYNCED : FAULT_SYNCED, .path = path});
@@ -128,4 +137,24 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t size)
 	if (r == 0)
 		fault_tell(&(struct fault_event){.change = FAULT_RESIZED, .path = path, .offset = (uint64_t)(offset + size)});
 	return r;
+}
+
+ssize_t __wrap_pread(int fd, void *ret_bytes, size_t size, off_t offset)
+{
+	return calls_fail(FAULT_READ) ? -1 : __real_pread(fd, ret_bytes, size, offset);
+}
+
+int __wrap_stat(const char *path, struct stat *ret_st)
+{
+	return calls_fail(FAULT_LOOK) ? -1 : __real_stat(path, ret_st);
+}
+
+int __wrap_fstat(int fd, struct stat *ret_st)
+{
+	return calls_fail(FAULT_LOOK) ? -1 : __real_fstat(fd, ret_st);
+}
+
+int __wrap_statvfs(const char *path, struct statvfs *ret_st)
+{
+	return calls_fail(FAULT_LOOK) ? -1 : __real_statvfs(path, ret_st);
 }

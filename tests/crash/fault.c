@@ -60,7 +60,7 @@ const char *fault_name(enum fault_call call)
 
 const char *fault_how_name(enum fault_how how)
 {
-	static const char *const names[] = {"EIO", "ENOSPC", "short"};
+	static const char *const names[] = {"EIO", "ENOSPC", "EDQUOT", "short"};
 
 	return names[how];
 }
@@ -84,7 +84,7 @@ bool fault_is_due(enum fault_call call, enum fault_how *ret_how)
 
 int fault_errno(enum fault_how how)
 {
-	return how == FAULT_ENOSPC ? ENOSPC : EIO;
+	return how == FAULT_ENOSPC ? ENOSPC : how == FAULT_EDQUOT ? EDQUOT : EIO;
 }
 
 void fault_observe(fault_observer *observer)

@@ -23,7 +23,7 @@ enum fault_call {
 	FAULT_CALLS
 };
 
-enum fault_how { FAULT_EIO, FAULT_ENOSPC, FAULT_SHORT };
+enum fault_how { FAULT_EIO, FAULT_ENOSPC, FAULT_EDQUOT, FAULT_SHORT };
 
 /* The call of that kind that fails. */
 struct fault_plan {

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -127,6 +128,20 @@ char *__wrap_strdup(const char *text);
 char *__wrap_strdup(const char *text)
 {
 	return nomem_fails() ? NULL : __real_strdup(text);
+}
+
+int __wrap_asprintf(char **ret_text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int __wrap_asprintf(char **ret_text, const char *format, ...)
+{
+	va_list arguments;
+	int r;
+
+	if (nomem_fails())
+		return -1;
+	va_start(arguments, format);
+	r = vasprintf(ret_text, format, arguments);
+	va_end(arguments);
+	return r;
 }
 
 static sqlite3_mem_methods sqlite_own;

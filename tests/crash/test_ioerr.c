@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * test_ioerr: the n-th call to the disk fails, for n = 1, 2, ... until a run has no such call any more.
  *
- * What is run: a store is opened (with a journal that a crash has left), changed, read, checked, copied and closed; a store is made; a store
- * is rekeyed. Each kind of call fails once or for ever, with an error, without room, or by doing half of what it should. Whatever
- * comes of it: what was acknowledged is there when the store is opened again on a disk that is well, what was refused is there whole or not at
- * all, and no read gives anything but the value. HUSH_SOAK=1: with a larger store, and short calls during a rekey too.
+ * What is run: a store is opened (with a journal and a part of its reserve that a crash has left, and with an anchor), changed, read, checked,
+ * copied and closed; a store is made; a store is rekeyed. Each kind of call fails once or for ever, with an error, without room, or by doing
+ * half of what it should. Whatever comes of it: what was acknowledged is there when the store is opened again on a disk that is well, what
+ * was refused is there whole or not at all, and no read gives anything but the value. HUSH_SOAK=1: with a larger store, and short calls
+ * during a rekey too.
  */
 #include "store/internal.h"
 #include "tests/crash/fault.h"
@@ -103,10 +104,10 @@ static int change(struct store *store, unsigned first, unsigned n)
 
 /* --- files */
 
-static const char *const ends[] = {"", "-wal", "-journal", ".rekey", ".rekey-wal", ".rekey-journal"};
+static const char *const ends[] = {"", "-wal", "-reserve", "-journal", ".rekey", ".rekey-wal", ".rekey-journal"};
 
 static char base[2][300]; /* the store and its journal, as a crash has left them */
-static char copy[300];
+static char copy[300], anchor_path[300];
 
 static void restore(bool without)
 {
@@ -117,8 +118,11 @@ static void restore(bool without)
 		unlink(path);
 		if (i < 2 && !without)
 			fixture_copy(base[i], path);
+		else if (i == 2)
+			fixture_write(path, "", 0, 0600);
 	}
 	unlink(copy);
+	unlink(anchor_path);
 }
 
 static bool is_there(const char *end)
@@ -129,13 +133,20 @@ static bool is_there(const char *end)
 	return access(path, F_OK) == 0;
 }
 
-static const struct store_options options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT, .history = 1};
+static int try_open(const char *path, const struct key *key, struct anchor *anchor, struct store **ret_store)
+{
+	const struct store_options options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT, .history = 1, .anchor = anchor};
+
+	*ret_store = NULL;
+	return store_open(path, key, &options, ret_store);
+}
 
 static struct store *open_with(const char *path, const struct key *key)
 {
-	struct store *store = NULL;
+	struct store *store;
 
-	return store_open(path, key, &options, &store) == 0 ? store : NULL;
+	try_open(path, key, NULL, &store);
+	return store;
 }
 
 static void make_base(void)
@@ -194,7 +205,7 @@ static bool closes(struct store *store)
 static bool changed[SECRETS]; /* acknowledged */
 static bool copied;
 
-static bool use(void)
+static bool use_with(struct anchor *anchor)
 {
 	static const struct {
 		unsigned first, n;
@@ -204,9 +215,7 @@ static bool use(void)
 	bool good = true, failed;
 	int r;
 
-	memset(changed, 0, sizeof(changed));
-	copied = false;
-	r = store_open(fixture->store, fixture->key, &options, &store);
+	r = try_open(fixture->store, fixture->key, anchor, &store);
 	must_hold(r == 0 || is_told(r));
 	if (r < 0)
 		return true;
@@ -233,21 +242,38 @@ static bool use(void)
 	return true;
 }
 
-/* On a disk that is well: every change that was acknowledged is there, every other one whole or not at all. */
+static bool use(void)
+{
+	struct anchor *anchor = NULL;
+	int r = anchor_open(anchor_path, false, &anchor);
+	bool good;
+
+	memset(changed, 0, sizeof(changed));
+	copied = false;
+	must_hold(r == 0 || is_told(r));
+	good = r < 0 || use_with(anchor);
+	anchor_close(anchor);
+	return good;
+}
+
+/* On a disk that is well: it is no older copy, every change that was acknowledged is there, every other one whole or not at all. */
 static bool use_holds(void)
 {
-	struct store *store = open_with(fixture->store, fixture->key);
 	struct store_checked checked;
-	bool good = true;
+	struct anchor *anchor;
+	struct store *store;
+	bool good;
 
-	must_hold(store);
-	for (int i = 0; i < SECRETS; i++)
+	must_hold(anchor_open(anchor_path, false, &anchor) == 0);
+	good = try_open(fixture->store, fixture->key, anchor, &store) == 0;
+	for (int i = 0; i < SECRETS && good; i++)
 		good = good && (reads_as(store, &secrets[i], secrets[i].after) == 1 ||
 				(!changed[i] && reads_as(store, &secrets[i], secrets[i].before) == 1));
 	good = good && reads_as(store, &secrets[FIRST_OF_TWO], secrets[FIRST_OF_TWO].after) ==
 			       reads_as(store, &secrets[SECOND_OF_TWO], secrets[SECOND_OF_TWO].after);
 	good = good && store_check(store, NULL, NULL, &checked) == 0 && change(store, KEPT, 1) == 0;
 	store_close(store);
+	anchor_close(anchor);
 	must_hold(good);
 	if (copied) {
 		store = open_with(copy, fixture->key);
@@ -354,7 +380,8 @@ static void test(bool (*work)(void), bool (*holds)(void), const char *name)
 		enum fault_how how;
 	} kinds[] = {{FAULT_OPEN, FAULT_EIO},      {FAULT_READ, FAULT_EIO},   {FAULT_WRITE, FAULT_EIO},    {FAULT_WRITE, FAULT_ENOSPC},
 		     {FAULT_RESIZE, FAULT_EIO},    {FAULT_SYNC, FAULT_EIO},   {FAULT_DELETE, FAULT_EIO},   {FAULT_RENAME, FAULT_EIO},
-		     {FAULT_RESIZE, FAULT_ENOSPC}, {FAULT_LOOK, FAULT_EIO},   {FAULT_READ, FAULT_SHORT},   {FAULT_WRITE, FAULT_SHORT}};
+		     {FAULT_RESIZE, FAULT_ENOSPC}, {FAULT_RESIZE, FAULT_EDQUOT}, {FAULT_LOOK, FAULT_EIO},
+		     {FAULT_READ, FAULT_SHORT},    {FAULT_WRITE, FAULT_SHORT}};
 	size_t n_kinds = sizeof(kinds) / sizeof(kinds[0]) - (work == rekey && !soak ? 2 : 0);
 	bool good = true;
 
@@ -384,6 +411,7 @@ int main(void)
 	snprintf(base[0], sizeof(base[0]), "%s", fixture_path(fixture, "base"));
 	snprintf(base[1], sizeof(base[1]), "%s", fixture_path(fixture, "base-journal"));
 	snprintf(copy, sizeof(copy), "%s", fixture_path(fixture, "copy"));
+	snprintf(anchor_path, sizeof(anchor_path), "%s", fixture_path(fixture, "anchor"));
 	new_key = fixture_key();
 	make_base();
 

@@ -2,8 +2,10 @@
  * test_nomem: memory runs out at each allocation of all that a store does, once and for good, until a pass has had them all. Each time it either
  * is done or says so; after it the store, as it is in memory and opened again, is what it was before or what it should be now, and goes on.
  */
+#include "store/anchor.h"
 #include "store/apply.h"
 #include "store/bundle.h"
+#include "store/key_text.h"
 #include "store/mesh.h"
 #include "tests/crash/nomem.h"
 #include "tests/crash/state.h"
@@ -24,6 +26,8 @@ static struct {
 	char other[300]; /* a path for what is made */
 	struct key *key; /* another than the fixture's */
 	struct store *store;
+	struct anchor *anchor;
+	struct bundle bundle; /* what is being written */
 	uint64_t node, generation; /* what is being read */
 	size_t in_use;
 	char before[STATE_BYTES], after[STATE_BYTES]; /* the store's state, as text */
@@ -62,6 +66,7 @@ static void world_make(void)
 	fixture_make(fixture);
 	world.store = must_open(world.fixture->store, world.fixture->key);
 	put(fixture_mesh("m"), FIXTURE_MESH("m", "of m"));
+	put(fixture_mesh("empty"), FIXTURE_MESH("empty", "of empty"));
 	put(fixture_secret("m", "c"), "the value of c");
 	put(fixture_secret("default", "a"), "an older value of a");
 	put(fixture_secret("default", "a"), "the value of a");
@@ -186,6 +191,20 @@ static void check_open(int result)
 	check_unchanged(0);
 }
 
+/* With the version of a secret that was removed while somebody had it open. */
+static void prepare_left(void)
+{
+	const struct name name = fixture_secret("default", "left");
+	uint64_t generation;
+
+	prepare_open();
+	put(name, "left");
+	fixture_must(store_pin(world.store, store_node(world.store, &name), &generation) == 0);
+	fixture_must(fixture_do(world.store, STORE_REMOVE, name, NULL, 0, NULL) == 0);
+	store_close(world.store);
+	world.store = NULL;
+}
+
 static int run_close(void)
 {
 	store_close(world.store);
@@ -223,6 +242,17 @@ static int run_append(void)
 static int run_remove(void)
 {
 	return run_op(STORE_REMOVE, fixture_secret("default", "a"), NULL, NULL);
+}
+
+static void fill_absent(struct store_op *op)
+{
+	op->inode = RECORD_MESH_YAML;
+	op->set = RECORD_SET_ABSENT;
+}
+
+static int run_remove_document(void)
+{
+	return run_op(STORE_SET_ATTRIBUTES, fixture_mesh("empty"), NULL, fill_absent);
 }
 
 static int run_create_mesh(void)
@@ -275,6 +305,53 @@ static int run_batch(void)
 		r = store_run(world.store, txn);
 	store_txn_free(txn);
 	return r;
+}
+
+/* Several, of each of which an older version goes. */
+#define SEVERAL 6
+
+static struct name several_name(unsigned number)
+{
+	char text[20];
+
+	snprintf(text, sizeof(text), "several-%u", number);
+	return fixture_global(text);
+}
+
+static void prepare_several(void)
+{
+	prepare_open();
+	for (unsigned i = 0; i < 2 * SEVERAL; i++)
+		put(several_name(i % SEVERAL), i < SEVERAL ? "first" : "second");
+}
+
+static int run_several(void)
+{
+	struct store_txn *txn = store_txn_new(SEVERAL);
+	int r = 0;
+
+	if (!txn)
+		return -ENOMEM;
+	for (unsigned i = 0; i < SEVERAL && r == 0; i++) {
+		fixture_op(&txn->ops[i], STORE_PUT, several_name(i), NULL, 0);
+		r = secbuf_write(&txn->ops[i].value, 0, "third", 5);
+	}
+	if (r == 0)
+		r = store_run(world.store, txn);
+	store_txn_free(txn);
+	return r;
+}
+
+static void check_several(int result)
+{
+	const char *expected = result == 0 ? "third" : "second";
+
+	for (int opened = 0; opened < 2; opened++) {
+		for (unsigned i = 0; i < SEVERAL; i++)
+			fixture_must(fixture_holds(world.store, several_name(i), expected, strlen(expected)));
+		store_close(world.store);
+		prepare_open();
+	}
 }
 
 /* --- several transactions, committed together --- */
@@ -375,7 +452,7 @@ static int run_check(void)
 	struct store_checked checked;
 	int r = store_check(world.store, NULL, NULL, &checked);
 
-	fixture_must(r < 0 || checked.resources == 7);
+	fixture_must(r < 0 || checked.resources == 8);
 	return r;
 }
 
@@ -508,9 +585,61 @@ static void check_rekey(int result)
 	state_must_be(world.store, world.before);
 }
 
+/* --- an anchor that has seen a newer state --- */
+
+static int open_anchored(bool later)
+{
+	struct store_options options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT, .history = 1, .anchor_later = later};
+	int r = anchor_open(fixture_path(world.fixture, "anchor"), false, &world.anchor);
+
+	if (r < 0)
+		return r;
+	options.anchor = world.anchor;
+	return store_open(world.fixture->store, world.fixture->key, &options, &world.store);
+}
+
+static void close_anchored(void)
+{
+	world.store = store_close(world.store);
+	world.anchor = anchor_close(world.anchor);
+}
+
+static void prepare_accept(void)
+{
+	fixture_must(open_anchored(false) == 0);
+	put(fixture_global("g"), "seen by the anchor");
+	close_anchored();
+	fixture_copy(world.pristine, world.fixture->store);
+}
+
+static int run_accept(void)
+{
+	struct store_accepted accepted;
+	int r = open_anchored(true);
+
+	if (r == 0)
+		r = store_accept(world.store, &accepted);
+	fixture_must(r < 0 || accepted.refused);
+	return r;
+}
+
+/* Then it opens with it; else it may, or is refused as before. */
+static void check_accept(int result)
+{
+	int r;
+
+	close_anchored();
+	r = open_anchored(false);
+	fixture_must(r == 0 || (result < 0 && r == -ESTALE));
+	close_anchored();
+	fixture_must(unlink(fixture_path(world.fixture, "anchor")) == 0);
+	prepare_open();
+	check_unchanged(0);
+}
+
 /* --- documents --- */
 
-static const char documents[] = "type: Mesh\nname: fresh\nmtls:\n  enabledBackend: ca\n  backends:\n  - name: ca\n    type: provided\n"
+static const char documents[] = "type: Mesh\nname: fresh\nmany: {a: 1, b: 2, c: 3, d: 4, e: 5, f: 6, g: 7, h: 8, i: 9}\nmtls:\n  enabledBackend: ca\n  backends:\n  - name: ca\n    type: provided\n"
 				"    conf:\n      cert:\n        secret: cert\n      key:\n        secret: cert\n"
 				"---\ntype: Secret\nmesh: fresh\nname: cert\ndata: dmFsdWU=\n"
 				"---\napiVersion: v1\nkind: Secret\ntype: system.kuma.io/global-secret\nmetadata:\n"
@@ -533,16 +662,25 @@ static int run_apply(void)
 	return r < 0 ? r : apply_run(world.store, &bundle, 1000, 100, &error);
 }
 
-static int run_apply_remove(void)
+static int apply_removal(const struct name *names, size_t n)
 {
-	const struct name names[] = {fixture_mesh("m"), fixture_global("g")};
 	struct bundle_error error = {0};
 	struct name *gone = NULL;
 	size_t n_gone = 0;
-	int r = apply_remove(world.store, names, 2, &gone, &n_gone, &error);
+	int r = apply_remove(world.store, names, n, &gone, &n_gone, &error);
 
 	free(gone);
 	return r;
+}
+
+static int run_apply_remove(void)
+{
+	return apply_removal((struct name[]){fixture_mesh("m"), fixture_global("g"), fixture_secret("default", "b")}, 3);
+}
+
+static int run_apply_remove_meshes(void)
+{
+	return apply_removal((struct name[]){fixture_mesh("m"), fixture_mesh("empty")}, 2);
 }
 
 /* What was written reads as the same. */
@@ -569,18 +707,73 @@ static int run_documents(void)
 	return r;
 }
 
+/* --- writing, wherever it is that the text has to grow --- */
+
+#define WRITE_ROOM 240
+
+static void prepare_write(void)
+{
+	struct bundle_error error;
+
+	fixture_must(parse(&world.bundle, &error) == 0);
+}
+
+static int write_one(size_t number, struct secbuf *text)
+{
+	const struct key passphrase = {.kind = KEY_PASSPHRASE, .size = 10, .bytes = "passphrase"};
+
+	return number < world.bundle.n ? bundle_write(&world.bundle.items[number], text) : key_text_write(&passphrase, text);
+}
+
+static int run_write(void)
+{
+	int r = 0;
+
+	for (size_t i = 0; i <= world.bundle.n; i++) {
+		SECBUF_AUTO whole = {0};
+
+		r = r == 0 ? secbuf_resize(&whole, 2000) : r;
+		if (r == 0)
+			r = secbuf_resize(&whole, 0);
+		if (r == 0)
+			r = write_one(i, &whole);
+		for (size_t room = 0; r == 0 && room < WRITE_ROOM; room += 6) {
+			SECBUF_AUTO text = {0};
+
+			r = secbuf_resize(&text, WRITE_ROOM);
+			if (r == 0)
+				r = secbuf_resize(&text, WRITE_ROOM - room);
+			if (r == 0)
+				r = write_one(i, &text);
+			fixture_must(r < 0 || (text.size == WRITE_ROOM - room + whole.size &&
+					       memcmp(text.data + WRITE_ROOM - room, whole.data, whole.size) == 0));
+		}
+	}
+	return r;
+}
+
+static void check_write(int result)
+{
+	(void)result;
+	bundle_deinit(&world.bundle);
+	world.bundle = (struct bundle){0};
+}
+
 static const struct test tests[] = {
 	{"making a store", NULL, run_create, check_create},
 	{"opening", NULL, run_open, check_open},
+	{"opening, with what was left", prepare_left, run_open, check_open},
 	{"closing", prepare_close, run_close, check_close},
 	{"a new secret", prepare_open, run_create_secret, check_change},
 	{"a new mesh", prepare_open, run_create_mesh, check_change},
 	{"replacing", prepare_open, run_replace, check_change},
 	{"appending", prepare_open, run_append, check_change},
 	{"removing", prepare_open, run_remove, check_change},
+	{"removing a mesh.yaml", prepare_open, run_remove_document, check_change},
 	{"renaming", prepare_open, run_rename, check_change},
 	{"attributes and an ACL", prepare_open, run_attributes, check_change},
 	{"a transaction of five", prepare_open, run_batch, check_change},
+	{"a transaction of six, with what goes", prepare_several, run_several, check_several},
 	{"transactions together", prepare_open, run_together, check_together},
 	{"reading", prepare_read, run_read, check_read},
 	{"a check", prepare_open, run_check, check_unchanged},
@@ -591,9 +784,12 @@ static const struct test tests[] = {
 	{"another key", prepare_open, run_key_replace, check_key_replace},
 	{"removing a key", prepare_key_remove, run_key_remove, check_key_remove},
 	{"a new root key", NULL, run_rekey, check_rekey},
+	{"accepting", prepare_accept, run_accept, check_accept},
 	{"applying documents", prepare_open, run_apply, check_change},
-	{"removing a mesh", prepare_open, run_apply_remove, check_change},
+	{"removing a mesh and others", prepare_open, run_apply_remove, check_change},
+	{"removing meshes", prepare_open, run_apply_remove_meshes, check_change},
 	{"reading and writing documents", NULL, run_documents, NULL},
+	{"writing", prepare_write, run_write, check_write},
 };
 #define N_TESTS (sizeof(tests) / sizeof(tests[0]))
 

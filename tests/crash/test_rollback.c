@@ -318,10 +318,12 @@ static void another_history(void)
 static void other_anchors(void)
 {
 	const char *key_file = fixture_path(fixture, "key"), *link = fixture_path(fixture, "link");
+	struct anchor *anchor = NULL;
 	struct store_accepted accepted;
 	char first[300];
 	size_t size;
 	uint8_t *kept;
+	int r;
 
 	fresh();
 	kept = fixture_read(anchor_path, &size);
@@ -343,13 +345,21 @@ static void other_anchors(void)
 	snprintf(anchor_path, sizeof(anchor_path), "%s", first);
 	fixture_must(symlink(anchor_path, link) == 0);
 	check(opens_with(link, false) == -ELOOP && opens_with(fixture->folder, false) < 0, "a link or a folder is none");
+	fixture_must(unlink(link) == 0 && mkfifo(link, 0600) == 0);
+	check(opens_with(link, false) == -EINVAL, "nor a pipe");
+	check(opens_with(fixture_path(fixture, "none/anchor"), false) == -ENOENT, "none is made where there is no folder");
 	fixture_must(chmod(anchor_path, 0620) == 0);
 	check(opens() == -EPERM, "nor one that others may write to");
 	fixture_must(chmod(anchor_path, 0600) == 0);
 	if (geteuid() == 0) {
 		fixture_must(chown(anchor_path, 1000, 1000) == 0);
 		check(opens() == -EPERM, "nor another user's");
-		fixture_must(chown(anchor_path, 0, 0) == 0);
+		fixture_must(chown(anchor_path, 0, 0) == 0 && chmod(anchor_path, 0644) == 0 && chmod(fixture->folder, 0711) == 0);
+		fixture_must(seteuid(1000) == 0);
+		r = anchor_open(anchor_path, true, &anchor);
+		fixture_must(seteuid(0) == 0 && chmod(anchor_path, 0600) == 0 && chmod(fixture->folder, 0700) == 0);
+		check(r == 0, "but root's, whom nobody keeps from anything");
+		anchor_close(anchor);
 	}
 }
 

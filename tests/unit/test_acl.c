@@ -404,6 +404,8 @@ static void test_impossible_lists(void **state)
 	assert_int_equal(acl_check(&changed, 1, 1), -EBADMSG);
 	changed.bytes[3] = 0x09;
 	assert_int_equal(acl_check(&changed, 1, 1), 0);
+	memcpy(changed.bytes, "\x02\x01\xa1\x09\x04\xe8\x03\0\0", 9); /* without a mask it names nobody */
+	assert_int_equal(acl_check(&changed, 1, 1), -EBADMSG);
 }
 
 /* Whatever the bytes: an answer, no crash (the sanitizers watch), and what is accepted is stable. */

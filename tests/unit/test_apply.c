@@ -16,6 +16,24 @@
 	"      cert: {secret: " cert "}\n      key: {secret: " key "}\n"
 #define SECRET(mesh, name, data) "---\ntype: Secret\nmesh: " mesh "\nname: " name "\ndata: " data "\n"
 
+/* store_run, or what is put in its place; that may use it. */
+static int (*instead_of_running)(struct store *store, struct store_txn *txn);
+
+int __real_store_run(struct store *store, struct store_txn *txn);
+int __wrap_store_run(struct store *store, struct store_txn *txn);
+int __wrap_store_run(struct store *store, struct store_txn *txn)
+{
+	int (*instead)(struct store *store, struct store_txn *txn) = instead_of_running;
+	int r;
+
+	if (!instead)
+		return __real_store_run(store, txn);
+	instead_of_running = NULL;
+	r = instead(store, txn);
+	instead_of_running = instead;
+	return r;
+}
+
 static int apply(struct store *store, const char *text, struct bundle *ret_bundle, struct bundle_error *error)
 {
 	const struct bundle_options options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT};
@@ -236,6 +254,8 @@ static void test_mesh_rules(void **state)
 		{CONF("{cert: {secret: x}, key: {secret: x}}\n  skipValidation: true"), NULL}, /* x does not exist */
 		{CONF("{cert: {secret: x}, key: {secret: x}}"),
 		 "mtls.backends[0].conf.cert: could not load data: Resource not found: type=\"Secret\" name=\"x\" mesh=\"default\""},
+		{CONF("{cert: {secret: Not_A_Name}, key: {secret: x}}"),
+		 "mtls.backends[0].conf.cert: could not load data: Resource not found: type=\"Secret\" name=\"Not_A_Name\" mesh=\"default\""},
 		{MTLS("  backends: [{name: a, type: vault, conf: {fromCp: {address: x}}}]\n"), NULL},
 		{"type: Mesh\nname: default\nmtls: yes\n", "mtls: has to be a mapping"},
 	};
@@ -254,6 +274,17 @@ static void test_mesh_rules(void **state)
 		assert_string_equal(error.text, cases[i].error ? cases[i].error : "");
 	}
 	store_close(store);
+}
+
+/* A Mesh that says nothing at all has no backend. */
+static void test_mesh_of_nothing(void **state)
+{
+	const struct secbuf nothing = {0};
+	struct mesh_backend backend = {.present = true};
+
+	(void)state;
+	assert_int_equal(mesh_read(&nothing, "m", &backend), 0);
+	assert_false(backend.present);
 }
 
 /* mesh.yaml as a file: kept to the letter if it is this Mesh's document, refused if it isn't. */
@@ -322,6 +353,64 @@ static void test_kubernetes_names(void **state)
 	assert_int_equal(apply(store, ON_KUBERNETES("default", "g"), NULL, &error), -EINVAL);
 	assert_int_equal(apply(store, SECRET("default", "sec-1", "YQ=="), NULL, &error), 0);
 	assert_int_equal(apply(store, ON_KUBERNETES("default", "sec-1"), NULL, &error), 0); /* it is there */
+	store_close(store);
+}
+
+/* A secret twice is once; the second of three is refused, and so are all; what was removed is in nobody's way, whoever still has it open. */
+static void test_kubernetes_names_again(void **state)
+{
+	const struct name held = fixture_secret("second", "held"), mesh = fixture_mesh("third");
+	struct fixture *f = *state;
+	uint64_t generation, of_mesh;
+	struct bundle_error error;
+	struct store *store;
+
+	fixture_make(f);
+	store = fixture_open(f, 10, 1 << 20);
+	assert_int_equal(apply(store, "type: Mesh\nname: second\n---\ntype: Mesh\nname: third\n", NULL, &error), 0);
+	assert_int_equal(apply(store, ON_KUBERNETES("second", "held") ON_KUBERNETES("second", "held"), NULL, &error), 0);
+	assert_int_equal(apply(store, ON_KUBERNETES("default", "a") ON_KUBERNETES("default", "held") ON_KUBERNETES("default", "b"),
+			       NULL, &error), -EINVAL);
+	assert_int_equal(error.document, 2);
+	assert_false(fixture_exists(store, fixture_secret("default", "a")) || fixture_exists(store, fixture_secret("default", "b")));
+	assert_int_equal(store_pin(store, store_node(store, &held), &generation), 0);
+	assert_int_equal(store_pin(store, store_node(store, &mesh), &of_mesh), 0);
+	assert_int_equal(remove_one(store, held, &error), 0);
+	assert_int_equal(remove_one(store, mesh, &error), 0);
+	assert_int_equal(apply(store, ON_KUBERNETES("default", "held"), NULL, &error), 0);
+	assert_int_equal(apply(store, SECRET("third", "x", "YQ=="), NULL, &error), -ENOENT);
+	assert_non_null(strstr(error.text, "Failed to retrieve Mesh \"third\""));
+	store_unpin(store, store_node(store, &held), generation);
+	store_unpin(store, store_node(store, &mesh), of_mesh);
+	store_close(store);
+}
+
+/* An ACL that is handed down to a mesh's folders and files, for which its record has no room: nothing is made. */
+static void test_too_much_is_inherited(void **state)
+{
+	struct acl folder = {.present = true, .mask = true, .mode = 0770};
+	struct fixture *f = *state;
+	struct bundle_error error;
+	struct store_txn *txn;
+	struct store *store;
+
+	fixture_make(f);
+	store = fixture_open(f, 10, 1 << 20);
+	for (folder.count = 0; folder.count < 16; folder.count++)
+		folder.named[folder.count] = (struct acl_named){.permission = 4, .id = 3000 + folder.count};
+	txn = store_txn_new(1);
+	txn->ops[0].kind = STORE_SET_ATTRIBUTES;
+	txn->ops[0].name = (struct name){.kind = NAME_ROOT};
+	txn->ops[0].inode = RECORD_MESHES;
+	txn->ops[0].set = RECORD_SET_DEFAULT_ACL;
+	fixture_must(acl_put(&txn->ops[0].acls, RECORD_MESHES, ACL_KIND_DEFAULT, &folder) == 0);
+	assert_int_equal(store_run(store, txn), 0);
+	store_txn_free(txn);
+	assert_int_equal(apply(store, SECRET("default", "a", "YQ==") "---\ntype: Mesh\nname: m1\n---\ntype: Mesh\nname: m2\n", NULL,
+			       &error), -ENOSPC);
+	assert_int_equal(error.document, 2);
+	assert_false(fixture_exists(store, fixture_secret("default", "a")));
+	assert_false(fixture_exists(store, fixture_mesh("m1")) || fixture_exists(store, fixture_mesh("m2")));
 	store_close(store);
 }
 
@@ -403,6 +492,79 @@ static void test_remove(void **state)
 	store_close(store);
 }
 
+static unsigned attempts, others;
+
+/* Somebody makes a secret in the mesh, so many times. */
+static int run_after_others(struct store *store, struct store_txn *txn)
+{
+	char name[20];
+
+	snprintf(name, sizeof(name), "other-%u", attempts);
+	if (attempts++ < others)
+		assert_int_equal(fixture_do(store, STORE_PUT, fixture_secret("m", name), "x", 1, NULL), 0);
+	return store_run(store, txn);
+}
+
+/* A mesh in which secrets are made while it is removed goes with them, unless there is no end to it. */
+static void test_remove_what_fills(void **state)
+{
+	struct fixture *f = *state;
+	const struct name mesh = fixture_mesh("m");
+	struct bundle_error error;
+	struct store *store;
+	struct name *gone;
+	size_t n;
+
+	fixture_make(f);
+	store = fixture_open(f, 10, 1 << 20);
+	assert_int_equal(apply(store, "type: Mesh\nname: m\n" SECRET("m", "a", "YQ=="), NULL, &error), 0);
+	attempts = 0;
+	others = UINT32_MAX;
+	instead_of_running = run_after_others;
+	assert_int_equal(apply_remove(store, &mesh, 1, &gone, &n, &error), -ENOTEMPTY);
+	instead_of_running = NULL;
+	assert_string_equal(error.text, "Directory not empty; nothing was changed");
+	assert_true(attempts > 2 && attempts < 100);
+	assert_true(fixture_exists(store, mesh) && fixture_exists(store, fixture_secret("m", "a")));
+	others = attempts + 2;
+	instead_of_running = run_after_others;
+	assert_int_equal(apply_remove(store, &mesh, 1, &gone, &n, &error), 0);
+	instead_of_running = NULL;
+	assert_int_equal(n, 1 + 1 + others);
+	free(gone);
+	assert_false(fixture_exists(store, mesh) || fixture_exists(store, fixture_secret("m", "a")));
+	store_close(store);
+}
+
+/* As a store whose folder was removed. */
+static int fail_at_the_commit(struct store *store, struct store_txn *txn)
+{
+	(void)store;
+	txn->ret_failed = txn->n_ops;
+	txn->ret_why[0] = '\0';
+	return -ENOENT;
+}
+
+/* That a commit found no file is not that there is no such resource. */
+static void test_no_file(void **state)
+{
+	static const char text[] = "No such file or directory; nothing was changed";
+	struct fixture *f = *state;
+	struct bundle_error error;
+	struct store *store;
+
+	fixture_make(f);
+	store = fixture_open(f, 10, 1 << 20);
+	assert_int_equal(apply(store, SECRET("default", "a", "YQ=="), NULL, &error), 0);
+	instead_of_running = fail_at_the_commit;
+	assert_int_equal(apply(store, SECRET("default", "b", "YQ=="), NULL, &error), -ENOENT);
+	assert_string_equal(error.text, text);
+	assert_int_equal(remove_one(store, fixture_secret("default", "a"), &error), -ENOENT);
+	instead_of_running = NULL;
+	assert_string_equal(error.text, text);
+	store_close(store);
+}
+
 /* The store's bound, where the documents' is another. */
 static void test_longer_than_the_store_takes(void **state)
 {
@@ -465,7 +627,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_outcomes),	 TEST(test_all_or_nothing), TEST(test_in_use),	  TEST(test_builtin), TEST(test_mesh_rules),
 		TEST(test_mesh_as_file), TEST(test_kubernetes_names), TEST(test_inherited), TEST(test_remove),	TEST(test_large),
-		TEST(test_longer_than_the_store_takes),
+		TEST(test_longer_than_the_store_takes), TEST(test_mesh_of_nothing), TEST(test_kubernetes_names_again),
+		TEST(test_too_much_is_inherited), TEST(test_remove_what_fills), TEST(test_no_file),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);

@@ -223,6 +223,9 @@ static void test_short_of_memory(void **state)
 	assert_memory_equal(buffer.data, "before", 6);
 	assert_int_equal(base64_decode(text, 1000, &buffer, &at), 0);
 	assert_int_equal(base64_encode(text, SIZE_MAX - 2, &buffer), -ENOMEM);
+	/* as long as there are numbers for */
+	assert_int_equal(base64_decode(text, 4, &(struct secbuf){.size = SIZE_MAX - 1, .capacity = SIZE_MAX - 1}, &at), -ENOMEM);
+	assert_int_equal(base64_encode(text, 3, &(struct secbuf){.size = SIZE_MAX - 1, .capacity = SIZE_MAX - 1}), -ENOMEM);
 	secmem_free(rest);
 }
 

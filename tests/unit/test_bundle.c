@@ -146,6 +146,24 @@ static void test_refused(void **state)
 		{"items: 3\n", 1, 1, "items: has to be a list"},
 		{"items:\n- type: Secret\n  mesh: m\n  name: a\n- type: Secret\n  mesh: m\n  name: B\n", 1, 7, "name: " NAME_RULE},
 		{"type: Mesh\n", 1, 1, "name: cannot be empty"},
+		{"name: m\ntype: [Mesh]\n", 1, 2, "type: has to be a string"},
+		{"type: Mesh\nname: [m]\n", 1, 2, "name: has to be a string"},
+		{"apiVersion: [v1]\nkind: Secret\n", 1, 1, "apiVersion: has to be a string"},
+		{"apiVersion: v1\nkind: [Secret]\n", 1, 2, "kind: has to be a string"},
+		{"apiVersion: v1\nkind: Secret\nmetadata: a\n", 1, 3, "metadata: has to be a mapping"},
+		{"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ntype: {a: b}\n", 1, 4, "type: has to be a string"},
+		{"apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\n  namespace: [b]\ntype: system.kuma.io/secret\n", 1, 5,
+		 "metadata.namespace: has to be a string"},
+		{"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ntype: system.kuma.io/secret\ndata: dGVzdAo=\n", 1, 5,
+		 "data: has to be a mapping"},
+		{"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ntype: system.kuma.io/secret\nstringData: a\n", 1, 5,
+		 "stringData: has to be a mapping"},
+		{"apiVersion: kuma.io/v1alpha1\nkind: Mesh\nmetadata: {name: m}\nspec: 3\n", 1, 4, "spec: has to be a mapping"},
+		{"apiVersion: kuma.io/v1alpha1\nkind: Mesh\nmetadata:\n  name: [m]\n", 1, 4, "metadata.name: has to be a string"},
+		{"type: Mesh\nname: m\nmtls:\n  backends:\n  - name: [a]\n    type: builtin\n", 1, 5,
+		 "mtls.backends[0].name: has to be a string"},
+		{"type: Mesh\nname: m\nmtls:\n  backends:\n  - name: a\n    type: [builtin]\n", 1, 6,
+		 "mtls.backends[0].type: has to be a string"},
 		{"type: Mesh\nname: m\nmtls: {backends: 3}\n", 1, 3, "mtls.backends: has to be a list"},
 		{"apiVersion: kuma.io/v1alpha1\nkind: Mesh\nmetadata: {name: m}\nspec:\n  mtls:\n    enabledBackend: x\n", 1, 6,
 		 "spec.mtls.enabledBackend: has to be set to one of the backends in the mesh"},
@@ -323,6 +341,11 @@ static void test_mesh_document(void **state)
 		"apiVersion: kuma.io/v1alpha1\nkind: Mesh\nmetadata: {name: demo}\nspec:\n  labels: {team: a}\n  mtls:\n    enabledBackend: ca-1\n"
 		"    backends:\n    - name: ca-1\n      type: provided\n      conf: {cert: {secret: my-cert}, key: {secret: my-key}}\n"
 		"      dpCert: {rotation: {expiration: 1d}}\n  metrics: {port: 5670, on: 'yes'}\n",
+		/* those of the metadata, which come first in it, are not what the spec says itself */
+		"apiVersion: kuma.io/v1alpha1\nkind: Mesh\nmetadata: {labels: {team: b}, name: demo}\nspec:\n  labels: {team: a}\n  mtls:\n"
+		"    enabledBackend: ca-1\n    backends:\n    - name: ca-1\n      type: provided\n"
+		"      conf: {cert: {secret: my-cert}, key: {secret: my-key}}\n      dpCert: {rotation: {expiration: 1d}}\n"
+		"  metrics: {port: 5670, on: 'yes'}\n",
 		written,
 	};
 

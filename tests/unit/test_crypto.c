@@ -193,6 +193,25 @@ static void test_passphrase_bounds(void **state)
 	assert_true(after.ru_maxrss - before.ru_maxrss < 1024);
 }
 
+/* libsodium's, which fails if it is asked to. */
+static bool no_random;
+
+int __real_sodium_init(void);
+int __wrap_sodium_init(void);
+int __wrap_sodium_init(void)
+{
+	return no_random ? -1 : __real_sodium_init();
+}
+
+static void test_without_a_source_of_random_numbers(void **state)
+{
+	(void)state;
+	no_random = true;
+	assert_int_equal(crypto_init(), -EIO);
+	no_random = false;
+	assert_int_equal(crypto_init(), 0);
+}
+
 static void test_random_is_not_constant(void **state)
 {
 	uint8_t a[32] = {0}, b[32] = {0};
@@ -217,6 +236,7 @@ int main(void)
 		cmocka_unit_test(test_passphrase_key),
 		cmocka_unit_test(test_passphrase_bounds),
 		cmocka_unit_test(test_random_is_not_constant),
+		cmocka_unit_test(test_without_a_source_of_random_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);

@@ -14,6 +14,31 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* SQLite's; it says that the file has been replaced if it is told to. */
+static bool always_moved;
+
+int __real_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *argument);
+int __wrap_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *argument);
+int __wrap_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *argument)
+{
+	int r = __real_sqlite3_file_control(db, name, what, argument);
+
+	if (what == SQLITE_FCNTL_HAS_MOVED && always_moved)
+		*(int *)argument = 1;
+	return r;
+}
+
+/* libc's; it fails if it is asked to. */
+static bool no_fstat;
+
+int __real_fstat(int fd, struct stat *ret_st);
+int __wrap_fstat(int fd, struct stat *ret_st);
+int __wrap_fstat(int fd, struct stat *ret_st)
+{
+	errno = EIO;
+	return no_fstat ? -1 : __real_fstat(fd, ret_st);
+}
+
 #define CHANGE(k, d) {(const uint8_t *)(k), sizeof(k) - 1, (const uint8_t *)(d), sizeof(d) - 1}
 #define REMOVAL(k) {(const uint8_t *)(k), sizeof(k) - 1, NULL, 0}
 
@@ -320,7 +345,7 @@ static void test_looks_ours(void **state)
 {
 	struct fixture *fixture = *state;
 	const char *path = fixture_path(fixture, "looked-at");
-	char endless[PATH_MAX + 1];
+	char head[100], endless[PATH_MAX + 1];
 
 	assert_false(engine_looks_ours(path));
 	assert_int_equal(mkfifo(path, 0600), 0);
@@ -332,16 +357,102 @@ static void test_looks_ours(void **state)
 	fixture_write(path, "SQLite", 6, 0600);
 	assert_false(engine_looks_ours(path));
 	unlink(path);
+	memset(head, 0, sizeof(head)); /* as a power cut leaves it, but for the journal that undoes it */
+	fixture_write(path, head, sizeof(head), 0600);
+	assert_false(engine_looks_ours(path));
+	fixture_write(fixture_path(fixture, "looked-at-journal"), "x", 1, 0600);
+	assert_true(engine_looks_ours(path));
+	strcpy(head, "SQLite format 2");
+	memcpy(head + 68, "hush", 4);
+	fixture_write(path, head, sizeof(head), 0600);
+	assert_false(engine_looks_ours(path));
+	unlink(fixture_path(fixture, "looked-at-journal"));
+	unlink(path);
 	sql(path, "CREATE TABLE t(x);"); /* somebody else's */
 	assert_false(engine_looks_ours(path));
 	fixture_write(path, "", 0, 0600);
 	assert_true(engine_looks_ours(path) && engine_is_begun(path));
+	no_fstat = true;
+	assert_false(engine_looks_ours(path));
+	no_fstat = false;
 	make(fixture->store);
 	assert_true(engine_looks_ours(fixture->store) && !engine_is_begun(fixture->store));
 	memset(endless, 'x', sizeof(endless) - 1);
 	endless[sizeof(endless) - 1] = '\0';
 	assert_false(engine_is_begun(endless));
 	assert_int_equal(engine_remove(endless), -ENAMETOOLONG);
+}
+
+/* Names that there are, but not for SQLite; and a file that is never the one that was opened. */
+static void test_cannot_be_opened(void **state)
+{
+	struct fixture *fixture = *state;
+	char deep[1000], *end = deep;
+
+	make(fixture->store);
+	assert_int_equal(open_fails(fixture_path(fixture, "s.hush/x")), -ENOTDIR);
+	end += snprintf(deep, sizeof(deep), "%s", fixture->folder);
+	for (int i = 0; i < 3; i++) {
+		end += sprintf(end, "/%0200d", i);
+		assert_int_equal(mkdir(deep, 0700), 0);
+	}
+	strcpy(end, "/s");
+	fixture_copy(fixture->store, deep);
+	errno = ENOTDIR; /* of another call: not what SQLite means */
+	assert_int_equal(open_fails(deep), -EIO);
+	assert_int_equal(unlink(deep), 0);
+	for (int i = 0; i < 3; i++) {
+		*strrchr(deep, '/') = '\0';
+		assert_int_equal(rmdir(deep), 0);
+	}
+	always_moved = true;
+	assert_int_equal(open_fails(fixture->store), -EBUSY);
+	always_moved = false;
+	engine_close(open_engine(fixture->store));
+}
+
+/* Somebody cuts off the end of the open file, before the first commit or after one: nothing is committed any more, and no row is another. */
+static void test_cut_while_open(void **state)
+{
+	static uint8_t data[20000];
+	struct fixture *fixture = *state;
+
+	fixture_fill(data, sizeof(data), 1);
+	for (int later = 0; later < 2; later++) {
+		const struct engine_change large = {(const uint8_t *)"large", 5, data, sizeof(data)}, small = CHANGE("new", "x");
+		struct engine *engine;
+		size_t size;
+		uint8_t *row;
+		int r;
+
+		make(fixture->store);
+		engine = open_engine(fixture->store);
+		assert_int_equal(engine_commit(engine, &large, 1), 0);
+		if (!later) {
+			engine_close(engine);
+			engine = open_engine(fixture->store);
+		} else {
+			assert_int_equal(engine_flush(engine), 0);
+		}
+		assert_false(engine_is_read_only(engine));
+		assert_int_equal(truncate(fixture->store, 4 * 4096), 0);
+		assert_int_equal(engine_commit(engine, &small, 1), -EIO);
+		assert_true(engine_is_read_only(engine));
+		assert_int_equal(truncate(fixture->store, 100 * 4096), 0); /* with zeros it is not what it was */
+		assert_int_equal(engine_commit(engine, &small, 1), -EROFS);
+		assert_int_equal(get(engine, "new"), -ENOENT);
+		r = engine_get(engine, (const uint8_t *)"large", 5, &row, &size);
+		if (r == 0) {
+			assert_int_equal(size, sizeof(data));
+			if (later) /* from memory; else what is in it is for the store to see, which knows its hash */
+				assert_memory_equal(row, data, sizeof(data));
+			free(row);
+		}
+		assert_true(r == 0 || r == -EBADMSG || r == -EIO);
+		engine_close(engine);
+		assert_int_equal(unlink(fixture->store), 0);
+		unlink(fixture_path(fixture, "s.hush-wal"));
+	}
 }
 
 static void test_changed_schema(void **state)
@@ -439,6 +550,8 @@ int main(void)
 		TEST(test_not_a_store),
 		TEST(test_foreign_sqlite_file),
 		TEST(test_looks_ours),
+		TEST(test_cannot_be_opened),
+		TEST(test_cut_while_open),
 		TEST(test_changed_schema),
 		TEST(test_damaged_pages),
 	};

@@ -382,6 +382,45 @@ static void test_argon2_bounds(void **state)
 	secmem_free(keys);
 }
 
+/* libsodium's, which has no memory if it is asked to. */
+static bool no_memory;
+
+typedef int pwhash(unsigned char *ret_key, unsigned long long size, const char *passphrase, unsigned long long bytes,
+		   const unsigned char *salt, unsigned long long passes, size_t memory, int algorithm);
+pwhash __real_crypto_pwhash, __wrap_crypto_pwhash;
+int __wrap_crypto_pwhash(unsigned char *ret_key, unsigned long long size, const char *passphrase, unsigned long long bytes,
+			 const unsigned char *salt, unsigned long long passes, size_t memory, int algorithm)
+{
+	return no_memory ? -1 : __real_crypto_pwhash(ret_key, size, passphrase, bytes, salt, passes, memory, algorithm);
+}
+
+/* That a passphrase could not be tried is not that it is wrong. */
+static void test_no_memory_for_a_passphrase(void **state)
+{
+	struct fixture *fixture = *state;
+	struct header_keys *keys, *opened = NULL;
+	struct key *pass = passphrase("p");
+	struct header header, none = {0}, before;
+	unsigned slot;
+
+	assert_int_equal(header_create(&header, &keys, fixture->key), 0);
+	fill_slot(&header, 1, 1, keys, pass, 1, 8);
+	before = header;
+	no_memory = true;
+	assert_int_equal(header_open(&header, pass, "test", &opened, &slot), -ENOMEM);
+	assert_int_equal(header_create(&none, &opened, pass), -ENOMEM);
+	assert_int_equal(header_set_slot(&header, 2, keys, pass), -ENOMEM);
+	assert_memory_equal(&header, &before, sizeof(header));
+	assert_null(opened);
+	assert_int_equal(header_open(&header, fixture->key, "test", &opened, &slot), 0); /* which needs none */
+	opened = secmem_free(opened);
+	no_memory = false;
+	assert_int_equal(header_open(&header, pass, "test", &opened, &slot), 0);
+	secmem_free(opened);
+	secmem_free(keys);
+	key_free(pass);
+}
+
 static void test_full_arena(void **state)
 {
 	struct fixture *fixture = *state;
@@ -423,6 +462,7 @@ int main(void)
 		TEST(test_not_a_header),
 		TEST(test_argon2_bounds),
 		TEST(test_full_arena),
+		TEST(test_no_memory_for_a_passphrase),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);

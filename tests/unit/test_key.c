@@ -10,12 +10,45 @@
 #include <errno.h>
 #include <limits.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define KEY_AUTO __attribute__((cleanup(key_freep))) struct key
+
+/* libc's, which fail so if they are asked to. */
+static struct {
+	int fstat, read, tcgetattr; /* errno; 0: they work */
+	unsigned interrupts;        /* so many times reading fails with EINTR */
+} failing;
+
+int __real_fstat(int fd, struct stat *ret_st);
+int __wrap_fstat(int fd, struct stat *ret_st);
+int __wrap_fstat(int fd, struct stat *ret_st)
+{
+	errno = failing.fstat;
+	return errno ? -1 : __real_fstat(fd, ret_st);
+}
+
+ssize_t __real_read(int fd, void *ret_bytes, size_t size);
+ssize_t __wrap_read(int fd, void *ret_bytes, size_t size);
+ssize_t __wrap_read(int fd, void *ret_bytes, size_t size)
+{
+	errno = failing.interrupts ? EINTR : failing.read;
+	failing.interrupts -= failing.interrupts > 0;
+	return errno ? -1 : __real_read(fd, ret_bytes, size);
+}
+
+int __real_tcgetattr(int fd, struct termios *ret_terminal);
+int __wrap_tcgetattr(int fd, struct termios *ret_terminal);
+int __wrap_tcgetattr(int fd, struct termios *ret_terminal)
+{
+	errno = failing.tcgetattr;
+	return errno ? -1 : __real_tcgetattr(fd, ret_terminal);
+}
 
 static int read_key_file(const char *path, struct key **ret_key)
 {
@@ -242,6 +275,102 @@ static void test_no_source_and_no_terminal(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* A file that is a disk's; and signals while it is read. */
+static void test_failing_reads(void **state)
+{
+	const char *path = fixture_path(*state, "key");
+	static const uint8_t bytes[32] = {1, 2, 3};
+	struct key *key = NULL;
+
+	fixture_write(path, bytes, sizeof(bytes), 0600);
+	failing.fstat = EIO; /* who may read it is not known then */
+	assert_int_equal(read_key_file(path, &key), -EIO);
+	failing.fstat = 0;
+	failing.read = EIO;
+	assert_int_equal(read_key_file(path, &key), -EIO);
+	assert_null(key);
+	failing.read = 0;
+	failing.interrupts = 3;
+	assert_int_equal(read_key_file(path, &key), 0);
+	assert_int_equal(failing.interrupts, 0);
+	assert_memory_equal(key->bytes, bytes, sizeof(bytes));
+	key_free(key);
+}
+
+static void ask_in_child(bool full)
+{
+	struct key *key = NULL;
+	int r;
+
+	unsetenv("CREDENTIALS_DIRECTORY");
+	if (secmem_init(1024 * 1024) < 0)
+		_exit(99);
+	if (full)
+		for (size_t size = 1024 * 1024; size >= 64; size /= 2)
+			while (secmem_alloc(size)) {
+			}
+	r = key_read(&(struct key_source){0}, &key);
+	if (r < 0)
+		_exit(key ? 98 : -r);
+	_exit(key->kind == KEY_PASSPHRASE && key->size == 6 && memcmp(key->bytes, "typed!", 6) == 0 ? 0 : 97);
+}
+
+/* What comes of asking at a terminal where @typed is typed, as a positive errno. What it shows goes to @ret_shown. */
+static int ask(const char *typed, bool full, char *ret_shown, size_t size)
+{
+	size_t at = 0;
+	bool done = false;
+	int terminal, status;
+	ssize_t n;
+	pid_t pid = forkpty(&terminal, NULL, NULL, NULL);
+
+	fixture_must(pid >= 0);
+	if (pid == 0)
+		ask_in_child(full);
+	while (at < size - 1 && (n = __real_read(terminal, ret_shown + at, size - 1 - at)) > 0) {
+		at += (size_t)n;
+		ret_shown[at] = '\0';
+		if (!done && strstr(ret_shown, "Passphrase of the store: ")) {
+			fixture_must(write(terminal, typed, strlen(typed)) == (ssize_t)strlen(typed));
+			done = true;
+		}
+	}
+	close(terminal);
+	fixture_must(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* It is not shown; ^C, nothing at all, or a terminal that goes away, give none. */
+static void test_terminal(void **state)
+{
+	static const struct {
+		const char *typed;
+		int read, tcgetattr;
+		bool full;
+		int expected;
+		const char *shown;
+	} cases[] = {
+		{"typed!\n", 0, 0, false, 0, "Passphrase of the store: "},
+		{"typed\x03!\n", 0, 0, false, EINTR, "no passphrase: Interrupted system call"},
+		{"\n", 0, 0, false, EINVAL, "the passphrase is empty"},
+		{"\x04", 0, 0, false, EINVAL, "the passphrase is empty"},
+		{"", EIO, 0, false, EIO, "no passphrase: Input/output error"},
+		{"", 0, ENOTTY, false, ENOKEY, "no key: give a key file"},
+		{"", 0, 0, true, ENOMEM, "no locked memory left for the key"},
+	};
+	char shown[4096] = "";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		failing.read = cases[i].read;
+		failing.tcgetattr = cases[i].tcgetattr;
+		assert_int_equal(ask(cases[i].typed, cases[i].full, shown, sizeof(shown)), cases[i].expected);
+		failing.read = failing.tcgetattr = 0;
+		assert_non_null(strstr(shown, cases[i].shown));
+		assert_null(strstr(shown, "typed"));
+	}
+}
+
 static void test_new_key_file_is_made(void **state)
 {
 	const char *path = fixture_path(*state, "new"), *path2 = fixture_path(*state, "new2");
@@ -288,6 +417,7 @@ static void test_full_arena(void **state)
 {
 	const char *path = fixture_path(*state, "key");
 	uint8_t bytes[32] = {1};
+	SECBUF_AUTO text = {0};
 	struct key *key = NULL;
 	void *all[4096];
 	size_t n = 0;
@@ -301,6 +431,8 @@ static void test_full_arena(void **state)
 	assert_int_equal(key_read_new(&(struct key_source){.key_file = fixture_path(*state, "new")}, &key, &made),
 			 -ENOMEM);
 	assert_int_equal(access(fixture_path(*state, "new"), F_OK), -1);
+	assert_int_equal(key_text_write(&(struct key){KEY_PASSPHRASE, 1, "x"}, &text), -ENOMEM);
+	assert_int_equal(text.size, 0);
 	while (n)
 		secmem_free(all[--n]);
 	assert_null(key);
@@ -379,6 +511,8 @@ int main(void)
 		TEST(test_credential),
 		TEST(test_key_file_that_cannot_be_there),
 		TEST(test_no_source_and_no_terminal),
+		TEST(test_failing_reads),
+		TEST(test_terminal),
 		TEST(test_new_key_file_is_made),
 		TEST(test_new_key_file_errors),
 		TEST(test_full_arena),

@@ -8,6 +8,7 @@
 #include "store/reserve.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -62,6 +63,15 @@ static void test_take_and_give(void **state)
 	reserve_take(&reserve, ROOM);
 	assert_true(is_kept(path));
 	assert_int_equal(reserve_missing(&reserve), 0);
+	assert_int_equal(unlink(path), 0);
+	reserve_take(&reserve, ROOM); /* as far as it knows it has it */
+	assert_int_equal(access(path, F_OK), -1);
+	reserve_give(&reserve);
+	assert_int_equal(reserve_missing(&reserve), 0);
+	reserve_deinit(&reserve);
+	assert_int_equal(reserve_init(&reserve, fixture->store), 0);
+	reserve_take(&reserve, ROOM);
+	assert_true(is_kept(path));
 	reserve_give(&reserve);
 	assert_int_equal(access(path, F_OK), -1);
 	assert_int_equal(reserve_missing(&reserve), RESERVE_BYTES);
@@ -74,6 +84,43 @@ static void test_take_and_give(void **state)
 	reserve_take(&reserve, 0); /* it is there already */
 	assert_int_equal(reserve_missing(&reserve), 0);
 	reserve_deinit(&reserve);
+}
+
+/* libc's, which fails so if it is asked to. */
+static int no_room;
+
+int __real_fallocate(int fd, int mode, off_t offset, off_t size);
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t size);
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t size)
+{
+	errno = no_room;
+	return no_room ? -1 : __real_fallocate(fd, mode, offset, size);
+}
+
+/* What a full disk, or a quota that is used up, has no room for may have it later; where room can't be kept it isn't asked for again. */
+static void test_without_room(void **state)
+{
+	static const struct {
+		int error;
+		bool later;
+	} cases[] = {{ENOSPC, true}, {EDQUOT, true}, {EOPNOTSUPP, false}};
+	struct fixture *fixture = *state;
+	const char *path = fixture_path(fixture, "s.hush-reserve");
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct reserve reserve;
+
+		assert_int_equal(reserve_init(&reserve, fixture->store), 0);
+		no_room = cases[i].error;
+		reserve_take(&reserve, ROOM);
+		no_room = 0;
+		assert_int_equal(access(path, F_OK), -1);
+		assert_int_equal(reserve_missing(&reserve), cases[i].later ? RESERVE_BYTES : 0);
+		reserve_take(&reserve, ROOM);
+		assert_int_equal(is_kept(path), cases[i].later);
+		unlink(path);
+		reserve_deinit(&reserve);
+	}
 }
 
 /* What is somebody else's is left alone, and then nothing is kept free for it either. */
@@ -110,7 +157,7 @@ static void test_in_the_way(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {TEST(test_of_a_store), TEST(test_take_and_give), TEST(test_in_the_way)};
+	const struct CMUnitTest tests[] = {TEST(test_of_a_store), TEST(test_take_and_give), TEST(test_without_room), TEST(test_in_the_way)};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
 }

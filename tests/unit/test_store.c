@@ -527,6 +527,41 @@ static void test_set_acl(void **state)
 	store_close(store);
 }
 
+/* With bytes that are the same an ACL is new all the same, or refused. */
+static void test_put_sets_acl(void **state)
+{
+	struct store *store = made(state);
+	struct name name = fixture_secret("default", "web"), mesh = fixture_mesh("default");
+	struct acl many = naming(0), acl = naming(7);
+	uint64_t before = 0;
+
+	assert_int_equal(PUT(store, name, "one"), 0);
+	assert_int_equal(PUT(store, mesh, FIXTURE_MESH("default", "y")), 0);
+	for (int again = 0; again < 2; again++) {
+		struct store_txn *txn = one(STORE_PUT, name, "one");
+
+		txn->ops[0].set = RECORD_SET_ACL;
+		fixture_must(acl_put(&txn->ops[0].acls, RECORD_SELF, ACL_KIND_ACCESS, &acl) == 0);
+		assert_int_equal(run_and_free(store, txn), 0);
+		assert_int_equal(named(store, name, RECORD_SELF, ACL_KIND_ACCESS), 7);
+		assert_true(!again || status_of(store).generation == before); /* nothing to write */
+		before = status_of(store).generation;
+	}
+	for (many.count = 0; many.count < ACL_NAMED_MAX; many.count++)
+		many.named[many.count] = (struct acl_named){.permission = 4, .id = 100 + many.count};
+	assert_int_equal(set_acl(store, mesh, RECORD_MESH_SECRETS, ACL_KIND_DEFAULT, &many), 0);
+	for (int new = 0; new < 2; new++) {
+		struct store_txn *txn = one(STORE_PUT, mesh, new ? FIXTURE_MESH("default", "z") : FIXTURE_MESH("default", "y"));
+
+		txn->ops[0].set = RECORD_SET_ACL;
+		fixture_must(acl_put(&txn->ops[0].acls, RECORD_MESH_YAML, ACL_KIND_ACCESS, &acl) == 0);
+		assert_int_equal(run_and_free(store, txn), -ENOSPC);
+		HOLDS(store, mesh, FIXTURE_MESH("default", "y"));
+		assert_int_equal(named(store, mesh, RECORD_MESH_YAML, ACL_KIND_ACCESS), 0);
+	}
+	store_close(store);
+}
+
 /* A refused ACL leaves everything, the mode too. */
 static void test_set_acl_errors(void **state)
 {
@@ -794,6 +829,80 @@ static void test_mesh_within_a_transaction(void **state)
 	store_close(store);
 }
 
+/* What is made and removed in one transaction was never there. */
+static void test_made_and_removed(void **state)
+{
+	struct store *store = made(state);
+	struct name name = fixture_secret("default", "web"), mesh = fixture_mesh("m");
+	uint64_t rows = fixture_rows(store);
+	struct store_info info;
+
+	for (int opened = 0; opened < 2; opened++) {
+		struct store_txn *txn = store_txn_new(2);
+
+		fixture_op(&txn->ops[0], STORE_PUT, name, "one", 3);
+		fixture_op(&txn->ops[1], STORE_REMOVE, name, NULL, 0);
+		assert_int_equal(run_and_free(store, txn), 0);
+		txn = store_txn_new(2);
+		fixture_op(&txn->ops[0], STORE_PUT, mesh, FIXTURE_MESH("m", "y"), sizeof(FIXTURE_MESH("m", "y")) - 1);
+		fixture_op(&txn->ops[1], STORE_REMOVE, mesh, NULL, 0);
+		assert_int_equal(run_and_free(store, txn), 0);
+		txn = store_txn_new(3);
+		fixture_op(&txn->ops[0], STORE_PUT, mesh, FIXTURE_MESH("m", "y"), sizeof(FIXTURE_MESH("m", "y")) - 1);
+		fixture_op(&txn->ops[1], STORE_PUT, fixture_secret("m", "x"), "1", 1);
+		fixture_op(&txn->ops[2], STORE_REMOVE, mesh, NULL, 0);
+		assert_int_equal(run_and_free(store, txn), -ENOTEMPTY);
+		assert_int_equal(store_look(store, store_node(store, &name), &info), -ENOENT);
+		assert_int_equal(store_look(store, store_node(store, &mesh), &info), -ENOENT);
+		assert_int_equal(fixture_rows(store), rows);
+		assert_int_equal(status_of(store).meshes, 1);
+		assert_int_equal(status_of(store).secrets, 0);
+		store_close(store);
+		store = fixture_open(*state, 2, CACHE);
+	}
+	store_close(store);
+}
+
+static int set_mode(struct store *store, struct name name, mode_t mode)
+{
+	struct store_txn *txn = one(STORE_SET_ATTRIBUTES, name, NULL);
+
+	txn->ops[0].set = RECORD_SET_MODE;
+	txn->ops[0].attributes[0].mode = mode;
+	return run_and_free(store, txn);
+}
+
+/* What was removed has attributes as long as somebody has a version of it open; for the transaction that removes it it has none. */
+static void test_attributes_of_removed(void **state)
+{
+	struct store *store = made(state);
+	struct name name = fixture_secret("default", "web");
+	uint64_t node = store_node(store, &name), older, newer;
+	struct store_info info;
+	struct store_txn *txn;
+
+	assert_int_equal(PUT(store, name, "one"), 0);
+	assert_int_equal(store_pin(store, node, &older), 0);
+	assert_int_equal(PUT(store, name, "two"), 0);
+	assert_int_equal(store_pin(store, node, &newer), 0);
+	txn = store_txn_new(2);
+	fixture_op(&txn->ops[0], STORE_REMOVE, name, NULL, 0);
+	fixture_op(&txn->ops[1], STORE_SET_ATTRIBUTES, name, NULL, 0);
+	assert_int_equal(run_and_free(store, txn), -ENOENT);
+	assert_true(fixture_exists(store, name));
+	assert_int_equal(fixture_do(store, STORE_REMOVE, name, NULL, 0, NULL), 0);
+	for (mode_t mode = 0640; mode < 0642; mode++) { /* pinned are both, then the older */
+		assert_int_equal(set_mode(store, name, mode), 0);
+		assert_int_equal(store_look(store, node, &info), 0);
+		assert_false(info.exists);
+		assert_int_equal(info.record.inodes[RECORD_SELF].mode, mode);
+		store_unpin(store, node, mode == 0640 ? newer : older);
+	}
+	fixture_settle(store);
+	assert_int_equal(set_mode(store, name, 0600), -ENOENT);
+	store_close(store);
+}
+
 /* STORE_RENAME. */
 
 static void test_rename(void **state)
@@ -1026,6 +1135,7 @@ int main(void)
 		TEST(test_set_attributes),
 		TEST(test_set_acl),
 		TEST(test_set_acl_errors),
+		TEST(test_put_sets_acl),
 		TEST(test_acls_go_with_the_resource),
 		TEST(test_set_attributes_of_each_inode),
 		TEST(test_what_comes_with_a_mesh),
@@ -1034,6 +1144,8 @@ int main(void)
 		TEST(test_unknown_numbers),
 		TEST(test_remove),
 		TEST(test_mesh_within_a_transaction),
+		TEST(test_made_and_removed),
+		TEST(test_attributes_of_removed),
 		TEST(test_rename),
 		TEST(test_rename_across),
 		TEST(test_failing_transaction_leaves_nothing),

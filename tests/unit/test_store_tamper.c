@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CACHE (1024 * 1024)
@@ -106,6 +107,7 @@ static void test_each_row_deleted(void **state)
 	refused_after(fixture, "DELETE FROM row");
 	refused_after(fixture, "DELETE FROM row WHERE substr(key,1,1)=x'03'");
 	refused_after(fixture, "DELETE FROM row WHERE substr(key,1,1)>=x'02'");
+	refused_after(fixture, "DELETE FROM row WHERE substr(key,1,1)>=x'01'");
 	assert_int_equal(opens(fixture, fixture->store), 0);
 }
 
@@ -392,6 +394,53 @@ static void test_changed_while_open(void **state)
 	free(value);
 }
 
+/* The end of the open file is cut off, with more in it than SQLite remembers: what is read is right or -EIO, and nothing is written any more. */
+static void test_cut_while_open(void **state)
+{
+	enum { N = 12, BYTES = 400 * 1024 };
+	struct fixture *fixture = *state;
+	uint8_t *value = malloc(BYTES);
+	struct store *store;
+	int refused = 0;
+	struct stat st;
+	char text[20];
+
+	fixture_must(value);
+	fixture_make(fixture);
+	store = fixture_open(fixture, 0, 0);
+	for (int i = 0; i < N; i++) {
+		snprintf(text, sizeof(text), "s-%d", i);
+		fixture_fill(value, BYTES, (uint64_t)i);
+		assert_int_equal(fixture_do(store, STORE_PUT, fixture_global(text), value, BYTES, NULL), 0);
+	}
+	store_close(store); /* so that all is in the file itself */
+	store = fixture_open(fixture, 0, 0);
+	assert_int_equal(stat(fixture->store, &st), 0);
+	assert_int_equal(truncate(fixture->store, st.st_size / 4), 0);
+	for (int i = 0; i < N; i++) {
+		SECBUF_AUTO read = {0};
+		struct name name;
+		uint64_t generation;
+		int r;
+
+		snprintf(text, sizeof(text), "s-%d", i);
+		name = fixture_global(text);
+		fixture_fill(value, BYTES, (uint64_t)i);
+		assert_int_equal(store_pin(store, store_node(store, &name), &generation), 0);
+		r = store_read(store, store_node(store, &name), generation, &read);
+		assert_true(r == -EIO || (r == 0 && read.size == BYTES && memcmp(read.data, value, BYTES) == 0));
+		refused += r == -EIO;
+		store_unpin(store, store_node(store, &name), generation);
+	}
+	assert_true(refused > N / 3);
+	assert_true(store_is_read_only(store));
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_global("new"), "x", 1, NULL), -EROFS);
+	assert_int_equal(fixture_do(store, STORE_REMOVE, fixture_global("s-0"), NULL, 0, NULL), -EROFS);
+	store_close(store);
+	assert_true(opens(fixture, fixture->store) < 0);
+	free(value);
+}
+
 static bool file_has(const char *path, const char *marker)
 {
 	uint8_t *bytes;
@@ -574,6 +623,7 @@ int main(void)
 		TEST(test_schema),
 		TEST(test_header),
 		TEST(test_changed_while_open),
+		TEST(test_cut_while_open),
 		TEST(test_nothing_in_clear),
 	};
 

@@ -239,7 +239,8 @@ static void test_strings(void **state)
 static void test_string_that_is_no_utf8(void **state)
 {
 	static const char *const bad[] = {"a\xff",	  "\xc3",  "\xe2\x82", "\xf0\x9f\x98", "\x80",
-					  "\xed\xa0\x80", "\xc3(", "\xc0\xaf", "\xe0\x80\xaf", "\xf8\x80\x80\x80"};
+					  "\xed\xa0\x80", "\xc3(", "\xc0\xaf", "\xe0\x80\xaf", "\xf8\x80\x80\x80",
+					  "\xef\xbf\xbe", "\xf4\x90\x80\x80"}; /* the last are no characters */
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(bad); i++) {
