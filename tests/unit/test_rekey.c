@@ -42,6 +42,8 @@ static struct {
 	bool comparing;
 	unsigned loads, load_fails; /* the n-th store_load; 0: none */
 	bool unlink_fails;
+	bool unreadable; /* the second of three versions */
+	bool fills;      /* NO_VERSION also of what is being filled up */
 } front;
 
 static bool is_once(enum wrong wrong)
@@ -52,15 +54,19 @@ static bool is_once(enum wrong wrong)
 	return is;
 }
 
-int __real_store_fetch(struct store *store, const struct seal_id *id, uint64_t generation, const uint8_t *hash, struct seal_row *ret_row,
+int __real_store_fetch(struct store *store, const struct seal_id *id, uint64_t generation, uint64_t mark, struct seal_row *ret_row,
 		       struct secbuf *ret_value, struct seal_value_info *ret_info);
-int __wrap_store_fetch(struct store *store, const struct seal_id *id, uint64_t generation, const uint8_t *hash, struct seal_row *ret_row,
+int __wrap_store_fetch(struct store *store, const struct seal_id *id, uint64_t generation, uint64_t mark, struct seal_row *ret_row,
 		       struct secbuf *ret_value, struct seal_value_info *ret_info);
-int __wrap_store_fetch(struct store *store, const struct seal_id *id, uint64_t generation, const uint8_t *hash, struct seal_row *ret_row,
+int __wrap_store_fetch(struct store *store, const struct seal_id *id, uint64_t generation, uint64_t mark, struct seal_row *ret_row,
 		       struct secbuf *ret_value, struct seal_value_info *ret_info)
 {
-	int r = __real_store_fetch(store, id, generation, hash, ret_row, ret_value, ret_info);
+	int r = __real_store_fetch(store, id, generation, mark, ret_row, ret_value, ret_info);
 
+	if (r == 0 && ret_value->size == 8 && front.unreadable) {
+		free(ret_row->data);
+		return -EIO;
+	}
 	if (r < 0 || ret_value->size != 5) /* of a value that is known */
 		return r;
 	if (is_once(WRONG_SIZE))
@@ -107,7 +113,7 @@ struct version *__wrap_index_version(const struct resource *resource, uint64_t g
 {
 	static struct version doomed = {.doomed = true};
 
-	if (front.comparing && is_once(NO_VERSION))
+	if ((front.comparing || front.fills) && is_once(NO_VERSION))
 		return NULL;
 	return front.comparing && is_once(DOOMED_VERSION) ? &doomed : __real_index_version(resource, generation);
 }
@@ -196,7 +202,7 @@ static int rekey(const struct fixture *fixture)
 	front.comparing = false;
 	front.wrong = NOTHING;
 	front.load_fails = 0;
-	front.unlink_fails = false;
+	front.unlink_fails = front.unreadable = front.fills = false;
 	return r;
 }
 
@@ -330,6 +336,36 @@ static void test_more_was_left(void **state)
 	store_close(store);
 }
 
+/* What was left as a whole, and is taken for less: a row that is written twice is noticed, and all of it made anew. */
+static void test_what_was_left_is_filled_up(void **state)
+{
+	const struct name last = fixture_global("last"), none = fixture_global("none");
+	struct fixture *fixture = *state;
+
+	make(fixture, fixture->store, last);
+	fixture_copy(fixture->store, aside);
+	leave(fixture, 1);
+	front.wrong = NO_VERSION;
+	front.fills = true;
+	assert_int_equal(rekey(fixture), 0);
+	assert_true(front.done);
+	assert_false(is_left());
+	must_be(fixture, new_key, last, none);
+}
+
+/* An older version that can't be read: nothing is left out. */
+static void test_unreadable_version(void **state)
+{
+	const struct name last = fixture_global("last"), none = fixture_global("none");
+	struct fixture *fixture = *state;
+
+	make(fixture, fixture->store, last);
+	front.unreadable = true;
+	assert_int_equal(rekey(fixture), -EIO);
+	assert_false(is_left());
+	must_be(fixture, fixture->key, last, none);
+}
+
 /* What can't be opened for another reason, or removed, is neither used nor taken for nothing; the store stays. */
 static void test_what_was_left_and_fails(void **state)
 {
@@ -359,6 +395,8 @@ int main(void)
 		TEST(test_what_is_wrong_is_noticed),
 		TEST(test_what_was_left),
 		TEST(test_more_was_left),
+		TEST(test_what_was_left_is_filled_up),
+		TEST(test_unreadable_version),
 		TEST(test_what_was_left_and_fails),
 	};
 
