@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One stored value of a resource. Immutable but for its pins and its place in the cache. There may be millions: no field is wider than it has to be. */
+/* One stored value of a resource. Immutable but for its pins and its place in the cache. */
 struct version {
 	struct version *older;
 	uint64_t generation;
