@@ -12,7 +12,7 @@
 #   make soak       all that takes hours, under every tool there is; ends with "N passed, N failed" too
 #   make lint       clang-tidy, cppcheck and gcc -fanalyzer find nothing
 #   make coverage   run every test on a build that counts; how much of store/ and fs/ they ran
-#   make bench      measure it beside other filesystems, into tests/bench/RESULTS.md (as root, half an hour on a quiet machine)
+#   make bench      measure it beside other filesystems, into tests/bench/RESULTS.md (as root, minutes, on a machine that does nothing else)
 #   make deb        the Debian package, and one with its debug symbols, in build/
 #   make test-deb   build that twice, and try it in a fresh Debian under a systemd of its own; takes minutes, and root
 #   make deps       install the Debian packages that building and running take
