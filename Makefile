@@ -125,6 +125,7 @@ UNIT_WRAPS_key := fstat read tcgetattr
 UNIT_WRAPS_publish := batch_get engine_commit engine_get index_node pwrite seal_open_value
 UNIT_WRAPS_rekey := index_find index_version seal_manifest seal_value_hash store_fetch store_load unlink
 UNIT_WRAPS_reserve := fallocate
+UNIT_WRAPS_store_versions := calloc engine_scan pthread_create record_pack
 $(UNIT_TESTS): ALL_LDFLAGS += $(call wrap,$(UNIT_WRAPS_$(patsubst test_%,%,$(@F))))
 $(UNIT_TESTS): %: %.o $(UNIT_HELPERS) $(FS) $(STORE)
 	$(call say,LD)

@@ -79,7 +79,7 @@ static bool load_fail(struct load *load, int r)
 
 static int load_refuse(struct load *load, const char *what)
 {
-	if (load_fail(load, -EBADMSG))
+	if (load_fail(load, -EBADMSG)) /* GCOVR_EXCL_BR_LINE: that another thread was faster is chance */
 		log_error("%s: %s: the store was changed without the key and is refused; restore it from a backup",
 			  load->store->path, what);
 	return -EBADMSG;
@@ -87,7 +87,7 @@ static int load_refuse(struct load *load, const char *what)
 
 static int load_refuse_record(struct load *load, const struct seal_id *id, const char *what)
 {
-	if (load_fail(load, -EBADMSG))
+	if (load_fail(load, -EBADMSG)) /* GCOVR_EXCL_BR_LINE: that another thread was faster is chance */
 		log_error("%s: the metadata record of resource %014" PRIx64
 			  " %s: the store was changed without the key and is refused; restore it from a backup",
 			  load->store->path, index_node(id), what);
@@ -96,7 +96,7 @@ static int load_refuse_record(struct load *load, const struct seal_id *id, const
 
 static int load_refuse_newer(struct load *load, const struct seal_id *id)
 {
-	if (load_fail(load, -EPROTONOSUPPORT))
+	if (load_fail(load, -EPROTONOSUPPORT)) /* GCOVR_EXCL_BR_LINE: as above */
 		log_error("%s: the metadata record of resource %014" PRIx64 " is of a newer version: use the newer hushfs",
 			  load->store->path, index_node(id));
 	return -EPROTONOSUPPORT;
@@ -272,7 +272,7 @@ static void load_pass_on(struct load *load)
 	load_collect(load);
 	spare = SLIST_FIRST(&load->spares);
 	pthread_mutex_lock(&load->lock);
-	if (load->n_helpers && spare && !load->waiting) {
+	if (load->n_helpers && spare && !load->waiting) { /* GCOVR_EXCL_BR_LINE: how busy they are is chance */
 		load->waiting = load->batch;
 		pthread_cond_signal(&load->wake);
 		given = true;

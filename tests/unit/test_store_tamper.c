@@ -442,6 +442,7 @@ static void test_prefetched(void **state)
 	assert_int_equal(engine_commit(store->engine, &wrong, 1), 0);
 	store_prefetch(store, node, generation);
 	store_prefetch(store, node, generation + 1); /* of no such version */
+	store_prefetch(store, node + 1, generation); /* nor resource */
 	store_prefetch(store, longer_node, longer_generation);
 	const struct engine_change removed[] = {{key.bytes, key.size, NULL, 0}, {longer_key.bytes, longer_key.size, NULL, 0}};
 	assert_int_equal(engine_commit(store->engine, removed, 2), 0);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * test_store_versions: how many versions are kept, and that a pinned one stays readable until it is let go.
  */
+#include "store/engine.h"
+#include "store/seal.h"
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/fixture.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -380,6 +383,225 @@ static void test_held_and_gone(void **state)
 	store_close(store);
 }
 
+/* --- what may fail when a store is opened */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *context);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *context);
+struct record_packed *__real_record_pack(const struct record *record);
+struct record_packed *__wrap_record_pack(const struct record *record);
+int __real_engine_scan(struct engine *engine, enum engine_order order, engine_visit *visit, void *context);
+int __wrap_engine_scan(struct engine *engine, enum engine_order order, engine_visit *visit, void *context);
+
+/* The n-th call of these is the first to fail (threads: the only one); 0: none. */
+static struct {
+	unsigned packs, pack_fails;
+	unsigned batches, batch_fails; /* large blocks */
+	unsigned threads, thread_fails;
+	bool manifest_twice;
+	engine_visit *visit;
+} front;
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	bool fails = n * size > 512 * 1024 && front.batch_fails && ++front.batches >= front.batch_fails;
+
+	return fails ? NULL : __real_calloc(n, size);
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *context)
+{
+	return front.thread_fails && ++front.threads == front.thread_fails ? EAGAIN
+									   : __real_pthread_create(thread, attributes, start, context);
+}
+
+struct record_packed *__wrap_record_pack(const struct record *record)
+{
+	return ++front.packs >= front.pack_fails && front.pack_fails ? NULL : __real_record_pack(record);
+}
+
+static int visit_twice(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size)
+{
+	int r = front.visit(context, key, key_size, data, size);
+
+	return r == 0 && key[0] == SEAL_MANIFEST ? front.visit(context, key, key_size, data, size) : r;
+}
+
+int __wrap_engine_scan(struct engine *engine, enum engine_order order, engine_visit *visit, void *context)
+{
+	front.visit = visit;
+	return __real_engine_scan(engine, order, front.manifest_twice ? visit_twice : visit, context);
+}
+
+/* Threads and memory to open it with are not needed. */
+static void test_opened_by_one_thread(void **state)
+{
+	struct fixture *fixture = *state;
+	struct store_txn *txn = store_txn_new(2000);
+	struct store *store;
+	char text[20];
+
+	fixture_make(fixture);
+	store = fixture_open(fixture, 0, CACHE);
+	for (unsigned i = 0; i < txn->n_ops; i++) {
+		snprintf(text, sizeof(text), "s-%u", i);
+		fixture_op(&txn->ops[i], STORE_PUT, fixture_global(text), text, strlen(text));
+	}
+	assert_int_equal(store_run(store, txn), 0);
+	store_close(store);
+	for (int i = 0; i < 3; i++) {
+		front.batches = front.threads = 0;
+		front.batch_fails = i == 1 ? 2 : 0;
+		front.thread_fails = i == 2;
+		store = fixture_open(fixture, 0, CACHE);
+		front.batch_fails = front.thread_fails = 0;
+		for (unsigned j = 0; j < txn->n_ops; j += 37) {
+			snprintf(text, sizeof(text), "s-%u", j);
+			assert_true(fixture_holds(store, fixture_global(text), text, strlen(text)));
+		}
+		store_close(store);
+	}
+	store_txn_free(txn);
+}
+
+static void test_manifest_twice(void **state)
+{
+	struct store *store;
+
+	fixture_make(*state);
+	front.manifest_twice = true;
+	assert_int_equal(fixture_try(*state, ((struct fixture *)*state)->store, &store), -EBADMSG);
+	front.manifest_twice = false;
+	store_close(fixture_open(*state, 0, CACHE));
+}
+
+/* A removed secret that readers have held since before: without memory for it, it isn't opened, and is there the next time. */
+static void test_no_memory_for_what_is_held(void **state)
+{
+	struct name name = fixture_secret("default", "orphan");
+	struct fixture *fixture = *state;
+	struct store_held held[20];
+	struct store_options options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT, .cache_bytes = CACHE, .held = held, .n_held = 20};
+	struct store_info info;
+	struct store *store;
+	uint64_t node;
+
+	memset(fixture->key->bytes, 0x42, CRYPTO_KEY_BYTES);
+	fixture_make(fixture);
+	store = fixture_open(fixture, 0, CACHE);
+	node = store_node(store, &name);
+	for (unsigned i = 0; i < 20; i++) /* whichever of them are its versions */
+		held[i] = (struct store_held){.node = node, .generation = i + 1, .pins = 1};
+	front.packs = 0;
+	store_close(store);
+	store_close(fixture_open(fixture, 0, CACHE));
+	crash(fixture, GONE);
+	front.pack_fails = front.packs + 1; /* more than an empty store takes */
+	front.packs = 0;
+	assert_int_equal(store_open(fixture->store, fixture->key, &options, &store), -ENOMEM);
+	front.pack_fails = 0;
+	assert_int_equal(store_open(fixture->store, fixture->key, &options, &store), 0);
+	assert_int_equal(store_look(store, node, &info), 0);
+	assert_false(info.exists);
+	store_close(store);
+}
+
+/* Nor for the attributes of one that was removed while it is open. */
+static void test_no_memory_for_removed_attributes(void **state)
+{
+	struct name name = fixture_global("g");
+	struct store *store;
+	uint64_t generation;
+
+	fixture_make(*state);
+	store = fixture_open(*state, 0, CACHE);
+	PUT(store, name, "v");
+	generation = pin(store, name);
+	REMOVE(store, name);
+	front.packs = 0;
+	front.pack_fails = 1;
+	assert_int_equal(fixture_do(store, STORE_SET_ATTRIBUTES, name, NULL, 0, NULL), -ENOMEM);
+	front.pack_fails = 0;
+	assert_int_equal(fixture_do(store, STORE_SET_ATTRIBUTES, name, NULL, 0, NULL), 0);
+	READS(store, store_node(store, &name), generation, "v");
+	store_unpin(store, store_node(store, &name), generation);
+	store_close(store);
+}
+
+/* --- who has an older version */
+
+static void test_former(void **state)
+{
+	struct name name = fixture_global("g");
+	uint64_t first, second, node;
+	struct store *store;
+
+	fixture_make(*state);
+	store = fixture_open(*state, 2, CACHE);
+	node = store_node(store, &name);
+	assert_false(store_has_former(store, node)); /* there is none */
+	PUT(store, name, "1");
+	first = pin(store, name);
+	assert_false(store_has_former(store, node));
+	PUT(store, name, "2");
+	assert_true(store_has_former(store, node));
+	second = pin(store, name);
+	store_unpin(store, node, first);
+	assert_false(store_has_former(store, node)); /* the history is nobody's */
+	REMOVE(store, name);
+	assert_true(store_has_former(store, node));
+	store_unpin(store, node, second);
+	fixture_settle(store);
+	assert_false(store_has_former(store, node));
+	store_close(store);
+}
+
+/* --- who watches */
+
+struct watched {
+	struct store *store;
+	unsigned committed, before, over;
+	bool seen; /* what was committed, before it was answered */
+};
+
+static void watch_committed(void *context, const struct store_txn *txn)
+{
+	struct watched *watched = context;
+
+	watched->committed++;
+	watched->seen = fixture_exists(watched->store, txn->ops[0].name);
+	assert_true(watched->before > watched->over);
+}
+
+static void watch_running(void *context, const struct store_txn *txn, bool over)
+{
+	struct watched *watched = context;
+
+	assert_int_equal(txn->n_ops, 1);
+	*(over ? &watched->over : &watched->before) += 1;
+	assert_int_equal(watched->committed, over ? watched->before : watched->before - 1);
+}
+
+static void test_watcher(void **state)
+{
+	struct name name = fixture_global("g");
+	struct watched watched = {0};
+	const struct store_watcher watcher = {watch_committed, watch_running, &watched};
+
+	fixture_make(*state);
+	watched.store = fixture_open(*state, 0, CACHE);
+	store_watch(watched.store, &watcher);
+	PUT(watched.store, name, "v");
+	assert_true(watched.seen);
+	REMOVE(watched.store, name);
+	assert_false(watched.seen);
+	assert_int_equal(fixture_do(watched.store, STORE_REMOVE, name, NULL, 0, NULL), -ENOENT); /* told of too */
+	assert_true(watched.committed == 3 && watched.before == 3 && watched.over == 3);
+	store_watch(watched.store, &(struct store_watcher){0});
+	store_close(watched.store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -397,6 +619,12 @@ int main(void)
 		TEST(test_orphan_made_again_after_a_crash),
 		TEST(test_rekey_after_a_crash),
 		TEST(test_held_and_gone),
+		TEST(test_opened_by_one_thread),
+		TEST(test_manifest_twice),
+		TEST(test_no_memory_for_what_is_held),
+		TEST(test_no_memory_for_removed_attributes),
+		TEST(test_former),
+		TEST(test_watcher),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
