@@ -24,8 +24,8 @@ struct cache {
 
 void cache_init(struct cache *cache, size_t limit_bytes);
 
-/* cache_put - keep @row for @version, and take ownership of it; others may be forgotten, and without memory or room this one. */
-void cache_put(struct cache *cache, struct version *version, struct seal_row row);
+/* cache_put - keep @sealed for @version, and take ownership of it; others may be forgotten, and without memory or room this one. */
+void cache_put(struct cache *cache, struct version *version, struct seal_row sealed);
 
 /* cache_touch - @version, which is cached, was used. */
 void cache_touch(struct cache *cache, struct version *version);

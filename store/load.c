@@ -107,7 +107,7 @@ static int load_refuse_newer(struct load *load, const struct seal_id *id)
 static int load_open_record(struct load *load, struct load_row *row)
 {
 	const struct seal *seal = &load->store->seal;
-	struct seal_id expected;
+	struct seal_id expected = {0};
 	int r = seal_open_record(seal, &row->id, row->data, row->size, &row->record);
 
 	if (r == -EPROTONOSUPPORT)
