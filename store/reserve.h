@@ -15,8 +15,8 @@
 
 struct reserve {
 	char *path;        /* owned; NULL: no reserve is kept */
-	atomic_bool held;
-	bool impossible; /* here, so it is not tried again */
+	atomic_bool held; /* these two are asked for by any thread */
+	atomic_bool impossible; /* here, so it is not tried again */
 };
 
 /* reserve_init - for the store @store_path; nothing is taken yet. -ENOMEM. reserve_deinit - the file stays. */
