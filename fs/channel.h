@@ -29,9 +29,10 @@ enum channel_kind {
 	CHANNEL_STAYED,     /* to the worker: an upgrade was asked for and failed */
 	CHANNEL_END,        /* to the worker: the mount was taken from the tree, end when what is open in it is closed */
 	CHANNEL_END_ASKED,  /* to the keeper: the worker was told to end */
-	CHANNEL_LOCKED,     /* to the keeper: the store was locked: forget the key */
+	CHANNEL_LOCKED,     /* to the keeper: the store was locked: forget the key; it says FORGOTTEN then */
 	CHANNEL_UNLOCKED,   /* to the keeper, as channel_send_unlocked: this key has unlocked it */
 	CHANNEL_ADOPTED,    /* to the worker: the keeper was killed, and another one goes on in its place */
+	CHANNEL_FORGOTTEN,
 };
 
 struct channel_message {

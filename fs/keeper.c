@@ -293,10 +293,11 @@ static int keeper_unlocked(struct keeper *keeper, struct keeper_worker *from)
 	return r;
 }
 
-static void keeper_locked(struct keeper *keeper)
+static void keeper_locked(struct keeper *keeper, const struct keeper_worker *from)
 {
 	keeper->key = key_free(keeper->key);
 	keeper->kept->locked = true;
+	channel_say(from->channel, CHANNEL_FORGOTTEN);
 }
 
 static void keeper_kill(const struct keeper_worker *worker)
@@ -331,7 +332,7 @@ static void keeper_hear(struct keeper *keeper, struct keeper_worker *from)
 	else if (message.kind == CHANNEL_END_ASKED)
 		keeper_stop(keeper);
 	else if (message.kind == CHANNEL_LOCKED)
-		keeper_locked(keeper);
+		keeper_locked(keeper, from);
 }
 
 /* --- the end of a worker --------------------------------------------------------------------------------------- */

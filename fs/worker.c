@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@
 #include <unistd.h>
 
 #define WORKER_GRACE_MS 10000 /* after SIGTERM, for what is open */
+#define WORKER_FORGET_SECONDS 5
 #define WORKER_YIELD_MS 3000  /* before another worker takes over, for what is open to write */
 #define WORKER_HANDLES 40     /* bits of the numbers that one worker gives to open files */
 
@@ -49,6 +51,9 @@ struct worker {
 	struct loop *loop;
 	struct loop_events events;
 	bool answered; /* the keeper knows that a request was */
+	pthread_mutex_t lock;
+	pthread_cond_t heard;
+	bool forgotten; /* has the keeper, since it was told of a lock? Under the lock */
 };
 
 /* What is in the arena besides what is staged: the request, keys, and values that are sealed, opened or joined. */
@@ -160,6 +165,15 @@ static void worker_yield(struct worker *worker)
 		 worker_is_idle(worker) ? NULL : "open for writing, or in a scratch file, when another worker took over: it is lost");
 }
 
+/* The keeper has no key any more. */
+static void worker_forgotten(struct worker *worker)
+{
+	pthread_mutex_lock(&worker->lock);
+	worker->forgotten = true;
+	pthread_cond_signal(&worker->heard);
+	pthread_mutex_unlock(&worker->lock);
+}
+
 static void worker_hear(struct worker *worker)
 {
 	struct channel_message message;
@@ -173,6 +187,8 @@ static void worker_hear(struct worker *worker)
 		worker->context.failed_upgrades++;
 	} else if (r == 0 && message.kind == CHANNEL_ADOPTED) {
 		worker->context.keeper = (pid_t)message.keeper;
+	} else if (r == 0 && message.kind == CHANNEL_FORGOTTEN) {
+		worker_forgotten(worker);
 	} else if (r < 0) {
 		log_error("%s: the keeper is gone: if this process ends, so does the mount. Unmount and mount again when it suits; SIGTERM to %d "
 			  "unmounts",
@@ -180,6 +196,7 @@ static void worker_hear(struct worker *worker)
 		close(*worker_channel(worker));
 		*worker_channel(worker) = -1;
 		worker->context.keeper = 0;
+		worker_forgotten(worker);
 	}
 }
 
@@ -356,6 +373,25 @@ static int worker_open(struct worker *worker, const struct key *key)
 	return channel_say(*worker_channel(worker), CHANNEL_OPENED);
 }
 
+/* A lock is answered when nobody has the key any more. For the thread that locks; it is the serving thread that hears. */
+static void worker_have_forgotten(struct worker *worker)
+{
+	struct timespec until;
+	int r = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += WORKER_FORGET_SECONDS;
+	pthread_mutex_lock(&worker->lock);
+	worker->forgotten = false;
+	if (channel_say(*worker_channel(worker), CHANNEL_LOCKED) < 0)
+		r = EPIPE; /* with the keeper its key is gone */
+	while (!worker->forgotten && r == 0)
+		r = pthread_cond_timedwait(&worker->heard, &worker->lock, &until);
+	pthread_mutex_unlock(&worker->lock);
+	if (r == ETIMEDOUT)
+		log_warning("the keeper has not said within %d seconds that it has forgotten the key", WORKER_FORGET_SECONDS);
+}
+
 /* The keeper has the key for the next worker; not while the store is locked. */
 static void worker_key_holder(void *context, const struct key *key)
 {
@@ -366,7 +402,7 @@ static void worker_key_holder(void *context, const struct key *key)
 	if (key)
 		channel_send_unlocked(*worker_channel(worker), key);
 	else
-		channel_say(*worker_channel(worker), CHANNEL_LOCKED);
+		worker_have_forgotten(worker);
 }
 
 static int worker_make(struct worker *worker)
@@ -481,6 +517,8 @@ int worker_main(unsigned number, int argc, char **argv)
 	prctl(PR_SET_NAME, "hushfs");
 	worker_descriptors();
 	worker.number = number;
+	pthread_mutex_init(&worker.lock, NULL);
+	pthread_cond_init(&worker.heard, NULL);
 	worker.context.keeper = getppid();
 	worker.events = (struct loop_events){
 		.fds = {-1, CHANNEL_FD}, .readable = worker_readable, .served = worker_served, .context = &worker};

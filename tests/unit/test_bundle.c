@@ -268,6 +268,8 @@ static void test_many(void **state)
 	assert_int_equal(bundle.n, 6);
 	assert_int_equal(parse("type: Secret\nmesh: m\nname: z\n", NULL, &bundle, &error), 0);
 	assert_int_equal(bundle.n, 7);
+	assert_int_equal(parse("kind: SecretList\nitems: null\n", NULL, &bundle, &error), 0); /* as Go prints an empty one */
+	assert_int_equal(bundle.n, 7);
 }
 
 /* All that `kubectl get secrets -A -o yaml` prints, and an export with policies, of which only ours count. */
