@@ -32,7 +32,7 @@ enum channel_kind {
 	CHANNEL_LOCKED,     /* to the keeper: the store was locked: forget the key; it says FORGOTTEN then */
 	CHANNEL_UNLOCKED,   /* to the keeper, as channel_send_unlocked: this key has unlocked it */
 	CHANNEL_ADOPTED,    /* to the worker: the keeper was killed, and another one goes on in its place */
-	CHANNEL_FORGOTTEN,
+	CHANNEL_FORGOTTEN,  /* to the worker: nor has the keeper the key any more */
 };
 
 struct channel_message {

@@ -130,20 +130,30 @@ static bool kept_moves(const struct store_op *op, bool over)
 	return op->kind == STORE_REMOVE || op->kind == STORE_RENAME || !over || op->ret_outcome == STORE_CREATED;
 }
 
-static void kept_add_op(const struct kept *kept, const struct store_op *op, struct kept_inodes *inodes)
-{
-	kept_add_named(kept, &op->name, inodes);
-	if (op->kind == STORE_RENAME)
-		kept_add_named(kept, &op->to, inodes);
-}
-
 /* Are they in the same folder? */
 static bool kept_is_beside(const struct name *name, const struct name *other)
 {
 	return name->kind == other->kind && strcmp(name->mesh, other->mesh) == 0;
 }
 
-/* Call @what with each inode that a transaction is about, with those of folders once in a row. @over: see kept_moves. */
+/* Who has an older version open and asks where its end is does so on behalf of all who have the file: the kernel passes over the answer if the
+ * attributes were dropped meanwhile. So that is not done without need, as when somebody writes the file. */
+static bool kept_has_nothing(struct kept *kept, const struct store_op *op)
+{
+	uint64_t ino;
+	bool held;
+
+	if ((op->kind != STORE_PUT && op->kind != STORE_APPEND) || (op->set & RECORD_SET_ACL))
+		return false;
+	ino = tree_value_ino(kept->tree, &op->name);
+	pthread_mutex_lock(&kept->lock);
+	held = kept_is_held(kept_bucket(kept, ino), ino);
+	pthread_mutex_unlock(&kept->lock);
+	return held;
+}
+
+/* Call @what with each inode that a transaction is about, with those of folders once in a row. @over: it was committed,
+ * and of what the kernel has nothing of there is nothing to be done. */
 static void kept_each(struct kept *kept, const struct store_txn *txn, bool over, void (*what)(struct kept *kept, uint64_t ino))
 {
 	const struct store_op *moved = NULL;
@@ -153,7 +163,10 @@ static void kept_each(struct kept *kept, const struct store_txn *txn, bool over,
 		bool moves = kept_moves(op, over) && !(moved && kept_is_beside(&op->name, &moved->name));
 		struct kept_inodes inodes = {0};
 
-		kept_add_op(kept, op, &inodes);
+		if (!over || !kept_has_nothing(kept, op))
+			kept_add_named(kept, &op->name, &inodes);
+		if (op->kind == STORE_RENAME)
+			kept_add_named(kept, &op->to, &inodes);
 		if (moves)
 			kept_add_folder(kept, &op->name, &inodes);
 		for (size_t j = 0; j < inodes.n; j++)
@@ -168,35 +181,9 @@ static void kept_drop(struct kept *kept, uint64_t ino)
 	notify_attributes(kept->notify, ino);
 }
 
-/* Who has an older version open and asks where its end is does so on behalf of all who have the file: the kernel passes over the answer if the
- * attributes were dropped meanwhile. So that is not done without need, as when somebody writes the file. */
-static bool kept_has_nothing(struct kept *kept, const struct store_op *op)
-{
-	uint64_t ino = tree_value_ino(kept->tree, &op->name);
-	bool held;
-
-	if ((op->kind != STORE_PUT && op->kind != STORE_APPEND) || (op->set & RECORD_SET_ACL))
-		return false;
-	pthread_mutex_lock(&kept->lock);
-	held = kept_is_held(kept_bucket(kept, ino), ino);
-	pthread_mutex_unlock(&kept->lock);
-	return held;
-}
-
 static void kept_committed(void *context, const struct store_txn *txn)
 {
-	struct kept *kept = context;
-	const struct store_op *op = &txn->ops[0];
-	struct kept_inodes inodes = {0};
-
-	if (txn->n_ops != 1 || !kept_has_nothing(kept, op)) {
-		kept_each(kept, txn, true, kept_drop);
-		return;
-	}
-	if (kept_moves(op, true))
-		kept_add_folder(kept, &op->name, &inodes);
-	for (size_t i = 0; i < inodes.n; i++)
-		kept_drop(kept, inodes.ino[i]);
+	kept_each(context, txn, true, kept_drop);
 }
 
 static void kept_named(struct kept *kept, const struct name *name, void (*what)(struct kept *kept, uint64_t ino))
