@@ -68,6 +68,14 @@ class Floor(Contestant):
         pass
 
 
+class Journal(Floor):
+    """What FUSE and the disk cost: the floor with one block and one sync for each write."""
+    name, durable = "journal", "close"
+
+    def start(self):
+        self.serve(FLOOR, str(SECRETS), str(BYTES), self.mountpoint, os.path.join(self.data, "journal"))
+
+
 class Gocryptfs(Contestant):
     name = "gocryptfs"
 

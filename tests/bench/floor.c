@@ -2,10 +2,12 @@
  * floor: what FUSE itself costs. A low-level filesystem of libfuse with libfuse's own loop that does nothing but answer from memory,
  * with direct_io: one folder of files with the same bytes; what is written is thrown away.
  *
- * floor FILES BYTES MOUNTPOINT: stays in front, until it is unmounted. The files are s0, s1, ...
+ * floor FILES BYTES MOUNTPOINT [JOURNAL]: stays in front, until it is unmounted. The files are s0, s1, ...
+ * With JOURNAL each close of a writer is one block that is written there, over one that was there, and one sync: the least that can be durable.
  * It is also the control for what a search of memory has to find: that loop does not wipe what it has received.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,10 +17,12 @@
 
 #define FLOOR_FIRST 2 /* inode of s0 */
 #define FLOOR_TIMEOUT 3600.0
+#define FLOOR_BLOCK 4096
 
 static unsigned long floor_files;
 static size_t floor_bytes;
 static char *floor_value;
+static int floor_journal = -1;
 
 static int floor_attributes(fuse_ino_t ino, struct stat *ret_st)
 {
@@ -88,6 +92,16 @@ static void floor_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, s
 	fuse_reply_write(request, size);
 }
 
+static void floor_flush(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
+{
+	static char block[FLOOR_BLOCK];
+	bool done = floor_journal < 0 || (pwrite(floor_journal, block, sizeof(block), 0) == (ssize_t)sizeof(block) && fdatasync(floor_journal) == 0);
+
+	(void)ino;
+	(void)file;
+	fuse_reply_err(request, done ? 0 : EIO);
+}
+
 static void floor_done(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
 {
 	(void)ino;
@@ -141,7 +155,7 @@ static const struct fuse_lowlevel_ops floor_ops = {
 	.open = floor_open,
 	.read = floor_read,
 	.write = floor_write,
-	.flush = floor_done,
+	.flush = floor_flush,
 	.release = floor_done,
 	.readdir = floor_readdir,
 	.readdirplus = floor_readdirplus,
@@ -156,10 +170,12 @@ int main(int argc, char **argv)
 	struct fuse_session *session;
 	int status = EXIT_FAILURE;
 
-	if (argc != 4) {
-		fputs("usage: floor FILES BYTES MOUNTPOINT\n", stderr);
+	if (argc != 4 && argc != 5) {
+		fputs("usage: floor FILES BYTES MOUNTPOINT [JOURNAL]\n", stderr);
 		return 2;
 	}
+	if (argc == 5 && (floor_journal = open(argv[4], O_WRONLY | O_CREAT | O_CLOEXEC, 0600)) < 0)
+		return status;
 	floor_files = strtoul(argv[1], NULL, 10);
 	floor_bytes = strtoul(argv[2], NULL, 10);
 	floor_value = malloc(floor_bytes + 1);
