@@ -57,13 +57,13 @@ ssize_t channel_receive_bytes(int channel, void *ret_bytes, size_t size, int *re
 	const struct cmsghdr *rights;
 	ssize_t n;
 
+	if (ret_passed)
+		*ret_passed = -1;
 	do
 		n = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return n == 0 || errno == ECONNRESET ? -EPIPE : -errno;
-	if (ret_passed)
-		*ret_passed = -1;
 	rights = ret_passed ? CMSG_FIRSTHDR(&header) : NULL;
 	if (rights && rights->cmsg_type == SCM_RIGHTS && rights->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(ret_passed, CMSG_DATA(rights), sizeof(int));

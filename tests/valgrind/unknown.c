@@ -9,12 +9,11 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-int __wrap_mlock2(const void *start, size_t bytes, unsigned flags);
 long __wrap_syscall(long number, ...);
 long __real_syscall(long number, ...);
 
-/* Locks at once, not on the first use. */
-int __wrap_mlock2(const void *start, size_t bytes, unsigned flags)
+/* Locks at once, not on the first use. Under its own name: a program may wrap it for itself. */
+int mlock2(const void *start, size_t bytes, unsigned flags)
 {
 	(void)flags;
 	return mlock(start, bytes);
