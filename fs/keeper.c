@@ -69,9 +69,9 @@ static void keeper_become_worker(struct keeper *keeper, int program, int channel
 	keeper->argv[1] = flag;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(channel, CHANNEL_FD) >= 0 && (channel != CHANNEL_FD || fcntl(channel, F_SETFD, 0) == 0))
+	if (program >= 0 && dup2(channel, CHANNEL_FD) >= 0 && (channel != CHANNEL_FD || fcntl(channel, F_SETFD, 0) == 0))
 		execveat(program, "", keeper->argv, KEEPER_ENVIRONMENT, AT_EMPTY_PATH);
-	log_error("%s: cannot be executed: %s", keeper->program_path, strerror(errno));
+	log_error("%s: cannot be executed: %s", keeper->program_path, log_reason(errno));
 	_exit(127);
 }
 
@@ -112,7 +112,7 @@ void keeper_start_again(struct keeper *keeper)
 
 	keeper->start_ms = 0;
 	if (r < 0)
-		log_error("%s: cannot be started: %s", keeper->program_path, strerror(-r));
+		log_error("%s: cannot be started: %s", keeper->program_path, log_reason(-r));
 	else
 		r = keeper_start(keeper, program, &keeper->worker);
 	if (r < 0 && keeper->fuse < 0)
@@ -137,7 +137,7 @@ static void keeper_upgrade(struct keeper *keeper)
 		program = open(keeper->program_path, O_PATH | O_CLOEXEC);
 		r = program < 0 ? -errno : keeper_start(keeper, program, &keeper->next);
 		if (program < 0)
-			log_error("%s: %s; the running version goes on", keeper->program_path, strerror(-r));
+			log_error("%s: %s; the running version goes on", keeper->program_path, log_reason(-r));
 	}
 	if (r == 0)
 		keeper->next_until_ms = keeper_now_ms() + KEEPER_READY_MS;

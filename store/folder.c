@@ -38,7 +38,7 @@ int folder_check(const char *path)
 		return r;
 	if (stat(folder, &st) < 0) {
 		r = -errno;
-		log_error("%s: cannot reach the folder of the store: %s%s", folder, strerror(-r),
+		log_error("%s: cannot reach the folder of the store: %s%s", folder, log_reason(-r),
 			  r == -ENOENT ? "; mkdir it first" : "");
 		return r;
 	}
@@ -76,7 +76,7 @@ int folder_give(const char *path, const char *like)
 	if (fd >= 0)
 		close(fd);
 	if (r < 0)
-		log_error("%s: cannot give it the owner and the mode of %s: %s", path, like, strerror(-r));
+		log_error("%s: cannot give it the owner and the mode of %s: %s", path, like, log_reason(-r));
 	return r;
 }
 

@@ -75,3 +75,15 @@ void log_info(const char *format, ...)
 {
 	LOG_AT(LOG_INFO);
 }
+
+const char *log_reason(int error)
+{
+	switch (error) {
+	case EMFILE:
+		return "Too many open files: raise the limit (ulimit -n)";
+	case EFBIG:
+		return "File too large: is there a limit (ulimit -f)?";
+	default:
+		return strerror(error);
+	}
+}

@@ -72,7 +72,7 @@ static int upgrade_ask(struct target *target, struct upgrade_status *ret_before)
 	if (r == 0 && pidfd_send_signal(keeper, SIGHUP, NULL, 0) < 0)
 		r = -errno;
 	if (r < 0)
-		log_error("%s: cannot reach its keeper (process %d): %s", target_path(target), ret_before->keeper, strerror(-r));
+		log_error("%s: cannot reach its keeper (process %d): %s", target_path(target), ret_before->keeper, log_reason(-r));
 	if (keeper >= 0)
 		close(keeper);
 	return r;

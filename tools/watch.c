@@ -196,7 +196,7 @@ static int watch_folder(struct watch *watch, const char *folder, int *ret_watch)
 	if (r == -ENOSPC)
 		log_error("%s: no more folders can be watched; raise fs.inotify.max_user_watches", path);
 	else
-		log_error("%s: %s", path, strerror(errno));
+		log_error("%s: %s", path, log_reason(errno));
 	return r;
 }
 
