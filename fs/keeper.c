@@ -177,7 +177,7 @@ static int keeper_mount(struct keeper *keeper)
 		n = read(keeper->fuse, request, KEEPER_READ_BYTES);
 		r = n < 0 ? -errno : n > CHANNEL_INIT_BYTES ? -EPROTO : 0;
 		if (r < 0)
-			log_error("%s: the kernel does not begin: %s", keeper->mountpoint, strerror(-r));
+			log_error("%s: the kernel does not begin to use the mount: %s", keeper->mountpoint, strerror(-r));
 	}
 	if (r == 0) {
 		keeper->kept->serve = (struct channel_message){.kind = CHANNEL_SERVE,
@@ -429,7 +429,7 @@ static void keeper_worker_ended(struct keeper *keeper, int status)
 	keeper_entrust_worker(NULL);
 	if (keeper->fuse < 0 || keeper->kept->serve.first) { /* of the first, which has said why */
 		if (WIFSIGNALED(status) && !keeper->stopping)
-			log_error("the worker was ended by %s before it was ready", keeper_how(status, how));
+			log_error("the worker was ended by %s before it was ready; dmesg may say why", keeper_how(status, how));
 		if (keeper->fuse >= 0)
 			mount_detach(keeper->mountpoint);
 		keeper_end(keeper, EXIT_FAILURE);
@@ -515,7 +515,7 @@ static int keeper_timeout(struct keeper *keeper)
 	if (keeper->start_ms && keeper->start_ms <= now_ms && !keeper->stopping)
 		keeper_start_again(keeper);
 	if (keeper->next.phase == KEEPER_STARTING && keeper->next_until_ms <= now_ms) {
-		log_error("%s: not ready after %d ms", keeper->program_path, KEEPER_READY_MS);
+		log_error("%s: not ready after %d ms, so it is ended", keeper->program_path, KEEPER_READY_MS);
 		kill(keeper->next.pid, SIGKILL);
 		keeper->next_until_ms = now_ms + 1000;
 	}

@@ -149,7 +149,7 @@ static int keeper_wait(pid_t child, int ready_fd)
 		return EXIT_SUCCESS;
 	waitpid(child, &status, 0);
 	if (WIFSIGNALED(status))
-		log_error("the daemon was ended by signal %d before it was ready", WTERMSIG(status));
+		log_error("the daemon was ended by signal %d before it was ready; dmesg may say why", WTERMSIG(status));
 	return EXIT_FAILURE;
 }
 

@@ -389,7 +389,7 @@ static void worker_have_forgotten(struct worker *worker)
 		r = pthread_cond_timedwait(&worker->heard, &worker->lock, &until);
 	pthread_mutex_unlock(&worker->lock);
 	if (r == ETIMEDOUT)
-		log_warning("the keeper has not said within %d seconds that it has forgotten the key", WORKER_FORGET_SECONDS);
+		log_warning("the keeper has not said within %d seconds that it has forgotten the key: it may still be in its memory", WORKER_FORGET_SECONDS);
 }
 
 /* The keeper has the key for the next worker; not while the store is locked. */

@@ -64,13 +64,14 @@ static const char engine_journal[] = "PRAGMA journal_mode=WAL;"
 /* What the system said; 0 if SQLite has not kept it. Of a commit it keeps it with the file that was written. */
 static int engine_system_errno(struct engine *engine)
 {
+	static sqlite3_file closed; /* as it is if there is none */
 	int error = sqlite3_system_errno(engine->db);
-	sqlite3_file *journal = NULL;
+	sqlite3_file *journal = &closed;
 
 	if (error)
 		return error;
 	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal);
-	if (journal && journal->pMethods) /* else it is closed */
+	if (journal->pMethods)
 		journal->pMethods->xFileControl(journal, SQLITE_FCNTL_LAST_ERRNO, &error);
 	if (error == 0)
 		sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
@@ -734,16 +735,22 @@ static bool engine_journal_is_long(const struct engine *engine)
 	       (uint64_t)engine->journal_pages * ENGINE_PAGE_BYTES > engine_room(engine);
 }
 
-/* SQLite made the journal when the file was opened. It syncs the folder as well, and does not look at what comes of it. Without a descriptor
- * for the folder nothing was synced, so nothing has failed that a later sync would hide. */
+/* SQLite made the journal when the file was opened. It syncs the folder as well, and does not look at what comes of it. Where that can't even be
+ * opened nothing was synced, so nothing has failed that a later sync would hide. */
 static int engine_name_journal(struct engine *engine)
 {
-	int r = engine->journal_is_named ? 0 : folder_sync(engine->path);
+	int fd, r;
 
+	if (engine->journal_is_named)
+		return 0;
+	fd = folder_open(engine->path);
+	r = fd < 0 ? fd : fsync(fd) < 0 ? -errno : 0;
 	if (r < 0)
 		log_error("%s: cannot sync the folder of the store: %s", engine->path, log_reason(-r));
 	engine->journal_is_named = r == 0;
-	engine->sync_failed = r < 0 && r != -EMFILE && r != -ENFILE;
+	engine->sync_failed = fd >= 0 && r < 0;
+	if (fd >= 0)
+		close(fd);
 	return r;
 }
 

@@ -80,7 +80,7 @@ int folder_give(const char *path, const char *like)
 	return r;
 }
 
-int folder_sync(const char *path)
+int folder_open(const char *path)
 {
 	char folder[PATH_MAX];
 	int fd, r;
@@ -89,8 +89,17 @@ int folder_sync(const char *path)
 	if (r < 0)
 		return r;
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
-	if (fd >= 0)
-		close(fd);
+	return fd < 0 ? -errno : fd;
+}
+
+int folder_sync(const char *path)
+{
+	int fd = folder_open(path);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = fsync(fd) < 0 ? -errno : 0;
+	close(fd);
 	return r;
 }

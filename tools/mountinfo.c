@@ -96,7 +96,7 @@ static int mountinfo_read(struct mountinfo_search *search)
 
 	if (!file) {
 		r = -errno;
-		log_error("/proc/self/mountinfo: %s", log_reason(errno));
+		log_error("/proc/self/mountinfo: %s%s", log_reason(errno), errno == ENOENT ? "; /proc must be mounted" : "");
 		return r;
 	}
 	while (r == 0 && getline(&line, &capacity, file) > 0)
