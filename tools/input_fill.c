@@ -42,7 +42,7 @@ static int fill_tag(struct fill *fill, const char **key, size_t *size)
 	const char *from = fill->at + 2 + triple, *to = fill_find(from, fill->end, close);
 
 	if (!to) {
-		log_error("%s: line %u: {{ without }}", fill->path, fill->line);
+		log_error("%s: line %u: no }} follows this {{", fill->path, fill->line);
 		return -EINVAL;
 	}
 	fill->at = to + strlen(close);
