@@ -132,7 +132,8 @@ static int target_control_send(struct target *target, const char *path, int fd, 
 	for (size_t i = 0; r == 0 && i < bundle->n; i++)
 		r = target_control_send_item(fd, &bundle->items[i]);
 	if (r == -ENOSPC || r == -EFBIG)
-		log_error("%s: all documents together are more than the daemon has memory for: apply them in several parts, or mount it with a higher -o max_staged", path);
+		log_error("%s: all documents together are more than the daemon has memory for: apply them in several parts, or mount it with a "
+			  "higher -o max_staged", path);
 	else if (r < 0 && r != -ENOMEM)
 		target_mount_failed(target, path, -r);
 	return r;
