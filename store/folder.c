@@ -89,7 +89,9 @@ int folder_open(const char *path)
 	if (r < 0)
 		return r;
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	return fd;
 }
 
 int folder_sync(const char *path)
