@@ -16,7 +16,7 @@ int channel_new(int *ret_keeper, int *ret_worker)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) {
 		r = -errno;
-		log_error("cannot make a socket: %s; is there a limit (ulimit -n)?", strerror(-r));
+		log_error("cannot make a socket: %s", log_reason(-r));
 		return r;
 	}
 	*ret_keeper = fds[0];

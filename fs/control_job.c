@@ -342,7 +342,8 @@ static int job_backup(struct control_file *file)
 		return -ENAMETOOLONG;
 	r = store_copy(file->control->tree->store, path);
 	if (r < 0) {
-		log_error("/.hush/backup: %s", strerror(-r));
+		r = r == -EBADMSG ? -EIO : r;
+		log_error("/.hush/backup: no copy was made: %s", strerror(-r));
 		return r;
 	}
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

@@ -69,9 +69,9 @@ static void keeper_become_worker(struct keeper *keeper, int program, int channel
 	keeper->argv[1] = flag;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(channel, CHANNEL_FD) >= 0 && (channel != CHANNEL_FD || fcntl(channel, F_SETFD, 0) == 0))
+	if (program >= 0 && dup2(channel, CHANNEL_FD) >= 0 && (channel != CHANNEL_FD || fcntl(channel, F_SETFD, 0) == 0))
 		execveat(program, "", keeper->argv, KEEPER_ENVIRONMENT, AT_EMPTY_PATH);
-	log_error("%s: cannot be executed: %s", keeper->program_path, strerror(errno));
+	log_error("%s: cannot be executed: %s", keeper->program_path, log_reason(errno));
 	_exit(127);
 }
 
@@ -112,7 +112,7 @@ void keeper_start_again(struct keeper *keeper)
 
 	keeper->start_ms = 0;
 	if (r < 0)
-		log_error("%s: cannot be started: %s", keeper->program_path, strerror(-r));
+		log_error("%s: cannot be started: %s", keeper->program_path, log_reason(-r));
 	else
 		r = keeper_start(keeper, program, &keeper->worker);
 	if (r < 0 && keeper->fuse < 0)
@@ -137,7 +137,7 @@ static void keeper_upgrade(struct keeper *keeper)
 		program = open(keeper->program_path, O_PATH | O_CLOEXEC);
 		r = program < 0 ? -errno : keeper_start(keeper, program, &keeper->next);
 		if (program < 0)
-			log_error("%s: %s; the running version goes on", keeper->program_path, strerror(-r));
+			log_error("%s: %s; the running version goes on", keeper->program_path, log_reason(-r));
 	}
 	if (r == 0)
 		keeper->next_until_ms = keeper_now_ms() + KEEPER_READY_MS;
@@ -177,7 +177,7 @@ static int keeper_mount(struct keeper *keeper)
 		n = read(keeper->fuse, request, KEEPER_READ_BYTES);
 		r = n < 0 ? -errno : n > CHANNEL_INIT_BYTES ? -EPROTO : 0;
 		if (r < 0)
-			log_error("%s: the kernel does not begin: %s", keeper->mountpoint, strerror(-r));
+			log_error("%s: the kernel does not begin to use the mount: %s", keeper->mountpoint, strerror(-r));
 	}
 	if (r == 0) {
 		keeper->kept->serve = (struct channel_message){.kind = CHANNEL_SERVE,
@@ -429,7 +429,7 @@ static void keeper_worker_ended(struct keeper *keeper, int status)
 	keeper_entrust_worker(NULL);
 	if (keeper->fuse < 0 || keeper->kept->serve.first) { /* of the first, which has said why */
 		if (WIFSIGNALED(status) && !keeper->stopping)
-			log_error("the worker was ended by %s before it was ready", keeper_how(status, how));
+			log_error("the worker was ended by %s before it was ready; dmesg may say why", keeper_how(status, how));
 		if (keeper->fuse >= 0)
 			mount_detach(keeper->mountpoint);
 		keeper_end(keeper, EXIT_FAILURE);
@@ -515,7 +515,7 @@ static int keeper_timeout(struct keeper *keeper)
 	if (keeper->start_ms && keeper->start_ms <= now_ms && !keeper->stopping)
 		keeper_start_again(keeper);
 	if (keeper->next.phase == KEEPER_STARTING && keeper->next_until_ms <= now_ms) {
-		log_error("%s: not ready after %d ms", keeper->program_path, KEEPER_READY_MS);
+		log_error("%s: not ready after %d ms, so it is ended", keeper->program_path, KEEPER_READY_MS);
 		kill(keeper->next.pid, SIGKILL);
 		keeper->next_until_ms = now_ms + 1000;
 	}

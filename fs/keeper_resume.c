@@ -48,7 +48,7 @@ int keeper_keep(struct keeper *keeper)
 		keeper->kept = keeper_map(keeper->kept_fd);
 	if (!keeper->kept) {
 		r = -errno;
-		log_error("no memory for what the next keeper has to know: %s", strerror(-r));
+		log_error("cannot make the memory that a keeper leaves to the next one: %s", log_reason(-r));
 		return r;
 	}
 	keeper->kept->version = KEEPER_KEPT_VERSION;

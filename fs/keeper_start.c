@@ -42,7 +42,7 @@ static int keeper_signals(struct keeper *keeper)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	keeper->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (keeper->signals < 0)
-		log_error("cannot wait for signals: %s; is there a limit (ulimit -n)?", strerror(errno));
+		log_error("cannot wait for signals: %s", log_reason(errno));
 	return keeper->signals < 0 ? -errno : 0;
 }
 
@@ -55,7 +55,7 @@ static int keeper_program(struct keeper *keeper)
 
 	keeper->program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	if (size < 0 || keeper->program < 0) {
-		log_error("/proc/self/exe: %s%s", strerror(errno), errno == ENOENT ? "; /proc must be mounted" : "");
+		log_error("/proc/self/exe: %s%s", log_reason(errno), errno == ENOENT ? "; /proc must be mounted" : "");
 		return -errno;
 	}
 	keeper->program_path[size] = '\0';
@@ -149,7 +149,7 @@ static int keeper_wait(pid_t child, int ready_fd)
 		return EXIT_SUCCESS;
 	waitpid(child, &status, 0);
 	if (WIFSIGNALED(status))
-		log_error("the daemon was ended by signal %d before it was ready", WTERMSIG(status));
+		log_error("the daemon was ended by signal %d before it was ready; dmesg may say why", WTERMSIG(status));
 	return EXIT_FAILURE;
 }
 
@@ -159,7 +159,7 @@ static int keeper_background(struct keeper *keeper)
 	pid_t child;
 
 	if (pipe2(ready, O_CLOEXEC) < 0) {
-		log_error("cannot make a pipe: %s; is there a limit (ulimit -n)?", strerror(errno));
+		log_error("cannot make a pipe: %s", log_reason(errno));
 		return EXIT_FAILURE;
 	}
 	child = fork();

@@ -87,7 +87,7 @@ int ledger_make(int *ret_fd)
 		return 0;
 	}
 	r = -errno;
-	log_error("no memory for the ledger: %s", strerror(-r));
+	log_error("cannot make the memory that a worker leaves to the next one: %s", log_reason(-r));
 	if (fd >= 0)
 		close(fd);
 	return r;
@@ -474,7 +474,7 @@ int ledger_open(int fd, struct ledger **ret_ledger)
 		memory = mmap(NULL, sizeof(*memory), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED) {
 		free(ledger);
-		log_error("no memory for the ledger");
+		log_error("no memory for what a worker leaves to the next one");
 		return -ENOMEM;
 	}
 	if (!memory->version) {
@@ -484,7 +484,7 @@ int ledger_open(int fd, struct ledger **ret_ledger)
 	ledger->memory = memory;
 	if (memory->version != LEDGER_VERSION || memory->bytes != sizeof(*memory) ||
 	    atomic_load(&memory->n_pins) > LEDGER_PINS) {
-		log_error("the ledger is another version's: this one can't go on with its mount");
+		log_error("this version can't go on with what the worker before has left: unmount, and mount again");
 		ledger_free(ledger);
 		return -EPROTO;
 	}

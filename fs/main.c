@@ -5,6 +5,7 @@
 #include "fs/worker.h"
 #include "store/log.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ int main(int argc, char **argv)
 	unsigned number;
 
 	log_init("hushfs");
+	signal(SIGXFSZ, SIG_IGN); /* a write to a file that is longer than it may get (ulimit -f) says it, too */
 	if (argc < 2 || strncmp(argv[1], MAIN_WORKER, size) != 0)
 		return keeper_main(argc, argv);
 	number = (unsigned)strtoul(argv[1] + size, NULL, 10);

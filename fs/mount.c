@@ -79,6 +79,8 @@ static const char *mount_hint(const char *said)
 
 	if (strstr(said, "failed to exec"))
 		return "; it is in the package fuse3";
+	if (strstr(said, strerror(EMFILE)))
+		return "; raise the limit (ulimit -n)";
 	if (strstr(said, "no write access"))
 		return "; give an empty folder of yours";
 	if (strstr(said, "Operation not permitted"))

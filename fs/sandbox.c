@@ -32,7 +32,14 @@ static int sandbox_become(uid_t uid, gid_t gid)
 		r = capng_change_id((int)uid, (int)gid, CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING | CAPNG_CLEAR_AMBIENT);
 	else
 		r = capng_apply(CAPNG_SELECT_CAPS);
-	return r < 0 ? sandbox_failed(root ? "becoming another user" : "capabilities", errno ? errno : EPERM) : 0;
+	if (r >= 0)
+		return 0;
+	r = errno ? -errno : -EPERM;
+	if (!root)
+		return sandbox_failed("capabilities", -r);
+	log_error("cannot give up the rights of root: %s; it takes CAP_SETUID, CAP_SETGID and CAP_SETPCAP, in a container docker run --cap-add",
+		  strerror(-r));
+	return r;
 }
 
 int sandbox_enter(const char *folder, uid_t uid, gid_t gid, struct sandbox *ret_sandbox)

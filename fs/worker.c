@@ -119,7 +119,7 @@ static int worker_signals(struct worker *worker)
 	sigprocmask(SIG_BLOCK, &stop, NULL);
 	worker->events.fds[WORKER_STOP] = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (worker->events.fds[WORKER_STOP] < 0)
-		log_error("cannot wait for signals: %s; is there a limit (ulimit -n)?", strerror(errno));
+		log_error("cannot wait for signals: %s", log_reason(errno));
 	return worker->events.fds[WORKER_STOP] < 0 ? -errno : 0;
 }
 
@@ -250,7 +250,7 @@ static int worker_user(struct worker *worker)
 		return -EINVAL;
 	}
 	if (!user && stat(worker->options.store, &st) < 0) {
-		log_error("%s: %s", worker->options.store, strerror(errno));
+		log_error("%s: cannot reach the store: %s", worker->options.store, strerror(errno));
 		return -errno;
 	}
 	worker->uid = user ? user->pw_uid : st.st_uid;
@@ -389,7 +389,7 @@ static void worker_have_forgotten(struct worker *worker)
 		r = pthread_cond_timedwait(&worker->heard, &worker->lock, &until);
 	pthread_mutex_unlock(&worker->lock);
 	if (r == ETIMEDOUT)
-		log_warning("the keeper has not said within %d seconds that it has forgotten the key", WORKER_FORGET_SECONDS);
+		log_warning("the keeper has not said within %d seconds that it has forgotten the key: it may still be in its memory", WORKER_FORGET_SECONDS);
 }
 
 /* The keeper has the key for the next worker; not while the store is locked. */

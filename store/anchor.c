@@ -57,7 +57,7 @@ static int anchor_check_file(const char *path, int fd)
 	struct stat st;
 
 	if (fstat(fd, &st) < 0) {
-		log_error("%s: %s", path, strerror(errno));
+		log_error("%s: %s", path, log_reason(errno));
 		return -errno;
 	}
 	if (!S_ISREG(st.st_mode)) {
@@ -87,7 +87,7 @@ static int anchor_open_file(const char *path, bool read_only)
 		fd = open(path, O_RDWR | O_CREAT | flags, 0600);
 		r = fd < 0 ? 0 : folder_sync(path);
 		if (r < 0) {
-			log_error("%s: cannot sync the folder of the anchor: %s", path, strerror(-r));
+			log_error("%s: cannot sync the folder of the anchor: %s", path, log_reason(-r));
 			close(fd);
 			return r;
 		}
@@ -98,7 +98,7 @@ static int anchor_open_file(const char *path, bool read_only)
 	if (r == -ENOENT && read_only)
 		log_error("%s: there is no such anchor; a mount that isn't read-only makes it", path);
 	else
-		log_error("%s: cannot open the anchor: %s", path, r == -ELOOP ? "it is a symbolic link" : strerror(-r));
+		log_error("%s: cannot open the anchor: %s", path, r == -ELOOP ? "it is a symbolic link" : log_reason(-r));
 	return r;
 }
 
@@ -228,7 +228,7 @@ static int anchor_read(const struct anchor *anchor, const struct seal *seal, str
 
 	if (size < 0) {
 		r = -errno;
-		log_error("%s: cannot read the anchor: %s", anchor->path, strerror(-r));
+		log_error("%s: cannot read the anchor: %s", anchor->path, log_reason(-r));
 		return r;
 	}
 	if (!anchor_looks_ours(bytes, (size_t)size)) {
@@ -255,7 +255,7 @@ static int anchor_put(struct anchor *anchor)
 	size = pwrite(anchor->fd, anchor->slot, ANCHOR_SLOT_BYTES, slot ? ANCHOR_SECOND_AT : 0);
 	if (size != ANCHOR_SLOT_BYTES || fdatasync(anchor->fd) < 0) {
 		r = -errno;
-		log_error("%s: cannot write the anchor: %s", anchor->path, strerror(-r));
+		log_error("%s: cannot write the anchor: %s", anchor->path, log_reason(-r));
 		return r;
 	}
 	anchor->newest = slot;
@@ -410,7 +410,7 @@ int anchor_renew(struct anchor *anchor, const struct seal *seal, const struct se
 
 	if (ftruncate(anchor->fd, ANCHOR_BYTES) < 0 || fdatasync(anchor->fd) < 0) {
 		r = -errno;
-		log_error("%s: cannot write the anchor: %s", anchor->path, strerror(-r));
+		log_error("%s: cannot write the anchor: %s", anchor->path, log_reason(-r));
 	}
 	if (r == 0)
 		r = anchor_write(anchor, seal, manifest);

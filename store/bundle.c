@@ -249,8 +249,9 @@ static int bundle_universal(struct bundle_reader *reader, uint32_t node)
 		return 0;
 	}
 	meant = nearest(type, types);
-	return bundle_refuse(reader, type_node, "type: \"%.64s\" is none of Secret, GlobalSecret, Mesh%s%s%s", type,
-			     meant ? "; did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "");
+	return bundle_refuse(reader, type_node, "type: \"%.64s\" is none of Secret, GlobalSecret, Mesh; %s%s%s", type,
+			     meant ? "did you mean \"" : "hushctl apply --skip-others passes over all others", meant ? meant : "",
+			     meant ? "\"?" : "");
 }
 
 /* Whose is this Kubernetes Secret? 1: not ours, and to be skipped. */

@@ -61,6 +61,23 @@ static const char engine_journal[] = "PRAGMA journal_mode=WAL;"
 				     "PRAGMA synchronous=FULL;"
 				     "PRAGMA journal_size_limit=16777216;";
 
+/* What the system said; 0 if SQLite has not kept it. Of a commit it keeps it with the file that was written. */
+static int engine_system_errno(struct engine *engine)
+{
+	static sqlite3_file closed; /* as it is if there is none */
+	int error = sqlite3_system_errno(engine->db);
+	sqlite3_file *journal = &closed;
+
+	if (error)
+		return error;
+	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal);
+	if (journal->pMethods)
+		journal->pMethods->xFileControl(journal, SQLITE_FCNTL_LAST_ERRNO, &error);
+	if (error == 0)
+		sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+	return error;
+}
+
 /* SQLite's result as an errno, and the line that says so. */
 static int engine_error(struct engine *engine, const char *what)
 {
@@ -88,11 +105,12 @@ static int engine_error(struct engine *engine, const char *what)
 		log_error("%s: the file or its folder is read-only, or somebody else's (%s)", engine->path, what);
 		return -EROFS;
 	case SQLITE_CANTOPEN:
-		log_error("%s: cannot open the store: %s", engine->path, strerror(error ? error : EIO));
+		log_error("%s: cannot open the store: %s", engine->path, error ? log_reason(error) : "is its path too long?");
 		return error ? -error : -EIO;
 	default:
+		error = engine_system_errno(engine);
 		log_error("%s: %s failed: %s%s%s", engine->path, what, sqlite3_errmsg(engine->db),
-			  error ? ", " : "", error ? strerror(error) : "");
+			  error ? ", " : "", error ? log_reason(error) : "");
 		engine->sync_failed |= code == SQLITE_IOERR_FSYNC;
 		return -EIO;
 	}
@@ -392,7 +410,7 @@ int engine_open(const char *path, struct engine **ret_engine)
 		if (r == -ENOENT)
 			log_error("%s: there is no such store; make one with: hushctl init --key-file FILE %s", path, path);
 		else
-			log_error("%s: %s", path, strerror(-r));
+			log_error("%s: cannot reach the store: %s", path, log_reason(-r));
 		return r;
 	}
 	if (!S_ISREG(st.st_mode)) {
@@ -577,7 +595,7 @@ static int engine_make_file(const char *path, const char *what)
 	int r = fd < 0 ? -errno : 0;
 
 	if (r < 0)
-		log_error("%s: cannot make the %s: %s", path, what, strerror(-r));
+		log_error("%s: cannot make the %s: %s", path, what, log_reason(-r));
 	else
 		close(fd);
 	return r;
@@ -657,7 +675,7 @@ int engine_remove(const char *path)
 		if (unlink(name) < 0 && errno != ENOENT) {
 			int r = -errno;
 
-			log_error("%s: cannot remove it: %s", name, strerror(-r));
+			log_error("%s: cannot remove it: %s", name, log_reason(-r));
 			return r;
 		}
 	}
@@ -692,7 +710,7 @@ static int engine_make_room(struct engine *engine, sqlite3_int64 *ret_bytes)
 	if (r == -ENOSPC)
 		log_error("%s: no space left on the disk (growing the file)", engine->path);
 	else if (r < 0)
-		log_error("%s: growing the file failed: %s", engine->path, strerror(-r));
+		log_error("%s: growing the file failed: %s", engine->path, log_reason(error ? error : EIO));
 	return r;
 }
 
@@ -717,15 +735,22 @@ static bool engine_journal_is_long(const struct engine *engine)
 	       (uint64_t)engine->journal_pages * ENGINE_PAGE_BYTES > engine_room(engine);
 }
 
-/* SQLite made the journal when the file was opened. It syncs the folder as well, and does not look at what comes of it. */
+/* SQLite made the journal when the file was opened. It syncs the folder as well, and does not look at what comes of it. Where that can't even be
+ * opened nothing was synced, so nothing has failed that a later sync would hide. */
 static int engine_name_journal(struct engine *engine)
 {
-	int r = engine->journal_is_named ? 0 : folder_sync(engine->path);
+	int fd, r;
 
+	if (engine->journal_is_named)
+		return 0;
+	fd = folder_open(engine->path);
+	r = fd < 0 ? fd : fsync(fd) < 0 ? -errno : 0;
 	if (r < 0)
-		log_error("%s: cannot sync the folder of the store: %s", engine->path, strerror(-r));
+		log_error("%s: cannot sync the folder of the store: %s", engine->path, log_reason(-r));
 	engine->journal_is_named = r == 0;
-	engine->sync_failed = r < 0;
+	engine->sync_failed = fd >= 0 && r < 0;
+	if (fd >= 0)
+		close(fd);
 	return r;
 }
 
@@ -798,7 +823,7 @@ static int engine_sync_file(const char *path)
 	if (r == 0)
 		r = folder_sync(path);
 	if (r < 0)
-		log_error("%s: cannot sync it: %s", path, strerror(-r));
+		log_error("%s: cannot sync it: %s", path, log_reason(-r));
 	return r;
 }
 

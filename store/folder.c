@@ -38,7 +38,7 @@ int folder_check(const char *path)
 		return r;
 	if (stat(folder, &st) < 0) {
 		r = -errno;
-		log_error("%s: cannot reach the folder of the store: %s%s", folder, strerror(-r),
+		log_error("%s: cannot reach the folder of the store: %s%s", folder, log_reason(-r),
 			  r == -ENOENT ? "; mkdir it first" : "");
 		return r;
 	}
@@ -76,11 +76,11 @@ int folder_give(const char *path, const char *like)
 	if (fd >= 0)
 		close(fd);
 	if (r < 0)
-		log_error("%s: cannot give it the owner and the mode of %s: %s", path, like, strerror(-r));
+		log_error("%s: cannot give it the owner and the mode of %s: %s", path, like, log_reason(-r));
 	return r;
 }
 
-int folder_sync(const char *path)
+int folder_open(const char *path)
 {
 	char folder[PATH_MAX];
 	int fd, r;
@@ -89,8 +89,19 @@ int folder_sync(const char *path)
 	if (r < 0)
 		return r;
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
-	if (fd >= 0)
-		close(fd);
+	if (fd < 0)
+		return -errno;
+	return fd;
+}
+
+int folder_sync(const char *path)
+{
+	int fd = folder_open(path);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = fsync(fd) < 0 ? -errno : 0;
+	close(fd);
 	return r;
 }

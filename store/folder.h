@@ -16,6 +16,9 @@ int folder_give(const char *path, const char *like);
 /* folder_same - are @path and @other in the same folder? Not if one of them isn't there to be looked at. */
 bool folder_same(const char *path, const char *other);
 
+/* folder_open - the folder of @path, to be synced. A descriptor, or -errno. */
+int folder_open(const char *path);
+
 /* folder_sync - have the name @path on disk. Blocks. 0 or -errno. */
 int folder_sync(const char *path);
 

@@ -91,7 +91,7 @@ static int key_read_file(enum key_kind kind, const char *path, struct key **ret_
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0) {
 		r = -errno;
-		log_error("%s: cannot open the %s: %s", path, what, strerror(-r));
+		log_error("%s: cannot open the %s: %s", path, what, log_reason(-r));
 		return r;
 	}
 	r = fstat(fd, &st) < 0 ? -errno : 0;
@@ -108,7 +108,7 @@ static int key_read_file(enum key_kind kind, const char *path, struct key **ret_
 		else if (r == -EINVAL)
 			log_error("%s: too long for a passphrase (%d bytes at most)", path, KEY_PASSPHRASE_BYTES - 1);
 		else if (r < 0)
-			log_error("%s: cannot read the %s: %s", path, what, strerror(-r));
+			log_error("%s: cannot read the %s: %s", path, what, log_reason(-r));
 	}
 	close(fd);
 	if (r < 0)
@@ -136,19 +136,19 @@ static int key_make_file(const char *path, struct key **ret_key)
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		r = -errno;
-		log_error("%s: cannot make the key file: %s", path, strerror(-r));
+		log_error("%s: cannot make the key file: %s", path, log_reason(-r));
 		return r;
 	}
 	errno = EIO; /* a short write does not set it */
 	if (write(fd, key->bytes, CRYPTO_KEY_BYTES) != CRYPTO_KEY_BYTES || fsync(fd) < 0) {
 		r = -errno;
-		log_error("%s: cannot write the key file: %s", path, strerror(-r));
+		log_error("%s: cannot write the key file: %s", path, log_reason(-r));
 	}
 	close(fd);
 	if (r == 0) {
 		r = folder_sync(path);
 		if (r < 0)
-			log_error("%s: cannot sync the folder of the key file: %s", path, strerror(-r));
+			log_error("%s: cannot sync the folder of the key file: %s", path, log_reason(-r));
 	}
 	if (r < 0)
 		unlink(path);
@@ -197,7 +197,7 @@ static int key_ask(const char *prompt, const char *instead, struct key **ret_key
 	if (n > 0 && memchr(key->bytes, 3, (size_t)n)) /* ^C: nothing was typed that counts */
 		r = -EINTR;
 	if (r < 0) {
-		log_error("no passphrase: %s", strerror(-r));
+		log_error("no passphrase: %s", log_reason(-r));
 		return r;
 	}
 	key->size = (size_t)n;

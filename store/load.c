@@ -450,7 +450,7 @@ static int load_rows(struct load *load)
 		       !crypto_equal(load->seen.sum, load->manifest.sum, CRYPTO_HASH_BYTES)))
 		r = load_refuse(load, "the rows are not those of the manifest");
 	if (r == -ENOMEM)
-		log_error("%s: no memory to read the store", load->store->path);
+		log_error("%s: no memory to read the store; is there a limit (ulimit -l, ulimit -v)?", load->store->path);
 	pthread_cond_destroy(&load->wake);
 	pthread_mutex_destroy(&load->lock);
 	return r;

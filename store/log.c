@@ -4,6 +4,7 @@
 #include "store/log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,7 +39,7 @@ static void log_line(int priority, const char *format, va_list args)
 	if (log_syslog) {
 		vsyslog(priority, format, args);
 	} else {
-		char line[1024];
+		char line[PATH_MAX + 1024]; /* what is the matter stands behind a path */
 		int head = snprintf(line, sizeof(line), "%s: ", log_program);
 		int body = vsnprintf(line + head, sizeof(line) - (size_t)head - 1, format, args);
 		size_t used = (size_t)head + (size_t)(body > 0 ? body : 0);
@@ -74,4 +75,16 @@ void log_warning(const char *format, ...)
 void log_info(const char *format, ...)
 {
 	LOG_AT(LOG_INFO);
+}
+
+const char *log_reason(int error)
+{
+	switch (error) {
+	case EMFILE:
+		return "Too many open files: raise the limit (ulimit -n)";
+	case EFBIG:
+		return "File too large: is there a limit (ulimit -f)?";
+	default:
+		return strerror(error);
+	}
 }

@@ -23,4 +23,7 @@ void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* log_reason - what the errno @error says; of one that a limit of this process brings about, also which limit that is. */
+const char *log_reason(int error);
+
 #endif

@@ -355,6 +355,12 @@ static bool publish_only_removes(const struct batch *batch)
 	return removes;
 }
 
+/* What a program is told that can't know of the file behind its own (Bad message, Too many open files): the log has the reason. */
+static int publish_told(int r)
+{
+	return r == 0 || r == -ENOSPC || r == -EROFS || r == -ENOMEM ? r : -EIO;
+}
+
 static int publish_write(const struct batch *batch, const struct rows *rows)
 {
 	struct store *store = batch->store;
@@ -366,7 +372,7 @@ static int publish_write(const struct batch *batch, const struct rows *rows)
 	}
 	if (r == 0 && reserve_missing(&store->reserve))
 		reserve_take(&store->reserve, engine_room(store->engine));
-	return r;
+	return publish_told(r);
 }
 
 /* What is on disk now is the newest state. If the anchor can't be told, this has been the last commit. */

@@ -436,7 +436,7 @@ static int rekey_replace(const struct rekey *rekey)
 	if (r == 0 && rename(rekey->path_fresh, rekey->path) < 0)
 		r = -errno;
 	if (r < 0)
-		log_error("%s: cannot put it in the store's place: %s", rekey->path_fresh, strerror(-r));
+		log_error("%s: cannot put it in the store's place: %s", rekey->path_fresh, log_reason(-r));
 	return r;
 }
 
@@ -465,7 +465,7 @@ static int rekey_run(struct rekey *rekey)
 	if (r < 0)
 		log_error(
 			"%s: it was rekeyed, but may be found as it was after a power cut: cannot sync its folder: %s",
-			rekey->path, strerror(-r));
+			rekey->path, log_reason(-r));
 	if (r == 0 && rekey->anchor)
 		r = anchor_repeat(rekey->anchor);
 	return r;

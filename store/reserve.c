@@ -69,7 +69,7 @@ void reserve_take(struct reserve *reserve, uint64_t room)
 	reserve->impossible = r < 0 && r != -ENOSPC;
 	if (reserve->impossible)
 		log_warning("%s: no room can be kept for a full disk, on which it may then not be possible to remove secrets: %s",
-			    reserve->path, strerror(-r));
+			    reserve->path, log_reason(-r));
 }
 
 void reserve_give(struct reserve *reserve)

@@ -284,7 +284,7 @@ int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid)
 				unlink(path);
 		}
 		if (r < 0)
-			log_error("%s: cannot make the store: %s", path, strerror(-r));
+			log_error("%s: cannot make the store: %s", path, log_reason(-r));
 	}
 	if (r == 0 || access(temporary, F_OK) == 0)
 		engine_remove(temporary); /* or, if it has its name, a journal that closing could not remove */

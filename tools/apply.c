@@ -59,7 +59,7 @@ static int apply_parse(int argc, char **argv, struct apply_options *options)
 		return -EINVAL;
 	}
 	options->bundle.value_bytes = STORE_VALUE_BYTES_MAX; /* the store knows its own bound */
-	return 0;
+	return input_check_variables("apply", &options->variables);
 }
 
 /* One line: where, and what is wrong there. */

@@ -68,7 +68,7 @@ static int flags_set(const char *command, const struct flag *flag, const char *a
 	} else if (flag->text) {
 		*flag->text = value;
 	} else if (flag->list->n == FLAGS_LIST_MAX) {
-		log_error("%s: %s may be given %d times", command, argument, FLAGS_LIST_MAX);
+		log_error("%s: %s may be given %d times at the most", command, argument, FLAGS_LIST_MAX);
 		return -EINVAL;
 	} else {
 		flag->list->items[flag->list->n++] = value;

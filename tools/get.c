@@ -250,6 +250,18 @@ static int get_find(const struct get *get, struct target_entry *ret_entry)
 	return target_find(get->target, &name, ret_entry);
 }
 
+/* What is missing of a Secret that isn't there: it alone, or its mesh too? */
+static int get_none_of_mesh(const struct get *get)
+{
+	struct target_entry entry;
+	struct name mesh;
+
+	if (get->kind == NAME_SECRET && get->mesh &&
+	    (name_set(&mesh, NAME_MESH, "", get->mesh) < 0 || target_find(get->target, &mesh, &entry) == -ENOENT))
+		return get_no_mesh(get);
+	return get_none(get);
+}
+
 static int get_one(const struct get *get)
 {
 	SECBUF_AUTO text = {0};
@@ -262,7 +274,7 @@ static int get_one(const struct get *get)
 		r = get_raw(get, &entry);
 	else if (r == 0)
 		r = get_document(get, &entry, NULL, &text);
-	return r == -ENOENT ? get_none(get) : r;
+	return r == -ENOENT ? get_none_of_mesh(get) : r;
 }
 
 /* One that is removed while the list is printed is left out. */

@@ -52,7 +52,7 @@ static int input_read_fd(int fd, const char *path, size_t expected, size_t most,
 		secbuf_resize(text, size + (got > 0 ? (size_t)got : 0)); /* shrinking cannot fail */
 	} while (got > 0 || r == -EINTR);
 	if (r < 0)
-		log_error("%s: cannot read it: %s", path, strerror(-r));
+		log_error("%s: cannot read it: %s", path, log_reason(-r));
 	return r;
 }
 
@@ -102,7 +102,7 @@ static int input_read_folder(struct input *input, const char *path)
 
 	if (n < 0) {
 		r = -errno;
-		log_error("%s: cannot read the folder: %s", path, strerror(-r));
+		log_error("%s: cannot read the folder: %s", path, log_reason(-r));
 		return r;
 	}
 	if (n == 0) {
@@ -137,7 +137,7 @@ static int input_read_path(struct input *input, const char *path, bool in_folder
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		r = -errno;
-		log_error("%s: %s", path, strerror(-r));
+		log_error("%s: %s", path, log_reason(-r));
 	} else if (!S_ISDIR(st.st_mode)) {
 		r = input_read_file(input, path, fd, S_ISREG(st.st_mode) ? (size_t)st.st_size : 0);
 	} else {

@@ -29,6 +29,9 @@ int input_read(const struct flags_list *paths, struct input *ret_input);
 /* input_deinit - wipe and free. */
 void input_deinit(struct input *input);
 
+/* input_check_variables - is each of @variables of @command "key=value"? -EINVAL, said. */
+int input_check_variables(const char *command, const struct flags_list *variables);
+
 /* input_fill - put @variables (each "key=value") in the place of {{ key }}, in all texts; without any variable nothing is done.
  * Mustache without sections: {{{ key }}} and {{& key }} are the same, {{! … }} is left out. A key that is not given is an error.
  * -errno, said. */

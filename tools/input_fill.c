@@ -42,7 +42,7 @@ static int fill_tag(struct fill *fill, const char **key, size_t *size)
 	const char *from = fill->at + 2 + triple, *to = fill_find(from, fill->end, close);
 
 	if (!to) {
-		log_error("%s: line %u: {{ without }}", fill->path, fill->line);
+		log_error("%s: line %u: no }} follows this {{", fill->path, fill->line);
 		return -EINVAL;
 	}
 	fill->at = to + strlen(close);
@@ -96,16 +96,21 @@ static int fill_text(struct fill *fill, struct secbuf *filled)
 	return r;
 }
 
+int input_check_variables(const char *command, const struct flags_list *variables)
+{
+	for (size_t i = 0; i < variables->n; i++) {
+		if (strchr(variables->items[i], '=') && variables->items[i][0] != '=')
+			continue;
+		log_error("%s: -v: give KEY=VALUE; see hushctl %s --help", command, command);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 int input_fill(struct input *input, const struct flags_list *variables)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < variables->n; i++) {
-		if (strchr(variables->items[i], '=') && variables->items[i][0] != '=')
-			continue;
-		log_error("-v: give KEY=VALUE");
-		return -EINVAL;
-	}
 	for (size_t i = 0; variables->n && i < input->n && r == 0; i++) {
 		struct secbuf *text = &input->texts[i].text;
 		SECBUF_AUTO filled = {0};

@@ -201,6 +201,8 @@ int command_lint(int argc, char **argv)
 		log_error("lint: give the documents with -f; see hushctl lint --help");
 		return COMMAND_USAGE;
 	}
+	if (input_check_variables("lint", &variables) < 0)
+		return COMMAND_USAGE;
 	r = target_open(&options, &target);
 	if (r == -EINVAL)
 		return COMMAND_USAGE;

@@ -79,12 +79,13 @@ int main(int argc, char **argv)
 
 	log_init("hushctl");
 	signal(SIGPIPE, SIG_IGN); /* a write says it, too, and then what was begun is ended in order */
+	signal(SIGXFSZ, SIG_IGN); /* likewise, of a file that is longer than it may get (ulimit -f) */
 	if (argc < 2)
 		return main_usage(stderr, COMMAND_USAGE);
 	status = main_run(argc, argv);
 	if (fflush(stdout) == 0 || status != COMMAND_DONE)
 		return status;
 	if (errno != EPIPE)
-		log_error("standard output: %s", strerror(errno));
+		log_error("standard output: %s", log_reason(errno));
 	return COMMAND_FAILED;
 }

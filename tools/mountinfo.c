@@ -96,7 +96,7 @@ static int mountinfo_read(struct mountinfo_search *search)
 
 	if (!file) {
 		r = -errno;
-		log_error("/proc/self/mountinfo: %s", strerror(errno));
+		log_error("/proc/self/mountinfo: %s%s", log_reason(errno), errno == ENOENT ? "; /proc must be mounted" : "");
 		return r;
 	}
 	while (r == 0 && getline(&line, &capacity, file) > 0)
@@ -120,7 +120,7 @@ static int mountinfo_find_wanted(const char *wanted, const char *source, char **
 				  "again",
 				  wanted);
 		else
-			log_error("%s %s: %s%s", source, wanted, strerror(errno),
+			log_error("%s %s: %s%s", source, wanted, log_reason(errno),
 				  r == -EACCES ? "; only who mounted it gets in, unless it is mounted with -o allow_other" : "");
 		return r;
 	}

@@ -209,7 +209,7 @@ int output_list_end(const struct output_form *form, size_t total, struct secbuf 
 int output_failed(int error)
 {
 	if (error != EPIPE) /* whoever reads has had enough */
-		log_error("standard output: %s", strerror(error));
+		log_error("standard output: %s", log_reason(error));
 	return -error;
 }
 

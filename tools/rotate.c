@@ -33,7 +33,7 @@ static int rotate_unlink(const struct rotate *rotate)
 	if (r == 0)
 		r = folder_sync(rotate->path_fresh);
 	if (r < 0)
-		log_error("%s: cannot remove it: %s", rotate->path_fresh, strerror(-r));
+		log_error("%s: cannot remove it: %s", rotate->path_fresh, log_reason(-r));
 	return r;
 }
 
@@ -89,7 +89,7 @@ static int rotate_exchange(const struct rotate *rotate)
 			  rotate->path);
 	else if (r < 0)
 		log_error("%s: cannot put the fresh key in its place: %s; nothing was changed", rotate->path,
-			  strerror(-r));
+			  log_reason(-r));
 	return r;
 }
 
@@ -129,7 +129,7 @@ static int rotate_finish(const struct rotate *rotate)
 	if (r < 0) {
 		log_error(
 			"%s: has a fresh key, but the old one (now in %s) still opens the store, too: %s; run it again",
-			rotate->path, rotate->path_fresh, strerror(-r));
+			rotate->path, rotate->path_fresh, log_reason(-r));
 		return r;
 	}
 	return rotate_unlink(rotate);
@@ -144,7 +144,7 @@ int rotate_key_file(struct store *store, const char *path)
 	store_keys(store, kinds, &rotate.slot);
 	if (!realpath(path, rotate.path)) {
 		r = -errno;
-		log_error("%s: %s", path, strerror(-r));
+		log_error("%s: %s", path, log_reason(-r));
 		return r;
 	}
 	if (snprintf(rotate.path_fresh, sizeof(rotate.path_fresh), "%s.rotating", rotate.path) >=

@@ -241,7 +241,7 @@ static int target_place(const char *from, const char *path)
 	if (r == -EEXIST)
 		log_error("%s: there is a file already; nothing was changed", path);
 	else if (r < 0)
-		log_error("%s: cannot make the copy: %s", path, strerror(-r));
+		log_error("%s: cannot make the copy: %s", path, log_reason(-r));
 	return r;
 }
 

@@ -43,7 +43,7 @@ int target_control_open(const struct target *target, const char *file, int flags
 		return fd;
 	fd = -errno;
 	if (fd == -EACCES || fd == -EPERM)
-		log_error("%s: this is for who mounted it alone (%s)", ret_path, strerror(-fd));
+		log_error("%s: this is for who mounted it alone (%s)", ret_path, log_reason(-fd));
 	else if (fd == -ENOENT)
 		log_error("%s: the daemon that serves this mount is too old to know it", ret_path);
 	else
@@ -132,7 +132,8 @@ static int target_control_send(struct target *target, const char *path, int fd, 
 	for (size_t i = 0; r == 0 && i < bundle->n; i++)
 		r = target_control_send_item(fd, &bundle->items[i]);
 	if (r == -ENOSPC || r == -EFBIG)
-		log_error("%s: all documents together are more than the daemon has memory for (-o max_staged)", path);
+		log_error("%s: all documents together are more than the daemon has memory for: apply them in several parts, or mount it with a "
+			  "higher -o max_staged", path);
 	else if (r < 0 && r != -ENOMEM)
 		target_mount_failed(target, path, -r);
 	return r;
@@ -342,7 +343,7 @@ static int target_control_copy_bytes(struct target *target, const char *from, in
 	if (r == 0 && fsync(out) < 0)
 		r = -errno;
 	if (r < 0)
-		log_error("%s: cannot write the copy: %s", to, strerror(-r));
+		log_error("%s: cannot write the copy: %s", to, log_reason(-r));
 	return r;
 }
 
@@ -355,7 +356,7 @@ int target_control_copy(struct target *target, const char *path)
 
 	if (in >= 0 && out < 0) {
 		r = -errno;
-		log_error("%s: cannot make the copy: %s", path, strerror(errno));
+		log_error("%s: cannot make the copy: %s", path, log_reason(errno));
 	}
 	if (r == 0)
 		r = target_control_copy_bytes(target, from, in, path, out);

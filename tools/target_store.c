@@ -31,7 +31,7 @@ int target_store_open(const struct target_options *options, struct target *targe
 			log_error("%s: there is no such store; make one with: hushctl init --key-file FILE %s", options->store,
 				  options->store);
 		else
-			log_error("%s: cannot reach the store: %s", options->store, strerror(-r));
+			log_error("%s: cannot reach the store: %s", options->store, log_reason(-r));
 		return r;
 	}
 	r = key_read(&options->key, &key);

@@ -52,29 +52,33 @@ static int upgrade_look(struct target *target, struct upgrade_status *ret_status
 	return r;
 }
 
+static int upgrade_unreachable(const struct target *target, const struct upgrade_status *status, int r)
+{
+	log_error("%s: cannot reach its keeper (process %d): %s", target_path(target), status->keeper, log_reason(-r));
+	return r;
+}
+
 /* It is the keeper that is asked, and no other process that has got its number: it is the mount's still when that process is held. */
 static int upgrade_ask(struct target *target, struct upgrade_status *ret_before)
 {
-	int keeper = -1, r = upgrade_look(target, ret_before);
+	struct upgrade_status now;
+	int keeper, r = upgrade_look(target, ret_before);
 
-	if (r == 0 && ret_before->keeper <= 0) {
+	if (r < 0)
+		return r;
+	if (ret_before->keeper <= 0) {
 		log_error("%s: its keeper is gone: unmount, and mount again", target_path(target));
 		return -ESRCH;
 	}
-	if (r == 0) {
-		struct upgrade_status now;
-
-		keeper = pidfd_open(ret_before->keeper, 0);
-		r = keeper < 0 ? -errno : upgrade_look(target, &now);
-		if (r == 0 && now.keeper != ret_before->keeper)
-			r = -ESRCH;
-	}
-	if (r == 0 && pidfd_send_signal(keeper, SIGHUP, NULL, 0) < 0)
-		r = -errno;
-	if (r < 0)
-		log_error("%s: cannot reach its keeper (process %d): %s", target_path(target), ret_before->keeper, strerror(-r));
-	if (keeper >= 0)
-		close(keeper);
+	keeper = pidfd_open(ret_before->keeper, 0);
+	if (keeper < 0)
+		return upgrade_unreachable(target, ret_before, -errno);
+	r = upgrade_look(target, &now);
+	if (r == 0 && now.keeper != ret_before->keeper)
+		r = upgrade_unreachable(target, ret_before, -ESRCH);
+	else if (r == 0 && pidfd_send_signal(keeper, SIGHUP, NULL, 0) < 0)
+		r = upgrade_unreachable(target, ret_before, -errno);
+	close(keeper);
 	return r;
 }
 

@@ -196,7 +196,7 @@ static int watch_folder(struct watch *watch, const char *folder, int *ret_watch)
 	if (r == -ENOSPC)
 		log_error("%s: no more folders can be watched; raise fs.inotify.max_user_watches", path);
 	else
-		log_error("%s: %s", path, strerror(errno));
+		log_error("%s: %s", path, log_reason(errno));
 	return r;
 }
 
@@ -336,13 +336,19 @@ int watch_run(const struct get *get)
 	struct watch *watch = calloc(1, sizeof(*watch));
 	int r;
 
-	if (!watch)
+	if (!watch) {
+		log_error("no memory to watch");
 		return -ENOMEM;
+	}
 	watch->get = get;
 	watch->folder = -1;
 	watch->listing = (struct listing){.target = get->target, .kind = get->kind, .kubernetes = get->form.kubernetes};
 	watch->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	r = watch->inotify < 0 ? -errno : watch_begin(watch);
+	r = watch->inotify < 0 ? -errno : 0;
+	if (r < 0)
+		log_error("cannot watch: %s%s", strerror(-r), r == -EMFILE ? "; raise fs.inotify.max_user_instances, or ulimit -n" : "");
+	else
+		r = watch_begin(watch);
 	while (r == 0) {
 		bool again;
 

@@ -115,7 +115,7 @@ static void test_refused(void **state)
 		{"type: Secrt\nmesh: default\nname: web\n", 1, 1,
 		 "type: \"Secrt\" is none of Secret, GlobalSecret, Mesh; did you mean \"Secret\"?"},
 		{"type: TrafficPermission\nmesh: default\nname: web\n", 1, 1,
-		 "type: \"TrafficPermission\" is none of Secret, GlobalSecret, Mesh"},
+		 "type: \"TrafficPermission\" is none of Secret, GlobalSecret, Mesh; hushctl apply --skip-others passes over all others"},
 		{"name: web\n", 1, 1, "type: cannot be empty: it is Secret, GlobalSecret or Mesh"},
 		{"---\n---\ntype: Secret\nname: a\nmesh: m\n---\n# nothing\n---\ntype: Secret\nname: A\nmesh: m\n", 4, 10,
 		 "name: " NAME_RULE},

@@ -8,20 +8,22 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* SQLite's; it says that the file has been replaced if it is told to. */
-static bool always_moved;
+/* SQLite's; it says that the file has been replaced, or does not grow and keeps no reason, if it is told to. */
+static bool always_moved, no_growth;
 
 int __real_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *argument);
 int __wrap_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *argument);
 int __wrap_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *argument)
 {
-	int r = __real_sqlite3_file_control(db, name, what, argument);
+	int r = what == SQLITE_FCNTL_SIZE_HINT && no_growth ? SQLITE_IOERR_WRITE : __real_sqlite3_file_control(db, name, what, argument);
 
 	if (what == SQLITE_FCNTL_HAS_MOVED && always_moved)
 		*(int *)argument = 1;
@@ -37,6 +39,16 @@ int __wrap_fstat(int fd, struct stat *ret_st)
 {
 	errno = EIO;
 	return no_fstat ? -1 : __real_fstat(fd, ret_st);
+}
+
+/* folder.c's; it fails if it is asked to. */
+static int folder_error;
+
+int __real_folder_open(const char *path);
+int __wrap_folder_open(const char *path);
+int __wrap_folder_open(const char *path)
+{
+	return folder_error ? folder_error : __real_folder_open(path);
 }
 
 #define CHANGE(k, d) {(const uint8_t *)(k), sizeof(k) - 1, (const uint8_t *)(d), sizeof(d) - 1}
@@ -591,6 +603,64 @@ static void test_damaged_pages(void **state)
 	free(bytes);
 }
 
+/* A folder that can't be opened, for want of a descriptor, was not synced, so nothing has failed that a later sync would hide: the next commit goes
+ * on. */
+static void test_few_descriptors(void **state)
+{
+	static const struct engine_change change[] = {CHANGE("d", "four")};
+	struct fixture *fixture = *state;
+	struct engine *engine;
+
+	make(fixture->store);
+	engine = open_engine(fixture->store);
+	folder_error = -EMFILE;
+	assert_int_equal(engine_commit(engine, change, 1), -EMFILE);
+	folder_error = 0;
+	assert_false(engine_is_read_only(engine));
+	assert_int_equal(get(engine, "d"), -ENOENT);
+	assert_int_equal(engine_commit(engine, change, 1), 0);
+	engine_close(engine);
+}
+
+/* Under a limit to the length of files (ulimit -f) a commit is refused that would make the file longer, or the journal; what is there can be read,
+ * and with the limit gone it goes on. */
+static void test_file_limit(void **state)
+{
+	static uint8_t bytes[200000];
+	const struct engine_change large = {(const uint8_t *)"l", 1, bytes, sizeof(bytes)};
+	const struct engine_change replaced = {(const uint8_t *)"r", 1, bytes, 8000};
+	struct fixture *fixture = *state;
+	struct engine *engine;
+	struct rlimit before, limit;
+	void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+	int n = 0;
+
+	make(fixture->store);
+	engine = open_engine(fixture->store);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = (struct rlimit){.rlim_cur = 65536, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(engine_commit(engine, &large, 1), -EIO);
+	assert_int_equal(get(engine, "l"), -ENOENT);
+	for (; n < 20 && engine_commit(engine, &replaced, 1) == 0; n++)
+		memset(bytes, n + 1, 8000); /* for the next one: what is the same is not written */
+	assert_in_range(n, 1, 19);
+	assert_int_equal(engine_commit(engine, &replaced, 1), -EIO);
+	memset(bytes, n - 1, 8000);
+	assert_row(engine, "r", 1, (const char *)bytes, 8000);
+	assert_false(engine_is_read_only(engine));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	engine_close(engine);
+	engine = open_engine(fixture->store);
+	no_growth = true;
+	assert_int_equal(engine_commit(engine, &large, 1), -EIO);
+	no_growth = false;
+	assert_int_equal(engine_commit(engine, &large, 1), 0);
+	assert_int_equal(engine_commit(engine, &replaced, 1), 0);
+	engine_close(engine);
+	signal(SIGXFSZ, handler);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -612,6 +682,8 @@ int main(void)
 		TEST(test_cut_while_open),
 		TEST(test_changed_schema),
 		TEST(test_damaged_pages),
+		TEST(test_few_descriptors),
+		TEST(test_file_limit),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);

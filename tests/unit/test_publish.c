@@ -234,6 +234,30 @@ static void test_removing_from_a_full_disk(void **state)
 	store_close(store);
 }
 
+static int damaged(void)
+{
+	return -EBADMSG;
+}
+
+static int no_descriptor(void)
+{
+	return -EMFILE;
+}
+
+/* A program that closes its file is not told what is the matter with another one. */
+static void test_what_a_program_is_told(void **state)
+{
+	struct store *store = made(state, 2, 1 << 20);
+
+	front.before_commit = damaged;
+	assert_int_equal(PUT(store, fixture_global("s"), "x"), -EIO);
+	front.before_commit = no_descriptor;
+	assert_int_equal(PUT(store, fixture_global("s"), "x"), -EIO);
+	front.before_commit = NULL;
+	assert_int_equal(PUT(store, fixture_global("s"), "x"), 0);
+	store_close(store);
+}
+
 /* --- several in one commit */
 
 static struct {
@@ -515,6 +539,7 @@ int main(void)
 		TEST(test_no_name_found),
 		TEST(test_two_names_one_number),
 		TEST(test_removing_from_a_full_disk),
+		TEST(test_what_a_program_is_told),
 		TEST(test_one_by_one),
 		TEST(test_lost_anchor),
 		TEST(test_prune_after_a_failure),
