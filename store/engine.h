@@ -62,7 +62,8 @@ enum engine_order {
  * Returns what stopped it, or 0. */
 int engine_scan(struct engine *engine, enum engine_order order, engine_visit *visit, void *context);
 
-/* engine_commit - all changes in their order, or none; on disk when this returns 0.
+/* engine_commit - all changes in their order, or none; on disk when this returns 0. A removal right before a new row of the same size
+ * costs least, as that takes its place.
  * -ENOSPC, -EIO (also if the file was cut short), -ENOMEM, -EROFS. After a failure nothing of it is seen; but if it was the disk that failed to
  * sync, the next opening may find all of it. */
 int engine_commit(struct engine *engine, const struct engine_change *changes, size_t n_changes);

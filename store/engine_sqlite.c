@@ -40,6 +40,7 @@ struct engine {
 	sqlite3_stmt *get;
 	sqlite3_stmt *put;
 	sqlite3_stmt *remove;
+	sqlite3_stmt *replace;
 	sqlite3_stmt *begin, *commit, *rollback; /* prepared, so that a transaction can be ended when memory has run out */
 	sqlite3_stmt *measure;
 	char *path;
@@ -154,6 +155,7 @@ struct engine *engine_close(struct engine *engine)
 		sqlite3_finalize(engine->get);
 		sqlite3_finalize(engine->put);
 		sqlite3_finalize(engine->remove);
+		sqlite3_finalize(engine->replace);
 		sqlite3_finalize(engine->begin);
 		sqlite3_finalize(engine->commit);
 		sqlite3_finalize(engine->rollback);
@@ -188,6 +190,9 @@ static int engine_prepare_all(struct engine *engine)
 				   &engine->put);
 	if (r == 0)
 		r = engine_prepare(engine, "DELETE FROM row WHERE key=?1", &engine->remove);
+	if (r == 0)
+		r = engine_prepare(engine, "UPDATE OR IGNORE row SET key=?2,data=?3 WHERE key=?1 AND length(data)=length(?3)",
+				   &engine->replace);
 	if (r == 0)
 		r = engine_prepare(engine, "BEGIN IMMEDIATE", &engine->begin);
 	if (r == 0)
@@ -570,6 +575,36 @@ static int engine_apply(struct engine *engine, const struct engine_change *chang
 	return r;
 }
 
+/* A row that goes gives its place to one of the same size that comes, unless that is there already: its pages are then written once, and not
+ * some for the new row and zeros over the old one. 1: done; 0: it is not so. */
+static int engine_apply_both(struct engine *engine, const struct engine_change *goes, const struct engine_change *comes)
+{
+	int r;
+
+	sqlite3_bind_blob(engine->replace, 1, goes->key, (int)goes->key_size, SQLITE_STATIC);
+	sqlite3_bind_blob(engine->replace, 2, comes->key, (int)comes->key_size, SQLITE_STATIC);
+	sqlite3_bind_blob(engine->replace, 3, comes->data, (int)comes->size, SQLITE_STATIC);
+	r = engine_step(engine, engine->replace, "writing a row");
+	sqlite3_clear_bindings(engine->replace);
+	return r < 0 ? r : sqlite3_changes(engine->db);
+}
+
+static int engine_apply_all(struct engine *engine, const struct engine_change *changes, size_t n_changes)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n_changes && r >= 0; i++) {
+		r = 0;
+		if (i + 1 < n_changes && !changes[i].data && changes[i + 1].data)
+			r = engine_apply_both(engine, &changes[i], &changes[i + 1]);
+		if (r == 0)
+			r = engine_apply(engine, &changes[i]);
+		else if (r == 1)
+			i++;
+	}
+	return r < 0 ? r : 0;
+}
+
 /* A new empty file with its mode, which SQLite then gives its journal too. */
 static int engine_make_file(const char *path, const char *what)
 {
@@ -743,8 +778,8 @@ static int engine_transact(struct engine *engine, const struct engine_change *ch
 	r = engine_name_journal(engine);
 	if (r == 0)
 		r = engine_step(engine, engine->begin, "beginning a transaction");
-	for (size_t i = 0; i < n_changes && r == 0; i++)
-		r = engine_apply(engine, &changes[i]);
+	if (r == 0)
+		r = engine_apply_all(engine, changes, n_changes);
 	if (r == 0)
 		r = engine_make_room(engine, &bytes);
 	if (r == 0)

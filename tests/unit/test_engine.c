@@ -163,6 +163,12 @@ static int visit(void *context, const uint8_t *key, size_t key_size, const uint8
 	return 0;
 }
 
+static int visit_none(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size)
+{
+	(void)context, (void)key, (void)key_size, (void)data, (void)size;
+	return 0;
+}
+
 static void test_scan(void **state)
 {
 	struct fixture *fixture = *state;
@@ -285,6 +291,77 @@ static void test_large_row(void **state)
 }
 
 /* What was committed is there after a process ends without closing. */
+static size_t journal_bytes(const struct fixture *fixture)
+{
+	size_t size;
+	char path[400];
+
+	snprintf(path, sizeof(path), "%s-wal", fixture->store);
+	free(fixture_read(path, &size));
+	return size;
+}
+
+/* What the journal takes for removing "old", and right after that a row @key of @size bytes. */
+static size_t replacement_bytes(const struct fixture *fixture, struct engine *engine, const char *key, const uint8_t *data, size_t size)
+{
+	const struct engine_change changes[] = {REMOVAL("old"), {(const uint8_t *)key, strlen(key), data, size}};
+	size_t before = journal_bytes(fixture);
+
+	assert_int_equal(engine_commit(engine, changes, 2), 0);
+	return journal_bytes(fixture) - before;
+}
+
+/* A row that goes, and one that comes: whatever their sizes, and whether that is there already. Of the same size, it is written over the old one. */
+static void test_replacement(void **state)
+{
+	enum { BYTES = 200 * 1024 };
+	static const struct {
+		const char *key;
+		size_t size;
+		size_t journal_max;
+	} cases[] = {
+		{"new", BYTES, BYTES + 8 * 4120},
+		{"new", BYTES - 1, 3 * BYTES},
+		{"new", BYTES + 1, 3 * BYTES},
+		{"new", 0, 3 * BYTES},
+		{"old", BYTES, BYTES + 8 * 4120},
+		{"there", BYTES, 3 * BYTES},
+	};
+	struct fixture *fixture = *state;
+	uint8_t *old = malloc(BYTES), *fresh = malloc(BYTES + 1);
+	/* one more, so that there is free room elsewhere */
+	const struct engine_change before[] = {{(const uint8_t *)"spare", 5, old, BYTES}, {(const uint8_t *)"old", 3, old, BYTES},
+					       {(const uint8_t *)"there", 5, old, BYTES}, REMOVAL("spare")};
+
+	fixture_must(old && fresh);
+	fixture_fill(old, BYTES, 1);
+	fixture_fill(fresh, BYTES + 1, 2);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool is_other = strcmp(cases[i].key, "old") != 0, is_new = strcmp(cases[i].key, "there") != 0;
+		struct engine *engine;
+
+		make(fixture->store);
+		engine = open_engine(fixture->store);
+		assert_int_equal(engine_commit(engine, before, 4), 0);
+		assert_in_range(replacement_bytes(fixture, engine, cases[i].key, fresh, cases[i].size), cases[i].size, cases[i].journal_max);
+		for (int reopened = 0; reopened < 2; reopened++) {
+			if (is_other)
+				assert_int_equal(get(engine, "old"), -ENOENT);
+			assert_row(engine, cases[i].key, strlen(cases[i].key), (const char *)fresh, cases[i].size);
+			if (is_new)
+				assert_row(engine, "there", 5, (const char *)old, BYTES);
+			assert_row(engine, "a", 1, "one", 3);
+			engine_close(engine);
+			engine = open_engine(fixture->store);
+		}
+		assert_int_equal(engine_scan(engine, ENGINE_STORED, visit_none, NULL), 0); /* its index is right as well */
+		engine_close(engine);
+		assert_int_equal(engine_remove(fixture->store), 0);
+	}
+	free(old);
+	free(fresh);
+}
+
 static void test_crash(void **state)
 {
 	struct fixture *fixture = *state;
@@ -603,6 +680,7 @@ int main(void)
 		TEST(test_index_of_other_rows),
 		TEST(test_commit),
 		TEST(test_large_row),
+		TEST(test_replacement),
 		TEST(test_crash),
 		TEST(test_one_process_at_a_time),
 		TEST(test_not_a_store),

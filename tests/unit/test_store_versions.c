@@ -87,6 +87,36 @@ static void test_history_within_a_transaction(void **state)
 	store_close(store);
 }
 
+/* When there are as many as are kept, a version of the same size is written over the one that goes: no zeros are written for that. */
+static void test_replacement_takes_the_place(void **state)
+{
+	enum { BYTES = 200 * 1024 };
+	struct name name = fixture_secret("default", "web");
+	struct fixture *fixture = *state;
+	uint8_t *value = malloc(BYTES);
+	size_t before, after;
+	struct store *store;
+	char journal[400];
+
+	fixture_must(value);
+	snprintf(journal, sizeof(journal), "%s-wal", fixture->store);
+	fixture_make(fixture);
+	store = fixture_open(fixture, 1, CACHE);
+	for (uint64_t n = 0; n < 3; n++) {
+		fixture_fill(value, BYTES, n);
+		free(fixture_read(journal, &before));
+		assert_int_equal(fixture_do(store, STORE_PUT, name, value, BYTES, NULL), 0);
+	}
+	free(fixture_read(journal, &after));
+	assert_in_range(after - before, BYTES, BYTES * 5 / 4);
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS + 1 + 2);
+	store_close(store);
+	store = fixture_open(fixture, 1, CACHE);
+	assert_true(fixture_holds(store, name, value, BYTES));
+	store_close(store);
+	free(value);
+}
+
 /* A pinned version is read from the cache or from the file: both. */
 static void pins_with(void **state, size_t cache_bytes)
 {
@@ -609,6 +639,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_history),
 		TEST(test_history_within_a_transaction),
+		TEST(test_replacement_takes_the_place),
 		TEST(test_pins),
 		TEST(test_pins_without_a_cache),
 		TEST(test_pins_are_counted),
