@@ -111,6 +111,16 @@ int crypto_open(uint8_t *ret_plain, const uint8_t key[static CRYPTO_KEY_BYTES], 
 	return 0;
 }
 
+int crypto_verify(const uint8_t key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes, const uint8_t *sealed, size_t sealed_bytes)
+{
+	if (sealed_bytes < CRYPTO_SEAL_OVERHEAD)
+		return -EBADMSG;
+	return crypto_aead_xchacha20poly1305_ietf_decrypt(NULL, NULL, NULL, sealed + CRYPTO_NONCE_BYTES, sealed_bytes - CRYPTO_NONCE_BYTES,
+							  ad, ad_bytes, sealed, key) == 0
+		       ? 0
+		       : -EBADMSG;
+}
+
 void crypto_wipe_stack(void)
 {
 	sodium_stackzero(CRYPTO_STACK_BYTES);

@@ -254,8 +254,11 @@ int header_check(const uint8_t *bytes, size_t size, const char *path)
 		return -EMEDIUMTYPE;
 	}
 	if (bytes_get16(bytes + AT_VERSION) != HEADER_VERSION) {
-		log_error("%s: the store has format version %u, this hushfs knows version %u: use the newer hushfs",
-			  path, bytes_get16(bytes + AT_VERSION), HEADER_VERSION);
+		log_error("%s: the store has format version %u, this hushfs knows version %u: %s", path, bytes_get16(bytes + AT_VERSION),
+			  HEADER_VERSION,
+			  bytes_get16(bytes + AT_VERSION) > HEADER_VERSION
+				  ? "use the newer hushfs"
+				  : "export it with the hushfs that made it (hushctl export), and apply that to a new store");
 		return -EPROTONOSUPPORT;
 	}
 	if (bytes_get32(bytes + AT_FEATURES) != 0) {

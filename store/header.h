@@ -17,7 +17,7 @@
 #define HEADER_SLOT_BYTES 160
 #define HEADER_STORE_ID_BYTES 16
 #define HEADER_BYTES (40 + HEADER_SLOTS * HEADER_SLOT_BYTES + CRYPTO_HASH_BYTES)
-#define HEADER_VERSION 1
+#define HEADER_VERSION 2
 
 struct header {
 	uint8_t bytes[HEADER_BYTES]; /* as on disk; nothing secret stands in it */

@@ -82,7 +82,7 @@ def record_row(identity, generation, plain):
 
 
 def row_hash(key, data):
-    return blake2b(32, KEYS["row-hash"], bytes([len(key)]) + key + data)
+    return blake2b(32, KEYS["row-hash"], bytes([len(key)]) + key + data[:{2: 36, 3: 28}[key[0]]] + data[-16:])
 
 
 def manifest_row(generation, rows, total):
@@ -101,7 +101,7 @@ def header(key_file):
     front = struct.pack("<B3xIII", 1, 0, 0, 0) + bytes(range(0x60, 0x70))
     commitment = blake2b(32, kdf(key_file, 2, b"hushslot"), ad + front)
     slots += (front + commitment + seal(kdf(key_file, 1, b"hushslot"), NONCE, ad, ROOT)).ljust(160, b"\0")
-    plain = b"HUSHSTOR" + struct.pack("<HHI", 1, 0, 0) + STORE + struct.pack("<I4x", EPOCH) + slots.ljust(1280, b"\0")
+    plain = b"HUSHSTOR" + struct.pack("<HHI", 2, 0, 0) + STORE + struct.pack("<I4x", EPOCH) + slots.ljust(1280, b"\0")
     return plain + blake2b(32, KEYS["header-mac"], plain)
 
 

@@ -217,6 +217,22 @@ static void test_each_row_changed(void **state)
 	}
 }
 
+/* A bit of a long value's ciphertext, which is in no hash: its tag says so. */
+static void test_long_value_changed(void **state)
+{
+	static const uint8_t zeros[100 * 1024];
+	struct fixture *fixture = *state;
+	struct store *store;
+
+	fixture_make(fixture);
+	store = fixture_open(fixture, 0, 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_global("long"), zeros, sizeof(zeros), NULL), 0);
+	store_close(store);
+	refused_after(fixture, "UPDATE row SET data=substr(data,1,50000)||CASE WHEN substr(data,50001,1)=x'00' THEN x'01' ELSE x'00' END||"
+			       "substr(data,50002) WHERE length(data)>100000");
+	assert_int_equal(opens(fixture, fixture->store), 0);
+}
+
 /* Rows of an older state of the same store: each alone, all records, all values, the manifest; and what is of
  * another store with the same key. */
 static void test_replay(void **state)
@@ -679,6 +695,7 @@ int main(void)
 		TEST(test_rows_swapped),
 		TEST(test_rows_moved_and_duplicated),
 		TEST(test_each_row_changed),
+		TEST(test_long_value_changed),
 		TEST(test_replay),
 		TEST(test_rows_of_another_store),
 		TEST(test_schema),
