@@ -50,6 +50,11 @@ int crypto_passphrase_key(uint8_t ret_key[static CRYPTO_KEY_BYTES], const void *
 void crypto_keyed_hash(uint8_t *ret_hash, size_t hash_bytes, const uint8_t key[static CRYPTO_KEY_BYTES],
 		 const struct iovec *parts, size_t n_parts);
 
+/* crypto_long_hash - the same of one long input, six times as fast: of its Poly1305 with @sum_key, which nobody sees. Two different inputs
+ * have the same with a probability of no more than size / 2^107, whoever chose them not knowing @sum_key. */
+void crypto_long_hash(uint8_t *ret_hash, size_t hash_bytes, const uint8_t key[static CRYPTO_KEY_BYTES],
+		      const uint8_t sum_key[static CRYPTO_KEY_BYTES], const void *bytes, size_t size);
+
 /* crypto_short_hash - SipHash-2-4: tells short inputs apart for whoever does not know @key. Fast; for what is in memory only. */
 uint64_t crypto_short_hash(const uint8_t key[static CRYPTO_SHORT_KEY_BYTES], const void *bytes, size_t size);
 

@@ -70,7 +70,7 @@ void header_derive_keys(struct header_keys *ret_keys, const uint8_t root[static 
 	struct header_keys *k = ret_keys;
 	uint8_t *subkeys[] = {k->value,    k->record,     k->manifest, k->row_id,
 			      k->row_hash, k->value_hash, k->nonce,    k->header_mac,
-			      k->anchor};
+			      k->anchor,   k->value_sum};
 
 	memcpy(k->root, root, CRYPTO_KEY_BYTES);
 	for (size_t i = 0; i < sizeof(subkeys) / sizeof(subkeys[0]); i++)

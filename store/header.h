@@ -31,6 +31,7 @@ struct header_keys {
 	uint8_t manifest[CRYPTO_KEY_BYTES];   /* seals the manifest */
 	uint8_t row_hash[CRYPTO_KEY_BYTES];   /* hashes rows into the manifest's sum */
 	uint8_t value_hash[CRYPTO_KEY_BYTES]; /* hashes values, to see whether a write changes them */
+	uint8_t value_sum[CRYPTO_KEY_BYTES];  /* shortens them for that */
 	uint8_t nonce[CRYPTO_KEY_BYTES];      /* hedges nonces */
 	uint8_t header_mac[CRYPTO_KEY_BYTES];
 	uint8_t anchor[CRYPTO_KEY_BYTES];     /* seals what an anchor knows of the store */

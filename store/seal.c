@@ -113,9 +113,7 @@ uint64_t seal_row_mark(const uint8_t *data, size_t size)
 void seal_value_hash(const struct seal *seal, const uint8_t *value, size_t size,
 		     uint8_t ret_hash[static CRYPTO_HASH_BYTES])
 {
-	const struct iovec part = {(void *)value, size};
-
-	crypto_keyed_hash(ret_hash, CRYPTO_HASH_BYTES, seal->keys->value_hash, &part, 1);
+	crypto_long_hash(ret_hash, CRYPTO_HASH_BYTES, seal->keys->value_hash, seal->keys->value_sum, value, size);
 }
 
 static void seal_ad(const struct seal *seal, enum seal_table table, uint32_t epoch, const struct seal_id *id,

@@ -9,7 +9,7 @@ import sqlite3
 import struct
 import sys
 
-SUBKEYS = ["value", "record", "manifest", "row-id", "row-hash", "value-hash", "nonce", "header-mac"]
+SUBKEYS = ["value", "record", "manifest", "row-id", "row-hash", "value-hash", "nonce", "header-mac", "anchor", "value-sum"]
 KINDS = {1: "Root", 2: "Mesh", 3: "Secret", 4: "GlobalSecret"}
 
 
@@ -138,7 +138,7 @@ class Store:
         identity = bytes([kind]) + mesh.encode() + b"\0" + name.encode() + b"\0"
         assert keyed(16, self.keys["row-id"], identity) == key[1:], "another resource's id"
         value = versions[current]["data"]
-        assert len(value) == size and keyed(32, self.keys["value-hash"], value) == plain[32:64], "another value"
+        assert len(value) == size and keyed(32, self.keys["value-hash"], poly1305(self.keys["value-sum"], value)) == plain[32:64], "another value"
         inodes = []
         for i in range(3):
             uid, gid, mode, *times = struct.unpack_from("<III4xqqqIII", plain, 64 + 56 * i)

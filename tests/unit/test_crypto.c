@@ -202,6 +202,41 @@ static void test_passphrase_bounds(void **state)
 	assert_true(after.ru_maxrss - before.ru_maxrss < 1024);
 }
 
+/* Every bit of the input and of both keys counts, and how many zeros there are at its end. (Of the first half of the second key some bits
+ * are left out by Poly1305.) */
+static void test_long_hash(void **state)
+{
+	static const uint8_t zeros[100];
+	uint8_t bytes[100], sum_key[CRYPTO_KEY_BYTES], expected[32], other[32];
+
+	(void)state;
+	fixture_fill(bytes, sizeof(bytes), 3);
+	memcpy(sum_key, other_key, sizeof(sum_key));
+	crypto_long_hash(expected, 32, key, sum_key, bytes, sizeof(bytes));
+	for (size_t bit = 0; bit < sizeof(bytes) * 8; bit++) {
+		bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		crypto_long_hash(other, 32, key, sum_key, bytes, sizeof(bytes));
+		bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		assert_memory_not_equal(other, expected, 32);
+	}
+	for (size_t i = 0; i < sizeof(sum_key); i++) {
+		sum_key[i] ^= 4; /* not one of those that are left out */
+		crypto_long_hash(other, 32, key, sum_key, bytes, sizeof(bytes));
+		sum_key[i] ^= 4;
+		assert_memory_not_equal(other, expected, 32);
+	}
+	crypto_long_hash(other, 32, other_key, sum_key, bytes, sizeof(bytes));
+	assert_memory_not_equal(other, expected, 32);
+	crypto_long_hash(other, 32, key, sum_key, bytes, sizeof(bytes));
+	assert_memory_equal(other, expected, 32);
+	crypto_long_hash(expected, 32, key, sum_key, NULL, 0);
+	for (size_t size = 1; size <= sizeof(zeros); size++) {
+		crypto_long_hash(other, 32, key, sum_key, zeros, size);
+		assert_memory_not_equal(other, expected, 32);
+		memcpy(expected, other, sizeof(expected));
+	}
+}
+
 /* libsodium's, which fails if it is asked to. */
 static bool no_random;
 
@@ -237,6 +272,7 @@ int main(void)
 		cmocka_unit_test(test_seal_opens),
 		cmocka_unit_test(test_every_bit_counts),
 		cmocka_unit_test(test_short_is_refused),
+		cmocka_unit_test(test_long_hash),
 		cmocka_unit_test(test_nonces_differ),
 		cmocka_unit_test(test_subkeys_differ),
 		cmocka_unit_test(test_keyed_hash_of_parts),
