@@ -9,6 +9,7 @@
 #include "store/engine.h"
 
 #include "store/crypto.h"
+#include "store/engine_journal.h"
 #include "store/folder.h"
 #include "store/log.h"
 
@@ -50,6 +51,7 @@ struct engine {
 	bool journal_is_named; /* its name is on disk */
 	bool sync_failed;      /* in the call that is under way */
 	atomic_bool read_only; /* see engine_distrust */
+	struct engine_journal journal;
 };
 
 static const char engine_setup[] = "PRAGMA locking_mode=EXCLUSIVE;"
@@ -284,8 +286,8 @@ static int engine_connect_alone(const char *path, struct engine **ret_engine)
 }
 
 /* What a process that was killed has committed and not synced is in the kernel's memory, and so seen here: it is to be on disk before anybody
- * is told of it. */
-static int engine_sync_journal(struct engine *engine)
+ * is told of it. From then on the journal is written through ours. */
+static int engine_take_journal(struct engine *engine)
 {
 	sqlite3_file *journal = NULL;
 	sqlite3_int64 size = 0;
@@ -293,10 +295,11 @@ static int engine_sync_journal(struct engine *engine)
 	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal); /* of an open file there always is one */
 	if (!journal->pMethods)
 		return 0;
-	if (journal->pMethods->xFileSize(journal, &size) == SQLITE_OK && size == 0)
+	if ((journal->pMethods->xFileSize(journal, &size) == SQLITE_OK && size == 0) ||
+	    journal->pMethods->xSync(journal, SQLITE_SYNC_NORMAL) == SQLITE_OK) {
+		engine_journal_attach(&engine->journal, journal);
 		return 0;
-	if (journal->pMethods->xSync(journal, SQLITE_SYNC_NORMAL) == SQLITE_OK)
-		return 0;
+	}
 	log_error("%s: cannot sync the journal that was left: see to the disk (dmesg), and try again", engine->path);
 	return -EIO;
 }
@@ -416,7 +419,7 @@ int engine_open(const char *path, struct engine **ret_engine)
 	if (r == 0)
 		r = engine_prepare_all(engine);
 	if (r == 0)
-		r = engine_sync_journal(engine);
+		r = engine_take_journal(engine);
 	if (r == 0)
 		r = engine_measure(engine, &pages);
 	if (r < 0) {
@@ -788,6 +791,8 @@ static int engine_transact(struct engine *engine, const struct engine_change *ch
 		engine->bytes = bytes;
 	if (r < 0 && !sqlite3_get_autocommit(engine->db))
 		engine_step(engine, engine->rollback, "undoing a transaction");
+	if (r < 0)
+		engine_journal_forget(&engine->journal);
 	if (r == 0 && engine_journal_is_long(engine))
 		engine_checkpoint(engine);
 	if (engine->sync_failed)

@@ -291,6 +291,44 @@ static void test_large_row(void **state)
 }
 
 /* What was committed is there after a process ends without closing. */
+/* The calls that this process has written with. */
+static unsigned long write_calls(void)
+{
+	FILE *file = fopen("/proc/self/io", "r");
+	unsigned long calls = 0;
+
+	fixture_must(file && fscanf(file, "rchar: %*u\nwchar: %*u\nsyscr: %*u\nsyscw: %lu", &calls) == 1);
+	fclose(file);
+	return calls;
+}
+
+/* A long row is written in few pieces, not a page at a time. */
+static void test_few_writes(void **state)
+{
+	enum { BYTES = 1024 * 1024 };
+	struct fixture *fixture = *state;
+	uint8_t *data = malloc(BYTES);
+	const struct engine_change change = {(const uint8_t *)"long", 4, data, BYTES};
+	struct engine *engine;
+	unsigned long before;
+
+	fixture_must(data);
+	make(fixture->store);
+	engine = open_engine(fixture->store);
+	fixture_fill(data, BYTES, 1);
+	assert_int_equal(engine_commit(engine, &change, 1), 0); /* the file grows, a page at a time */
+	fixture_fill(data, BYTES, 2);
+	before = write_calls();
+	assert_int_equal(engine_commit(engine, &change, 1), 0);
+	assert_in_range(write_calls() - before, 1, 30);
+	assert_row(engine, "long", 4, (const char *)data, BYTES);
+	engine_close(engine);
+	engine = open_engine(fixture->store);
+	assert_row(engine, "long", 4, (const char *)data, BYTES);
+	engine_close(engine);
+	free(data);
+}
+
 static size_t journal_bytes(const struct fixture *fixture)
 {
 	size_t size;
@@ -680,6 +718,7 @@ int main(void)
 		TEST(test_index_of_other_rows),
 		TEST(test_commit),
 		TEST(test_large_row),
+		TEST(test_few_writes),
 		TEST(test_replacement),
 		TEST(test_crash),
 		TEST(test_one_process_at_a_time),
