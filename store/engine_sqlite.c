@@ -38,7 +38,7 @@ struct engine {
 	pthread_mutex_t changing; /* held by what changes rows, and by a scan from its begin to its end; before the other */
 	pthread_mutex_t lock;     /* over each call of SQLite */
 	sqlite3 *db;
-	sqlite3_stmt *get;
+	sqlite3_stmt *get, *get_at;
 	sqlite3_stmt *put;
 	sqlite3_stmt *remove;
 	sqlite3_stmt *replace;
@@ -155,6 +155,7 @@ struct engine *engine_close(struct engine *engine)
 {
 	if (engine) {
 		sqlite3_finalize(engine->get);
+		sqlite3_finalize(engine->get_at);
 		sqlite3_finalize(engine->put);
 		sqlite3_finalize(engine->remove);
 		sqlite3_finalize(engine->replace);
@@ -185,6 +186,8 @@ static int engine_prepare_all(struct engine *engine)
 	int r;
 
 	r = engine_prepare(engine, "SELECT data FROM row WHERE key=?1", &engine->get);
+	if (r == 0) /* the + keeps the index of keys out of it */
+		r = engine_prepare(engine, "SELECT data FROM row WHERE +key=?1 AND rowid=?2", &engine->get_at);
 	if (r == 0)
 		r = engine_prepare(engine,
 				   "INSERT INTO row(key,data) VALUES(?1,?2)"
@@ -433,24 +436,23 @@ int engine_open(const char *path, struct engine **ret_engine)
 	return 0;
 }
 
-int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size)
+/* The row that @get finds by what was bound to it, and by @key. With the lock. */
+static int engine_find(struct engine *engine, sqlite3_stmt *get, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size)
 {
 	size_t size;
 	int r = 0;
 
-	pthread_mutex_lock(&engine->lock);
-	engine_is_cut(engine); /* then the log says so; what can be read still is */
-	sqlite3_bind_blob(engine->get, 1, key, (int)key_size, SQLITE_STATIC);
-	switch (sqlite3_step(engine->get)) {
+	sqlite3_bind_blob(get, 1, key, (int)key_size, SQLITE_STATIC);
+	switch (sqlite3_step(get)) {
 	case SQLITE_ROW:
-		size = (size_t)sqlite3_column_bytes(engine->get, 0);
+		size = (size_t)sqlite3_column_bytes(get, 0);
 		*ret_data = malloc(size ? size : 1);
 		if (!*ret_data) {
 			r = -ENOMEM;
 			break;
 		}
 		if (size)
-			memcpy(*ret_data, sqlite3_column_blob(engine->get, 0), size);
+			memcpy(*ret_data, sqlite3_column_blob(get, 0), size);
 		*ret_size = size;
 		break;
 	case SQLITE_DONE:
@@ -459,9 +461,28 @@ int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8
 	default:
 		r = engine_error(engine, "reading a row");
 	}
-	sqlite3_reset(engine->get);
+	sqlite3_reset(get);
+	return r;
+}
+
+int engine_get_at(struct engine *engine, uint64_t place, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size)
+{
+	int r = -ENOENT;
+
+	pthread_mutex_lock(&engine->lock);
+	engine_is_cut(engine); /* then the log says so; what can be read still is */
+	sqlite3_bind_int64(engine->get_at, 2, (sqlite3_int64)place);
+	if (place)
+		r = engine_find(engine, engine->get_at, key, key_size, ret_data, ret_size);
+	if (r == -ENOENT)
+		r = engine_find(engine, engine->get, key, key_size, ret_data, ret_size);
 	pthread_mutex_unlock(&engine->lock);
 	return r;
+}
+
+int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size)
+{
+	return engine_get_at(engine, 0, key, key_size, ret_data, ret_size);
 }
 
 /* A row that a scan is at: valid until its next step, whatever else is read meanwhile. */
@@ -521,7 +542,7 @@ static int engine_scan_rows(struct engine *engine, const char *sql, engine_visit
 	while (r == 0 && (r = engine_scan_step(engine, scan, &row)) == 1) {
 		engine_pairs_add(pairs, &row);
 		pthread_mutex_unlock(&engine->lock);
-		r = visit ? visit(context, row.key, row.key_size, row.data, row.size) : 0;
+		r = visit ? visit(context, row.key, row.key_size, row.data, row.size, (uint64_t)row.rowid) : 0;
 		pthread_mutex_lock(&engine->lock);
 	}
 	sqlite3_finalize(scan);

@@ -32,6 +32,7 @@ struct load_row {
 	enum seal_table table; /* SEAL_RECORD or SEAL_VALUE */
 	struct seal_id id;
 	uint64_t generation;
+	uint64_t place; /* in the engine */
 	const uint8_t *data; /* borrowed */
 	size_t size;
 	uint8_t hash[CRYPTO_HASH_BYTES];
@@ -184,6 +185,7 @@ static int load_add_version(struct resource *resource, const struct load_row *ro
 		return -ENOMEM;
 	version->generation = row->generation;
 	version->mark = seal_row_mark(row->data, row->size);
+	version->place = row->place <= UINT32_MAX ? (uint32_t)row->place : 0;
 	memcpy(version->hash, row->hash, sizeof(version->hash));
 	while (*at && (*at)->generation > version->generation)
 		at = &(*at)->older;
@@ -359,11 +361,11 @@ static int load_at_once(struct load *load, struct load_row *row)
 	return load->visit(load->context, index_find(load->index, index_node(&row->id)), row->generation, row->data, row->size);
 }
 
-static int load_row(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size)
+static int load_row(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
 {
 	struct load *load = context;
 	struct load_batch *batch = load->batch;
-	struct load_row row = {.data = data, .size = size};
+	struct load_row row = {.place = place, .data = data, .size = size};
 
 	if (seal_key_parse(key, key_size, &row.table, &row.id, &row.generation) < 0)
 		return load_refuse(load, "there is a row that is not ours");

@@ -54,7 +54,7 @@ int __wrap_engine_scan(struct engine *engine, enum engine_order order, engine_vi
 	(void)engine;
 	fixture_must(order == ENGINE_STORED);
 	for (size_t i = 0; i < world.n && r == 0; i++)
-		r = visit(context, world.rows[i].key.bytes, world.rows[i].key.size, world.rows[i].data, world.rows[i].size);
+		r = visit(context, world.rows[i].key.bytes, world.rows[i].key.size, world.rows[i].data, world.rows[i].size, i + 1);
 	return r;
 }
 

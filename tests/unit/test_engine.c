@@ -78,6 +78,17 @@ static void assert_row(struct engine *engine, const char *key, size_t key_size, 
 	free(found);
 }
 
+static void assert_row_at(struct engine *engine, uint64_t place, const char *key, const char *data)
+{
+	uint8_t *found;
+	size_t size;
+
+	assert_int_equal(engine_get_at(engine, place, (const uint8_t *)key, strlen(key), &found, &size), 0);
+	assert_int_equal(size, strlen(data));
+	assert_memory_equal(found, data, size);
+	free(found);
+}
+
 static int get(struct engine *engine, const char *key)
 {
 	uint8_t *data;
@@ -145,14 +156,16 @@ struct scan {
 	char text[100];
 	size_t size;
 	int stop_at, calls;
+	uint64_t places[3]; /* of the last three */
 };
 
-static int visit(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size)
+static int visit(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
 {
 	struct scan *scan = context;
 
 	if (++scan->calls == scan->stop_at)
 		return -ECANCELED;
+	scan->places[(scan->calls - 1) % 3] = place;
 	memcpy(scan->text + scan->size, key, key_size);
 	scan->size += key_size;
 	scan->text[scan->size++] = '=';
@@ -163,9 +176,9 @@ static int visit(void *context, const uint8_t *key, size_t key_size, const uint8
 	return 0;
 }
 
-static int visit_none(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size)
+static int visit_none(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
 {
-	(void)context, (void)key, (void)key_size, (void)data, (void)size;
+	(void)context, (void)key, (void)key_size, (void)data, (void)size, (void)place;
 	return 0;
 }
 
@@ -241,9 +254,40 @@ static void test_index_of_other_rows(void **state)
 		engine = open_engine(fixture->store);
 		assert_int_equal(engine_scan(engine, ENGINE_STORED, visit, &scan), cases[i].expected);
 		assert_int_equal(scan.calls, 3);
+		assert_row_at(engine, scan.places[0], "b", "two"); /* as it is not looked for in the index */
 		engine_close(engine);
 		assert_int_equal(engine_remove(fixture->store), 0);
 	}
+}
+
+/* A row is found wherever it is said to be; at its place also if the index leads elsewhere. */
+static void test_places(void **state)
+{
+	const struct engine_change changes[] = {REMOVAL("a"), CHANGE("z", "zzz"), REMOVAL("b")};
+	struct scan by_key = {0}, stored = {0};
+	struct fixture *fixture = *state;
+	struct engine *engine;
+	uint8_t *data;
+	size_t size;
+
+	make(fixture->store);
+	engine = open_engine(fixture->store);
+	assert_int_equal(engine_scan(engine, ENGINE_BY_KEY, visit, &by_key), 0); /* a, b, c */
+	assert_int_equal(engine_scan(engine, ENGINE_STORED, visit, &stored), 0); /* b, a, c */
+	assert_true(by_key.places[0] == stored.places[1] && by_key.places[1] == stored.places[0] && by_key.places[2] == stored.places[2]);
+	for (int i = 0; i < 3; i++) {
+		assert_row_at(engine, by_key.places[i], "a", "one");
+		assert_row_at(engine, by_key.places[i], "b", "two");
+		assert_int_equal(engine_get_at(engine, by_key.places[i], (const uint8_t *)"x", 1, &data, &size), -ENOENT);
+	}
+	assert_row_at(engine, 0, "a", "one");
+	assert_row_at(engine, 1234, "a", "one");
+	assert_row_at(engine, UINT64_MAX, "a", "one");
+	assert_int_equal(engine_commit(engine, changes, 3), 0); /* another takes its place */
+	assert_int_equal(engine_get_at(engine, by_key.places[0], (const uint8_t *)"a", 1, &data, &size), -ENOENT);
+	assert_int_equal(engine_get_at(engine, by_key.places[1], (const uint8_t *)"b", 1, &data, &size), -ENOENT);
+	assert_row_at(engine, by_key.places[0], "z", "zzz");
+	engine_close(engine);
 }
 
 static void test_commit(void **state)
@@ -716,6 +760,7 @@ int main(void)
 		TEST(test_scan),
 		TEST(test_scan_as_stored),
 		TEST(test_index_of_other_rows),
+		TEST(test_places),
 		TEST(test_commit),
 		TEST(test_large_row),
 		TEST(test_few_writes),

@@ -451,11 +451,11 @@ struct record_packed *__wrap_record_pack(const struct record *record)
 	return ++front.packs >= front.pack_fails && front.pack_fails ? NULL : __real_record_pack(record);
 }
 
-static int visit_twice(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size)
+static int visit_twice(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
 {
-	int r = front.visit(context, key, key_size, data, size);
+	int r = front.visit(context, key, key_size, data, size, place);
 
-	return r == 0 && key[0] == SEAL_MANIFEST ? front.visit(context, key, key_size, data, size) : r;
+	return r == 0 && key[0] == SEAL_MANIFEST ? front.visit(context, key, key_size, data, size, place) : r;
 }
 
 int __wrap_engine_scan(struct engine *engine, enum engine_order order, engine_visit *visit, void *context)
