@@ -87,6 +87,45 @@ static void test_history_within_a_transaction(void **state)
 	store_close(store);
 }
 
+static struct store_status status_of(struct store *store)
+{
+	struct store_status status;
+
+	store_get_status(store, &status);
+	return status;
+}
+
+/* What removing leaves goes with the next commit, if that comes soon: as many commits as transactions. And if none comes, alone. */
+static void test_pruned_with_the_next(void **state)
+{
+	enum { N = 10 };
+	uint64_t rows, before, commits = 2 * N;
+	struct store *store;
+
+	fixture_make(*state);
+	store = fixture_open(*state, 0, CACHE);
+	rows = status_of(store).rows;
+	for (int round = 0; round < 100 && commits > N; round++) { /* another round on a machine that is busy */
+		char names[N][16];
+
+		for (int i = 0; i < N; i++) {
+			snprintf(names[i], sizeof(names[i]), "s-%d", i);
+			PUT(store, fixture_global(names[i]), "value");
+		}
+		before = status_of(store).generation;
+		for (int i = 0; i < N; i++) {
+			REMOVE(store, fixture_global(names[i]));
+			usleep(1000);
+		}
+		commits = status_of(store).generation - before;
+	}
+	assert_int_equal(commits, N);
+	for (int left = 1000; left && status_of(store).rows != rows; left--)
+		usleep(10000);
+	assert_int_equal(status_of(store).rows, rows);
+	store_close(store);
+}
+
 /* When there are as many as are kept, a version of the same size is written over the one that goes: no zeros are written for that. */
 static void test_replacement_takes_the_place(void **state)
 {
@@ -639,6 +678,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_history),
 		TEST(test_history_within_a_transaction),
+		TEST(test_pruned_with_the_next),
 		TEST(test_replacement_takes_the_place),
 		TEST(test_pins),
 		TEST(test_pins_without_a_cache),
