@@ -416,8 +416,11 @@ void store_unpin(struct store *store, uint64_t node, uint64_t generation)
 	pthread_mutex_lock(&store->lock);
 	resource = index_find(&store->index, node);
 	version = resource ? index_version(resource, generation) : NULL;
-	if (version && version->pins && --version->pins == 0)
-		commit_prune_later(store, resource);
+	if (version && version->pins) {
+		version->pins--;
+		if (!version->pins)
+			commit_prune_later(store, resource);
+	}
 	if (store->opened.generation == generation)
 		opened_wipe(store);
 	pthread_mutex_unlock(&store->lock);
