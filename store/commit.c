@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define COMMIT_BATCH 256 /* transactions at most in one commit */
+#define COMMIT_COMPANY_MS 20 /* what is to be pruned waits so long for a transaction to go with */
 
 /* Cut up to COMMIT_BATCH transactions off the queue. With the lock. */
 static struct store_txn *commit_take(struct store *store, size_t *ret_count)
@@ -38,6 +39,30 @@ static bool commit_has_work(const struct store *store)
 	return store->first || (store->prune_now && !store->locked);
 }
 
+/* Pruning is in no hurry, and a commit of its own would be in the way of the next transaction, which takes it along. With the lock. */
+static void commit_wait_for_company(struct store *store)
+{
+	struct timespec until;
+	int r = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += COMMIT_COMPANY_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	while (!store->first && !store->stopping && r == 0)
+		r = pthread_cond_clockwait(&store->wake, &store->lock, CLOCK_MONOTONIC, &until);
+}
+
+/* Until there is something to do, or nothing ever again. With the lock. */
+static void commit_wait_for_work(struct store *store)
+{
+	do {
+		while (!commit_has_work(store) && !store->stopping)
+			pthread_cond_wait(&store->wake, &store->lock);
+		commit_wait_for_company(store);
+	} while (!commit_has_work(store) && !store->stopping); /* it may have been locked meanwhile */
+}
+
 /* Without keys nothing can be sealed. */
 static void commit_run(struct store *store, struct store_txn *first, size_t count, int *results)
 {
@@ -60,8 +85,7 @@ static void *commit_thread(void *context)
 		size_t count;
 
 		pthread_mutex_lock(&store->lock);
-		while (!commit_has_work(store) && !store->stopping)
-			pthread_cond_wait(&store->wake, &store->lock);
+		commit_wait_for_work(store);
 		if (!commit_has_work(store)) {
 			pthread_mutex_unlock(&store->lock);
 			return NULL;

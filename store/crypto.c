@@ -13,6 +13,7 @@ _Static_assert(CRYPTO_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, 
 _Static_assert(CRYPTO_KEY_BYTES == crypto_kdf_KEYBYTES, "key");
 _Static_assert(CRYPTO_NONCE_BYTES == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "nonce");
 _Static_assert(CRYPTO_TAG_BYTES == crypto_aead_xchacha20poly1305_ietf_ABYTES, "tag");
+_Static_assert(CRYPTO_KEY_BYTES == crypto_onetimeauth_KEYBYTES, "key");
 _Static_assert(CRYPTO_SHORT_KEY_BYTES == crypto_shorthash_KEYBYTES, "key");
 _Static_assert(sizeof(uint64_t) == crypto_shorthash_BYTES, "short hash");
 _Static_assert(CRYPTO_SALT_BYTES == crypto_pwhash_SALTBYTES, "salt");
@@ -68,6 +69,18 @@ void crypto_keyed_hash(uint8_t *ret_hash, size_t hash_bytes, const uint8_t key[s
 	sodium_memzero(&state, sizeof(state)); /* it holds the last block of what was hashed */
 }
 
+/* A one-time key can be used again here, as what it gives never comes out: only BLAKE2b of it does (as hash-then-PRF, in Adiantum and AES-GCM-SIV). */
+void crypto_long_hash(uint8_t *ret_hash, size_t hash_bytes, const uint8_t key[static CRYPTO_KEY_BYTES],
+		      const uint8_t sum_key[static CRYPTO_KEY_BYTES], const void *bytes, size_t size)
+{
+	uint8_t sum[crypto_onetimeauth_BYTES];
+	const struct iovec part = {sum, sizeof(sum)};
+
+	crypto_onetimeauth(sum, bytes, size, sum_key);
+	crypto_keyed_hash(ret_hash, hash_bytes, key, &part, 1);
+	sodium_memzero(sum, sizeof(sum));
+}
+
 uint64_t crypto_short_hash(const uint8_t key[static CRYPTO_SHORT_KEY_BYTES], const void *bytes, size_t size)
 {
 	uint64_t hash;
@@ -109,6 +122,16 @@ int crypto_open(uint8_t *ret_plain, const uint8_t key[static CRYPTO_KEY_BYTES], 
 		return -EBADMSG;
 	}
 	return 0;
+}
+
+int crypto_verify(const uint8_t key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes, const uint8_t *sealed, size_t sealed_bytes)
+{
+	if (sealed_bytes < CRYPTO_SEAL_OVERHEAD)
+		return -EBADMSG;
+	return crypto_aead_xchacha20poly1305_ietf_decrypt(NULL, NULL, NULL, sealed + CRYPTO_NONCE_BYTES, sealed_bytes - CRYPTO_NONCE_BYTES,
+							  ad, ad_bytes, sealed, key) == 0
+		       ? 0
+		       : -EBADMSG;
 }
 
 void crypto_wipe_stack(void)

@@ -50,6 +50,11 @@ int crypto_passphrase_key(uint8_t ret_key[static CRYPTO_KEY_BYTES], const void *
 void crypto_keyed_hash(uint8_t *ret_hash, size_t hash_bytes, const uint8_t key[static CRYPTO_KEY_BYTES],
 		 const struct iovec *parts, size_t n_parts);
 
+/* crypto_long_hash - the same of one long input, six times as fast: of its Poly1305 with @sum_key, which nobody sees. Two different inputs
+ * have the same with a probability of no more than size / 2^107, whoever chose them not knowing @sum_key. */
+void crypto_long_hash(uint8_t *ret_hash, size_t hash_bytes, const uint8_t key[static CRYPTO_KEY_BYTES],
+		      const uint8_t sum_key[static CRYPTO_KEY_BYTES], const void *bytes, size_t size);
+
 /* crypto_short_hash - SipHash-2-4: tells short inputs apart for whoever does not know @key. Fast; for what is in memory only. */
 uint64_t crypto_short_hash(const uint8_t key[static CRYPTO_SHORT_KEY_BYTES], const void *bytes, size_t size);
 
@@ -69,6 +74,9 @@ void crypto_seal_known(uint8_t *ret_sealed, const uint8_t key[static CRYPTO_KEY_
  * 0, or -EBADMSG if a single bit of @sealed or @ad is not what was sealed (@ret_plain is then zeroed). */
 int crypto_open(uint8_t *ret_plain, const uint8_t key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes,
 		const uint8_t *sealed, size_t sealed_bytes);
+
+/* crypto_verify - whether crypto_open would open it, at a third of the time. 0 or -EBADMSG. */
+int crypto_verify(const uint8_t key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes, const uint8_t *sealed, size_t sealed_bytes);
 
 /* crypto_wipe_stack - what functions that returned left below the caller's frame, where libsodium may have had a key. */
 void crypto_wipe_stack(void);

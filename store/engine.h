@@ -22,9 +22,9 @@ struct engine_change {
 	size_t size;
 };
 
-/* Called for each row; @key and @data are valid during the call, which may get rows and change none. Returns 0 to go on, or -errno to
- * stop. */
-typedef int engine_visit(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size);
+/* Called for each row; @key and @data are valid during the call, which may get rows and change none. @place is where it is found soonest, see
+ * engine_get_at; never 0. Returns 0 to go on, or -errno to stop. */
+typedef int engine_visit(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place);
 
 /* engine_create - make the file @path (mode 0600) with @changes as its only rows, on disk when this returns.
  * After a failure there is no file; a kill may leave one that is only begun. -EEXIST if there is one already. */
@@ -52,6 +52,10 @@ uint64_t engine_room(const struct engine *engine);
 /* engine_get - the row with @key; the caller frees *@ret_data with free(). -ENOENT if there is none. */
 int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size);
 
+/* engine_get_at - the same. It is looked for at @place first, where a scan has seen a row with that key; if another is there now, as if @place
+ * weren't known, which is 0. */
+int engine_get_at(struct engine *engine, uint64_t place, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size);
+
 /* In which order rows come. */
 enum engine_order {
 	ENGINE_BY_KEY, /* of the keys' bytes */
@@ -62,7 +66,8 @@ enum engine_order {
  * Returns what stopped it, or 0. */
 int engine_scan(struct engine *engine, enum engine_order order, engine_visit *visit, void *context);
 
-/* engine_commit - all changes in their order, or none; on disk when this returns 0.
+/* engine_commit - all changes in their order, or none; on disk when this returns 0. A removal right before a new row of the same size
+ * costs least, as that takes its place.
  * -ENOSPC, -EIO (also if the file was cut short), -ENOMEM, -EROFS. After a failure nothing of it is seen; but if it was the disk that failed to
  * sync, the next opening may find all of it. */
 int engine_commit(struct engine *engine, const struct engine_change *changes, size_t n_changes);

@@ -9,6 +9,7 @@
 #include "store/engine.h"
 
 #include "store/crypto.h"
+#include "store/engine_journal.h"
 #include "store/folder.h"
 #include "store/log.h"
 
@@ -37,9 +38,10 @@ struct engine {
 	pthread_mutex_t changing; /* held by what changes rows, and by a scan from its begin to its end; before the other */
 	pthread_mutex_t lock;     /* over each call of SQLite */
 	sqlite3 *db;
-	sqlite3_stmt *get;
+	sqlite3_stmt *get, *get_at;
 	sqlite3_stmt *put;
 	sqlite3_stmt *remove;
+	sqlite3_stmt *replace;
 	sqlite3_stmt *begin, *commit, *rollback; /* prepared, so that a transaction can be ended when memory has run out */
 	sqlite3_stmt *measure;
 	char *path;
@@ -49,6 +51,7 @@ struct engine {
 	bool journal_is_named; /* its name is on disk */
 	bool sync_failed;      /* in the call that is under way */
 	atomic_bool read_only; /* see engine_distrust */
+	struct engine_journal journal;
 };
 
 static const char engine_setup[] = "PRAGMA locking_mode=EXCLUSIVE;"
@@ -170,8 +173,10 @@ struct engine *engine_close(struct engine *engine)
 {
 	if (engine) {
 		sqlite3_finalize(engine->get);
+		sqlite3_finalize(engine->get_at);
 		sqlite3_finalize(engine->put);
 		sqlite3_finalize(engine->remove);
+		sqlite3_finalize(engine->replace);
 		sqlite3_finalize(engine->begin);
 		sqlite3_finalize(engine->commit);
 		sqlite3_finalize(engine->rollback);
@@ -199,6 +204,8 @@ static int engine_prepare_all(struct engine *engine)
 	int r;
 
 	r = engine_prepare(engine, "SELECT data FROM row WHERE key=?1", &engine->get);
+	if (r == 0) /* the + keeps the index of keys out of it */
+		r = engine_prepare(engine, "SELECT data FROM row WHERE +key=?1 AND rowid=?2", &engine->get_at);
 	if (r == 0)
 		r = engine_prepare(engine,
 				   "INSERT INTO row(key,data) VALUES(?1,?2)"
@@ -206,6 +213,9 @@ static int engine_prepare_all(struct engine *engine)
 				   &engine->put);
 	if (r == 0)
 		r = engine_prepare(engine, "DELETE FROM row WHERE key=?1", &engine->remove);
+	if (r == 0)
+		r = engine_prepare(engine, "UPDATE OR IGNORE row SET key=?2,data=?3 WHERE key=?1 AND length(data)=length(?3)",
+				   &engine->replace);
 	if (r == 0)
 		r = engine_prepare(engine, "BEGIN IMMEDIATE", &engine->begin);
 	if (r == 0)
@@ -297,8 +307,8 @@ static int engine_connect_alone(const char *path, struct engine **ret_engine)
 }
 
 /* What a process that was killed has committed and not synced is in the kernel's memory, and so seen here: it is to be on disk before anybody
- * is told of it. */
-static int engine_sync_journal(struct engine *engine)
+ * is told of it. From then on the journal is written through ours. */
+static int engine_take_journal(struct engine *engine)
 {
 	sqlite3_file *journal = NULL;
 	sqlite3_int64 size = 0;
@@ -306,10 +316,11 @@ static int engine_sync_journal(struct engine *engine)
 	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal); /* of an open file there always is one */
 	if (!journal->pMethods)
 		return 0;
-	if (journal->pMethods->xFileSize(journal, &size) == SQLITE_OK && size == 0)
+	if ((journal->pMethods->xFileSize(journal, &size) == SQLITE_OK && size == 0) ||
+	    journal->pMethods->xSync(journal, SQLITE_SYNC_NORMAL) == SQLITE_OK) {
+		engine_journal_attach(&engine->journal, journal);
 		return 0;
-	if (journal->pMethods->xSync(journal, SQLITE_SYNC_NORMAL) == SQLITE_OK)
-		return 0;
+	}
 	log_error("%s: cannot sync the journal that was left: see to the disk (dmesg), and try again", engine->path);
 	return -EIO;
 }
@@ -429,7 +440,7 @@ int engine_open(const char *path, struct engine **ret_engine)
 	if (r == 0)
 		r = engine_prepare_all(engine);
 	if (r == 0)
-		r = engine_sync_journal(engine);
+		r = engine_take_journal(engine);
 	if (r == 0)
 		r = engine_measure(engine, &pages);
 	if (r < 0) {
@@ -443,24 +454,23 @@ int engine_open(const char *path, struct engine **ret_engine)
 	return 0;
 }
 
-int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size)
+/* The row that @get finds by what was bound to it, and by @key. With the lock. */
+static int engine_find(struct engine *engine, sqlite3_stmt *get, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size)
 {
 	size_t size;
 	int r = 0;
 
-	pthread_mutex_lock(&engine->lock);
-	engine_is_cut(engine); /* then the log says so; what can be read still is */
-	sqlite3_bind_blob(engine->get, 1, key, (int)key_size, SQLITE_STATIC);
-	switch (sqlite3_step(engine->get)) {
+	sqlite3_bind_blob(get, 1, key, (int)key_size, SQLITE_STATIC);
+	switch (sqlite3_step(get)) {
 	case SQLITE_ROW:
-		size = (size_t)sqlite3_column_bytes(engine->get, 0);
+		size = (size_t)sqlite3_column_bytes(get, 0);
 		*ret_data = malloc(size ? size : 1);
 		if (!*ret_data) {
 			r = -ENOMEM;
 			break;
 		}
 		if (size)
-			memcpy(*ret_data, sqlite3_column_blob(engine->get, 0), size);
+			memcpy(*ret_data, sqlite3_column_blob(get, 0), size);
 		*ret_size = size;
 		break;
 	case SQLITE_DONE:
@@ -469,9 +479,28 @@ int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8
 	default:
 		r = engine_error(engine, "reading a row");
 	}
-	sqlite3_reset(engine->get);
+	sqlite3_reset(get);
+	return r;
+}
+
+int engine_get_at(struct engine *engine, uint64_t place, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size)
+{
+	int r = -ENOENT;
+
+	pthread_mutex_lock(&engine->lock);
+	engine_is_cut(engine); /* then the log says so; what can be read still is */
+	sqlite3_bind_int64(engine->get_at, 2, (sqlite3_int64)place);
+	if (place)
+		r = engine_find(engine, engine->get_at, key, key_size, ret_data, ret_size);
+	if (r == -ENOENT)
+		r = engine_find(engine, engine->get, key, key_size, ret_data, ret_size);
 	pthread_mutex_unlock(&engine->lock);
 	return r;
+}
+
+int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size)
+{
+	return engine_get_at(engine, 0, key, key_size, ret_data, ret_size);
 }
 
 /* A row that a scan is at: valid until its next step, whatever else is read meanwhile. */
@@ -531,7 +560,7 @@ static int engine_scan_rows(struct engine *engine, const char *sql, engine_visit
 	while (r == 0 && (r = engine_scan_step(engine, scan, &row)) == 1) {
 		engine_pairs_add(pairs, &row);
 		pthread_mutex_unlock(&engine->lock);
-		r = visit ? visit(context, row.key, row.key_size, row.data, row.size) : 0;
+		r = visit ? visit(context, row.key, row.key_size, row.data, row.size, (uint64_t)row.rowid) : 0;
 		pthread_mutex_lock(&engine->lock);
 	}
 	sqlite3_finalize(scan);
@@ -586,6 +615,36 @@ static int engine_apply(struct engine *engine, const struct engine_change *chang
 	r = engine_step(engine, statement, "writing a row");
 	sqlite3_clear_bindings(statement);
 	return r;
+}
+
+/* A row that goes gives its place to one of the same size that comes, unless that is there already: its pages are then written once, and not
+ * some for the new row and zeros over the old one. 1: done; 0: it is not so. */
+static int engine_apply_both(struct engine *engine, const struct engine_change *goes, const struct engine_change *comes)
+{
+	int r;
+
+	sqlite3_bind_blob(engine->replace, 1, goes->key, (int)goes->key_size, SQLITE_STATIC);
+	sqlite3_bind_blob(engine->replace, 2, comes->key, (int)comes->key_size, SQLITE_STATIC);
+	sqlite3_bind_blob(engine->replace, 3, comes->data, (int)comes->size, SQLITE_STATIC);
+	r = engine_step(engine, engine->replace, "writing a row");
+	sqlite3_clear_bindings(engine->replace);
+	return r < 0 ? r : sqlite3_changes(engine->db);
+}
+
+static int engine_apply_all(struct engine *engine, const struct engine_change *changes, size_t n_changes)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n_changes && r >= 0; i++) {
+		r = 0;
+		if (i + 1 < n_changes && !changes[i].data && changes[i + 1].data)
+			r = engine_apply_both(engine, &changes[i], &changes[i + 1]);
+		if (r == 0)
+			r = engine_apply(engine, &changes[i]);
+		else if (r == 1)
+			i++;
+	}
+	return r < 0 ? r : 0;
 }
 
 /* A new empty file with its mode, which SQLite then gives its journal too. */
@@ -768,8 +827,8 @@ static int engine_transact(struct engine *engine, const struct engine_change *ch
 	r = engine_name_journal(engine);
 	if (r == 0)
 		r = engine_step(engine, engine->begin, "beginning a transaction");
-	for (size_t i = 0; i < n_changes && r == 0; i++)
-		r = engine_apply(engine, &changes[i]);
+	if (r == 0)
+		r = engine_apply_all(engine, changes, n_changes);
 	if (r == 0)
 		r = engine_make_room(engine, &bytes);
 	if (r == 0)
@@ -778,6 +837,8 @@ static int engine_transact(struct engine *engine, const struct engine_change *ch
 		engine->bytes = bytes;
 	if (r < 0 && !sqlite3_get_autocommit(engine->db))
 		engine_step(engine, engine->rollback, "undoing a transaction");
+	if (r < 0)
+		engine_journal_forget(&engine->journal);
 	if (r == 0 && engine_journal_is_long(engine))
 		engine_checkpoint(engine);
 	if (engine->sync_failed)

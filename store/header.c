@@ -70,7 +70,7 @@ void header_derive_keys(struct header_keys *ret_keys, const uint8_t root[static 
 	struct header_keys *k = ret_keys;
 	uint8_t *subkeys[] = {k->value,    k->record,     k->manifest, k->row_id,
 			      k->row_hash, k->value_hash, k->nonce,    k->header_mac,
-			      k->anchor};
+			      k->anchor,   k->value_sum};
 
 	memcpy(k->root, root, CRYPTO_KEY_BYTES);
 	for (size_t i = 0; i < sizeof(subkeys) / sizeof(subkeys[0]); i++)
@@ -254,8 +254,11 @@ int header_check(const uint8_t *bytes, size_t size, const char *path)
 		return -EMEDIUMTYPE;
 	}
 	if (bytes_get16(bytes + AT_VERSION) != HEADER_VERSION) {
-		log_error("%s: the store has format version %u, this hushfs knows version %u: use the newer hushfs",
-			  path, bytes_get16(bytes + AT_VERSION), HEADER_VERSION);
+		log_error("%s: the store has format version %u, this hushfs knows version %u: %s", path, bytes_get16(bytes + AT_VERSION),
+			  HEADER_VERSION,
+			  bytes_get16(bytes + AT_VERSION) > HEADER_VERSION
+				  ? "use the newer hushfs"
+				  : "export it with the hushfs that made it (hushctl export), and apply that to a new store");
 		return -EPROTONOSUPPORT;
 	}
 	if (bytes_get32(bytes + AT_FEATURES) != 0) {

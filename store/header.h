@@ -17,7 +17,7 @@
 #define HEADER_SLOT_BYTES 160
 #define HEADER_STORE_ID_BYTES 16
 #define HEADER_BYTES (40 + HEADER_SLOTS * HEADER_SLOT_BYTES + CRYPTO_HASH_BYTES)
-#define HEADER_VERSION 1
+#define HEADER_VERSION 2
 
 struct header {
 	uint8_t bytes[HEADER_BYTES]; /* as on disk; nothing secret stands in it */
@@ -31,6 +31,7 @@ struct header_keys {
 	uint8_t manifest[CRYPTO_KEY_BYTES];   /* seals the manifest */
 	uint8_t row_hash[CRYPTO_KEY_BYTES];   /* hashes rows into the manifest's sum */
 	uint8_t value_hash[CRYPTO_KEY_BYTES]; /* hashes values, to see whether a write changes them */
+	uint8_t value_sum[CRYPTO_KEY_BYTES];  /* shortens them for that */
 	uint8_t nonce[CRYPTO_KEY_BYTES];      /* hedges nonces */
 	uint8_t header_mac[CRYPTO_KEY_BYTES];
 	uint8_t anchor[CRYPTO_KEY_BYTES];     /* seals what an anchor knows of the store */

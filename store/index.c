@@ -240,3 +240,9 @@ struct version *index_version(const struct resource *resource, uint64_t generati
 			return v;
 	return NULL;
 }
+
+struct version_row index_row(const struct resource *resource, const struct version *version)
+{
+	return (struct version_row){
+		.id = resource->id, .generation = version->generation, .mark = version->mark, .place = version->place};
+}

@@ -16,15 +16,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One stored value of a resource. Immutable but for its pins and its place in the cache. */
+/* One stored value of a resource. Immutable but for its pins and whether it is cached. */
 struct version {
 	struct version *older;
 	uint64_t generation;
 	struct cache_row *cached;        /* its row, or NULL */
 	uint64_t mark;                   /* seal_row_mark of its row */
 	uint8_t hash[CRYPTO_HASH_BYTES]; /* what its row adds to the manifest's sum */
-	uint32_t pins;                   /* readers that may still ask for it */
-	bool doomed;                     /* of a resource that was removed: goes when the last reader does */
+	uint32_t place;                  /* of its row in the engine, see engine_get_at; or 0 */
+	uint32_t pins : 31;              /* readers that may still ask for it */
+	bool doomed : 1;                 /* of a resource that was removed: goes when the last reader does */
+};
+
+/* Which row of the engine it is. */
+struct version_row {
+	struct seal_id id;
+	uint64_t generation;
+	uint64_t mark;
+	uint32_t place;
 };
 
 struct index_folder {
@@ -98,6 +107,9 @@ void index_folder_remove(struct index_folder *folder, const struct resource *res
 
 /* index_folder_next - the first entry with a node greater than @after; NULL at the end. */
 struct resource *index_folder_next(const struct index_folder *folder, uint64_t after);
+
+/* index_row - that of a version of @resource. */
+struct version_row index_row(const struct resource *resource, const struct version *version);
 
 /* index_version - the version of @generation, or NULL. */
 struct version *index_version(const struct resource *resource, uint64_t generation);

@@ -73,10 +73,10 @@ int store_make(const char *path, const struct header *header, struct header_keys
 /* store_read_header - the header of the open file @path, if it is one. -EBADMSG, or as header_check (logged). */
 int store_read_header(struct engine *engine, const char *path, struct header *ret_header);
 
-/* store_fetch - a version from the file: its row, which must have @mark, and what is in it. The caller frees @ret_row->data and
- * @ret_value. -EIO if the file does not have it or it does not open; -ENOMEM. */
-int store_fetch(struct store *store, const struct seal_id *id, uint64_t generation, uint64_t mark, struct seal_row *ret_row,
-		struct secbuf *ret_value, struct seal_value_info *ret_info);
+/* store_fetch - a version from the file: its row, and what is in it. The caller frees @ret_row->data and @ret_value. -EIO if the file does not
+ * have it or it does not open; -ENOMEM. */
+int store_fetch(struct store *store, const struct version_row *wanted, struct seal_row *ret_row, struct secbuf *ret_value,
+		struct seal_value_info *ret_info);
 
 /* opened_take - hand over what is kept, if it is this version's; else wipe it. opened_wipe - also if there is none. With the lock. */
 bool opened_take(struct store *store, uint64_t generation, struct secbuf *ret_value);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * load: every row is hashed into a sum that must be the manifest's, and every record is opened.
+ * load: every row is hashed into a sum that must be the manifest's, every record is opened, and every value's tag verified.
  *
- * Values stay sealed, unless the caller opens them (check.c): that they are what was stored follows from the sum. Rows come
+ * Values stay sealed, unless the caller opens them (check.c): that they are what was stored follows from tag and sum. Rows come
  * in any order, as the file is read fastest so; what depends on another row waits until all are there (load_link). A value without a
  * resource is what a reader still had open when its resource was
  * removed and the daemon ended: it is ours (the sum says so), and goes with the next commit, as do versions from
@@ -32,6 +32,7 @@ struct load_row {
 	enum seal_table table; /* SEAL_RECORD or SEAL_VALUE */
 	struct seal_id id;
 	uint64_t generation;
+	uint64_t place; /* in the engine */
 	const uint8_t *data; /* borrowed */
 	size_t size;
 	uint8_t hash[CRYPTO_HASH_BYTES];
@@ -94,6 +95,15 @@ static int load_refuse_record(struct load *load, const struct seal_id *id, const
 	return -EBADMSG;
 }
 
+static int load_refuse_value(struct load *load, const struct load_row *row)
+{
+	if (load_fail(load, -EBADMSG)) /* GCOVR_EXCL_BR_LINE: as above */
+		log_error("%s: version %" PRIu64 " of resource %014" PRIx64
+			  " does not open: the store was changed without the key and is refused; restore it from a backup",
+			  load->store->path, row->generation, index_node(&row->id));
+	return -EBADMSG;
+}
+
 static int load_refuse_newer(struct load *load, const struct seal_id *id)
 {
 	if (load_fail(load, -EPROTONOSUPPORT)) /* GCOVR_EXCL_BR_LINE: as above */
@@ -119,6 +129,14 @@ static int load_open_record(struct load *load, struct load_row *row)
 	return 0;
 }
 
+/* A visitor opens it. */
+static int load_verify_value(struct load *load, const struct load_row *row)
+{
+	if (load->visit || seal_verify_value(&load->store->seal, &row->id, row->generation, row->data, row->size) == 0)
+		return 0;
+	return load_refuse_value(load, row);
+}
+
 static void load_open(struct load *load, struct load_row *rows, size_t n)
 {
 	for (size_t i = 0; i < n && load->result == 0; i++) {
@@ -127,6 +145,8 @@ static void load_open(struct load *load, struct load_row *rows, size_t n)
 		seal_row_hash(&load->store->seal, &key, rows[i].data, rows[i].size, rows[i].hash);
 		if (rows[i].table == SEAL_RECORD)
 			load_open_record(load, &rows[i]);
+		else
+			load_verify_value(load, &rows[i]);
 	}
 }
 
@@ -165,6 +185,7 @@ static int load_add_version(struct resource *resource, const struct load_row *ro
 		return -ENOMEM;
 	version->generation = row->generation;
 	version->mark = seal_row_mark(row->data, row->size);
+	version->place = row->place <= UINT32_MAX ? (uint32_t)row->place : 0;
 	memcpy(version->hash, row->hash, sizeof(version->hash));
 	while (*at && (*at)->generation > version->generation)
 		at = &(*at)->older;
@@ -340,11 +361,11 @@ static int load_at_once(struct load *load, struct load_row *row)
 	return load->visit(load->context, index_find(load->index, index_node(&row->id)), row->generation, row->data, row->size);
 }
 
-static int load_row(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size)
+static int load_row(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
 {
 	struct load *load = context;
 	struct load_batch *batch = load->batch;
-	struct load_row row = {.data = data, .size = size};
+	struct load_row row = {.place = place, .data = data, .size = size};
 
 	if (seal_key_parse(key, key_size, &row.table, &row.id, &row.generation) < 0)
 		return load_refuse(load, "there is a row that is not ours");

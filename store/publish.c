@@ -202,6 +202,21 @@ static void publish_seal_value(struct batch *batch, const struct batch_value *va
 	}
 }
 
+/* Each that goes right before a new one, which then may take its place in the file (engine_commit). New ones are first in the batch. */
+static void publish_seal_values(struct batch *batch, struct rows *rows)
+{
+	size_t n_new = 0;
+
+	while (n_new < batch->n_values && batch->values[n_new].row.data)
+		n_new++;
+	for (size_t i = 0; i < batch->n_values; i++) {
+		if (n_new + i < batch->n_values)
+			publish_seal_value(batch, &batch->values[n_new + i], rows);
+		if (i < n_new)
+			publish_seal_value(batch, &batch->values[i], rows);
+	}
+}
+
 static void publish_seal_header(struct batch *batch, struct rows *rows)
 {
 	struct seal_key key = seal_key(SEAL_HEADER, NULL, 0);
@@ -227,8 +242,7 @@ static int publish_seal(struct batch *batch, struct rows *rows)
 	for (size_t i = 0; i < batch->n_states && r == 0; i++)
 		if (batch->states[i].newest)
 			r = publish_seal_state(batch, &batch->states[i], rows);
-	for (size_t i = 0; i < batch->n_values; i++)
-		publish_seal_value(batch, &batch->values[i], rows);
+	publish_seal_values(batch, rows);
 	if (batch->header)
 		publish_seal_header(batch, rows);
 	if (r == 0)

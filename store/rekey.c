@@ -106,8 +106,9 @@ static int rekey_commit_if_full(struct rekey *rekey)
 static int rekey_fetch(struct store *store, const struct resource *resource, const struct version *version,
 		       struct secbuf *ret_value, struct seal_value_info *ret_info)
 {
+	struct version_row wanted = index_row(resource, version);
 	struct seal_row row;
-	int r = store_fetch(store, &resource->id, version->generation, version->mark, &row, ret_value, ret_info);
+	int r = store_fetch(store, &wanted, &row, ret_value, ret_info);
 
 	if (r == 0)
 		free(row.data);

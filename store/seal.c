@@ -85,13 +85,24 @@ int seal_key_parse(const uint8_t *key, size_t key_bytes, enum seal_table *ret_ta
 	return 0;
 }
 
+/* What is in front of the ciphertext of a row that is in the manifest's sum. 0 of the header, which is not sealed. */
+static size_t seal_head(uint8_t table)
+{
+	if (table == SEAL_VALUE)
+		return EPOCH_BYTES + CRYPTO_NONCE_BYTES;
+	return table == SEAL_RECORD ? RECORD_HEAD + CRYPTO_NONCE_BYTES : 0;
+}
+
 void seal_row_hash(const struct seal *seal, const struct seal_key *key, const uint8_t *data, size_t size,
 		   uint8_t ret_hash[static CRYPTO_HASH_BYTES])
 {
 	uint8_t key_size = (uint8_t)key->size;
-	const struct iovec parts[] = {{&key_size, 1}, {(void *)key->bytes, key->size}, {(void *)data, size}};
+	size_t head = seal_head(key->bytes[0]);
+	size_t tag = head && size > head + CRYPTO_TAG_BYTES ? CRYPTO_TAG_BYTES : 0; /* else all of it is hashed: it opens nowhere */
+	const struct iovec parts[] = {
+		{&key_size, 1}, {(void *)key->bytes, key->size}, {(void *)data, tag ? head : size}, {(void *)(data + size - tag), tag}};
 
-	crypto_keyed_hash(ret_hash, CRYPTO_HASH_BYTES, seal->keys->row_hash, parts, 3);
+	crypto_keyed_hash(ret_hash, CRYPTO_HASH_BYTES, seal->keys->row_hash, parts, 4);
 }
 
 uint64_t seal_row_mark(const uint8_t *data, size_t size)
@@ -102,9 +113,7 @@ uint64_t seal_row_mark(const uint8_t *data, size_t size)
 void seal_value_hash(const struct seal *seal, const uint8_t *value, size_t size,
 		     uint8_t ret_hash[static CRYPTO_HASH_BYTES])
 {
-	const struct iovec part = {(void *)value, size};
-
-	crypto_keyed_hash(ret_hash, CRYPTO_HASH_BYTES, seal->keys->value_hash, &part, 1);
+	crypto_long_hash(ret_hash, CRYPTO_HASH_BYTES, seal->keys->value_hash, seal->keys->value_sum, value, size);
 }
 
 static void seal_ad(const struct seal *seal, enum seal_table table, uint32_t epoch, const struct seal_id *id,
@@ -204,6 +213,21 @@ int seal_value(const struct seal *seal, const struct seal_id *id, uint64_t gener
 	return 0;
 }
 
+static bool seal_may_be_value(const struct seal *seal, const uint8_t *data, size_t size)
+{
+	return size >= EPOCH_BYTES + VALUE_PADDED_MIN + CRYPTO_SEAL_OVERHEAD && bytes_get32(data) == seal->epoch;
+}
+
+int seal_verify_value(const struct seal *seal, const struct seal_id *id, uint64_t generation, const uint8_t *data, size_t size)
+{
+	uint8_t ad[AD_BYTES];
+
+	if (!seal_may_be_value(seal, data, size))
+		return -EBADMSG;
+	seal_ad(seal, SEAL_VALUE, seal->epoch, id, generation, ad);
+	return crypto_verify(seal->keys->value, ad, sizeof(ad), data + EPOCH_BYTES, size - EPOCH_BYTES);
+}
+
 int seal_open_value(const struct seal *seal, const struct seal_id *id, uint64_t generation, const uint8_t *data,
 		    size_t size, struct secbuf *ret_value, struct seal_value_info *ret_info)
 {
@@ -212,7 +236,7 @@ int seal_open_value(const struct seal *seal, const struct seal_id *id, uint64_t 
 	uint8_t ad[AD_BYTES];
 	int r;
 
-	if (size < EPOCH_BYTES + VALUE_PADDED_MIN + CRYPTO_SEAL_OVERHEAD || bytes_get32(data) != seal->epoch)
+	if (!seal_may_be_value(seal, data, size))
 		return -EBADMSG;
 	r = secbuf_resize(&plain, size - EPOCH_BYTES - CRYPTO_SEAL_OVERHEAD);
 	if (r < 0)

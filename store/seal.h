@@ -72,7 +72,8 @@ struct seal_key seal_key(enum seal_table table, const struct seal_id *id, uint64
 int seal_key_parse(const uint8_t *key, size_t key_bytes, enum seal_table *ret_table, struct seal_id *ret_id,
 		   uint64_t *ret_generation);
 
-/* seal_row_hash - what a row adds to the manifest's sum. */
+/* seal_row_hash - what a row adds to the manifest's sum. Of a record and a value all but the ciphertext, which follows from the rest for
+ * whoever does not have the key, once it opens (seal_open_record, seal_verify_value). */
 void seal_row_hash(const struct seal *seal, const struct seal_key *key, const uint8_t *data, size_t size,
 		   uint8_t ret_hash[static CRYPTO_HASH_BYTES]);
 
@@ -96,5 +97,8 @@ int seal_open_record(const struct seal *seal, const struct seal_id *id, const ui
 int seal_open_value(const struct seal *seal, const struct seal_id *id, uint64_t generation, const uint8_t *data,
 		    size_t size, struct secbuf *ret_value, struct seal_value_info *ret_info);
 int seal_open_manifest(const struct seal *seal, const uint8_t *data, size_t size, struct seal_manifest *ret_manifest);
+
+/* seal_verify_value - would it open? 0 or -EBADMSG. */
+int seal_verify_value(const struct seal *seal, const struct seal_id *id, uint64_t generation, const uint8_t *data, size_t size);
 
 #endif

@@ -416,31 +416,19 @@ void store_unpin(struct store *store, uint64_t node, uint64_t generation)
 	pthread_mutex_lock(&store->lock);
 	resource = index_find(&store->index, node);
 	version = resource ? index_version(resource, generation) : NULL;
-	if (version && version->pins && --version->pins == 0)
-		commit_prune_later(store, resource);
+	if (version && version->pins) {
+		version->pins--;
+		if (!version->pins)
+			commit_prune_later(store, resource);
+	}
 	if (store->opened.generation == generation)
 		opened_wipe(store);
 	pthread_mutex_unlock(&store->lock);
 }
 
-/* What it takes to fetch a version. */
-struct store_wanted {
-	struct seal_id id;
-	uint64_t mark;
-	bool prefetch; /* it is the current one, and short */
-};
-
-static struct store_wanted store_want(const struct resource *resource, const struct version *version)
-{
-	return (struct store_wanted){.id = resource->id,
-				     .mark = version->mark,
-				     .prefetch = resource->exists && version == resource->versions &&
-						 resource->record->size <= STORE_PREFETCH_BYTES};
-}
-
 /* The plaintext, if the row is cached. With the lock. 1 if it isn't cached: then @ret_wanted says which it is. */
 static int store_read_cached(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value,
-			     struct store_wanted *ret_wanted)
+			     struct version_row *ret_wanted)
 {
 	struct resource *resource = index_find(&store->index, node);
 	struct version *version = resource ? index_version(resource, generation) : NULL;
@@ -450,7 +438,7 @@ static int store_read_cached(struct store *store, uint64_t node, uint64_t genera
 	if (!version)
 		return -ENOENT;
 	if (!version->cached) {
-		*ret_wanted = store_want(resource, version);
+		*ret_wanted = index_row(resource, version);
 		return 1;
 	}
 	cache_touch(&store->cache, version);
@@ -463,16 +451,15 @@ static int store_read_cached(struct store *store, uint64_t node, uint64_t genera
 
 /* A version's row from the file. A row that opens may still be one of another history with the same generation; but two that were sealed
  * differ in their nonces, and nobody without the key makes another one with that nonce. */
-static int store_fetch_row(struct store *store, const struct seal_id *id, uint64_t generation, uint64_t mark,
-			   struct seal_row *ret_row)
+static int store_fetch_row(struct store *store, const struct version_row *wanted, struct seal_row *ret_row)
 {
-	struct seal_key key = seal_key(SEAL_VALUE, id, generation);
+	struct seal_key key = seal_key(SEAL_VALUE, &wanted->id, wanted->generation);
 	struct seal_row row;
-	int r = engine_get(store->engine, key.bytes, key.size, &row.data, &row.size);
+	int r = engine_get_at(store->engine, wanted->place, key.bytes, key.size, &row.data, &row.size);
 
 	if (r < 0)
 		return r == -ENOENT || r == -EBADMSG ? -EIO : r;
-	if (seal_row_mark(row.data, row.size) != mark) {
+	if (seal_row_mark(row.data, row.size) != wanted->mark) {
 		free(row.data);
 		return -EIO;
 	}
@@ -480,15 +467,15 @@ static int store_fetch_row(struct store *store, const struct seal_id *id, uint64
 	return 0;
 }
 
-int store_fetch(struct store *store, const struct seal_id *id, uint64_t generation, uint64_t mark, struct seal_row *ret_row,
-		struct secbuf *ret_value, struct seal_value_info *ret_info)
+int store_fetch(struct store *store, const struct version_row *wanted, struct seal_row *ret_row, struct secbuf *ret_value,
+		struct seal_value_info *ret_info)
 {
 	struct seal_row row;
-	int r = store_fetch_row(store, id, generation, mark, &row);
+	int r = store_fetch_row(store, wanted, &row);
 
 	if (r < 0)
 		return r;
-	r = seal_open_value(&store->seal, id, generation, row.data, row.size, ret_value, ret_info);
+	r = seal_open_value(&store->seal, &wanted->id, wanted->generation, row.data, row.size, ret_value, ret_info);
 	if (r < 0) {
 		free(row.data);
 		return r == -EBADMSG ? -EIO : r;
@@ -514,38 +501,45 @@ static void store_cache(struct store *store, uint64_t node, uint64_t generation,
 }
 
 /* Fetch the row from the file, open it, and cache it if it opens. */
-static int store_read_row(struct store *store, uint64_t node, uint64_t generation, const struct store_wanted *wanted,
-			  struct secbuf *ret_value)
+static int store_read_row(struct store *store, uint64_t node, const struct version_row *wanted, struct secbuf *ret_value)
 {
 	struct seal_value_info info;
 	struct seal_row row;
-	int r = store_fetch(store, &wanted->id, generation, wanted->mark, &row, ret_value, &info);
+	int r = store_fetch(store, wanted, &row, ret_value, &info);
 
 	if (r == 0)
-		store_cache(store, node, generation, row);
+		store_cache(store, node, wanted->generation, row);
 	return r;
+}
+
+/* Is it the current one, and short? */
+static bool store_is_short(const struct resource *resource, const struct version *version)
+{
+	return resource->exists && version == resource->versions && resource->record->size <= STORE_PREFETCH_BYTES;
 }
 
 void store_prefetch(struct store *store, uint64_t node, uint64_t generation)
 {
-	struct store_wanted wanted = {0};
 	const struct resource *resource;
 	const struct version *version;
+	struct version_row wanted;
 	struct seal_row row;
+	bool worthwhile;
 
 	pthread_mutex_lock(&store->lock);
 	resource = index_find(&store->index, node);
 	version = resource ? index_version(resource, generation) : NULL;
-	if (version && !version->cached)
-		wanted = store_want(resource, version);
+	worthwhile = version && !version->cached && store_is_short(resource, version);
+	if (worthwhile)
+		wanted = index_row(resource, version);
 	pthread_mutex_unlock(&store->lock);
-	if (wanted.prefetch && store_fetch_row(store, &wanted.id, generation, wanted.mark, &row) == 0)
+	if (worthwhile && store_fetch_row(store, &wanted, &row) == 0)
 		store_cache(store, node, generation, row);
 }
 
 int store_read(struct store *store, uint64_t node, uint64_t generation, struct secbuf *ret_value)
 {
-	struct store_wanted wanted;
+	struct version_row wanted;
 	int r = lock_enter(store);
 
 	if (r < 0)
@@ -555,7 +549,7 @@ int store_read(struct store *store, uint64_t node, uint64_t generation, struct s
 		r = store_read_cached(store, node, generation, ret_value, &wanted);
 	pthread_mutex_unlock(&store->lock);
 	if (r == 1)
-		r = store_read_row(store, node, generation, &wanted, ret_value);
+		r = store_read_row(store, node, &wanted, ret_value);
 	lock_leave(store);
 	if (r == -EBADMSG)
 		r = -EIO;

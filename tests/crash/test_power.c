@@ -551,8 +551,9 @@ static bool complain(unsigned *figure, const char *what, size_t change, enum dis
 	return false;
 }
 
-static int add_row(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size)
+static int add_row(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
 {
+	(void)place;
 	*(uint64_t *)context += row_hash(key, key_size, data, size);
 	return 0;
 }
@@ -597,9 +598,9 @@ static void resume_with_files(void)
 	}
 }
 
-static int resume_row(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size)
+static int resume_row(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
 {
-	(void)context;
+	(void)context, (void)place;
 	rows_change(&(struct engine_change){key, key_size, data, size});
 	return 0;
 }

@@ -43,7 +43,7 @@ static struct {
 	struct header header;
 	struct row rows[ROWS_MAX];
 	size_t n;
-	bool wrong; /* one that the key has not made; of a value only the hash is looked at */
+	bool wrong; /* one that the key has not made */
 } world;
 
 int __wrap_engine_scan(struct engine *engine, enum engine_order order, engine_visit *visit, void *context);
@@ -54,7 +54,7 @@ int __wrap_engine_scan(struct engine *engine, enum engine_order order, engine_vi
 	(void)engine;
 	fixture_must(order == ENGINE_STORED);
 	for (size_t i = 0; i < world.n && r == 0; i++)
-		r = visit(context, world.rows[i].key.bytes, world.rows[i].key.size, world.rows[i].data, world.rows[i].size);
+		r = visit(context, world.rows[i].key.bytes, world.rows[i].key.size, world.rows[i].data, world.rows[i].size, i + 1);
 	return r;
 }
 
@@ -105,7 +105,7 @@ static void seal_any(struct row *row, const struct form *form, const uint8_t *pl
 		bytes_put64(row->data + 4, generation);
 	fill_ad(row, epoch, generation, ad);
 	crypto_seal(row->data + head, key, keys->nonce, ad, sizeof(ad), plain, size);
-	world.wrong |= form->table != SEAL_VALUE && (form->flags & OTHER_EPOCH);
+	world.wrong |= form->flags & OTHER_EPOCH;
 }
 
 /* What is sealed: the input's bytes, with zeros behind them to the size that its kind of row has. */
@@ -162,11 +162,11 @@ static void add_row(struct form form, const uint8_t *data, size_t size)
 		row->data = malloc(row->size + 1);
 		fixture_must(row->data);
 		memcpy(row->data, size ? data : world.header.bytes, row->size);
-		world.wrong |= form.table != SEAL_VALUE && size;
+		world.wrong |= form.table != SEAL_HEADER || size;
 	}
 	if ((form.flags & CHANGED) && row->size) {
 		row->data[form.generation % row->size] ^= 1;
-		world.wrong |= form.table != SEAL_VALUE;
+		world.wrong = true;
 	}
 	world.n++;
 }

@@ -92,15 +92,18 @@ static bool same_version(struct store *a, const struct resource *a_resource, con
 {
 	const struct version *b_version = index_version(b_resource, a_version->generation);
 	struct seal_value_info a_info, b_info;
+	struct version_row a_row, b_row;
 	SECBUF_AUTO a_value = {0}, b_value = {0};
 	struct seal_row row;
 
 	if (!b_version || b_version->doomed)
 		return false;
-	if (store_fetch(a, &a_resource->id, a_version->generation, a_version->mark, &row, &a_value, &a_info) < 0)
+	a_row = index_row(a_resource, a_version);
+	b_row = index_row(b_resource, b_version);
+	if (store_fetch(a, &a_row, &row, &a_value, &a_info) < 0)
 		return false;
 	free(row.data);
-	if (store_fetch(b, &b_resource->id, b_version->generation, b_version->mark, &row, &b_value, &b_info) < 0)
+	if (store_fetch(b, &b_row, &row, &b_value, &b_info) < 0)
 		return false;
 	free(row.data);
 	return a_value.size == b_value.size && a_info.uid == b_info.uid && a_info.mtime.tv_sec == b_info.mtime.tv_sec &&
@@ -174,7 +177,7 @@ struct opens {
 	size_t count;
 };
 
-static int opens_row(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size)
+static int opens_row(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
 {
 	struct opens *opens = context;
 	struct seal_manifest manifest;
@@ -187,6 +190,7 @@ static int opens_row(void *context, const uint8_t *key, size_t key_size, const u
 	struct seal_id id;
 	int r = -EBADMSG;
 
+	(void)place;
 	fixture_must(seal_key_parse(key, key_size, &table, &id, &generation) == 0);
 	switch (table) {
 	case SEAL_HEADER:

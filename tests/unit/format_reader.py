@@ -9,7 +9,7 @@ import sqlite3
 import struct
 import sys
 
-SUBKEYS = ["value", "record", "manifest", "row-id", "row-hash", "value-hash", "nonce", "header-mac"]
+SUBKEYS = ["value", "record", "manifest", "row-id", "row-hash", "value-hash", "nonce", "header-mac", "anchor", "value-sum"]
 KINDS = {1: "Root", 2: "Mesh", 3: "Secret", 4: "GlobalSecret"}
 
 
@@ -71,7 +71,7 @@ def kdf(key, number, context):
 def open_header(header, key_file):
     """Its store id, epoch and subkeys."""
     magic, version, zero, features = struct.unpack_from("<8sHHI", header)
-    assert (len(header), magic, version, zero, features) == (1352, b"HUSHSTOR", 1, 0, 0), "another header"
+    assert (len(header), magic, version, zero, features) == (1352, b"HUSHSTOR", 2, 0, 0), "another header"
     store, (epoch,) = header[16:32], struct.unpack_from("<I", header, 32)
     for number in range(8):
         slot = header[40 + 160 * number:200 + 160 * number]
@@ -96,7 +96,7 @@ class Store:
         manifest = self.open(b"\1", rows[b"\1"], "manifest", 4, bytes(16), 0)
         self.generation, count, total = struct.unpack("<QQ32s16x", manifest)
         others = {key: data for key, data in rows.items() if key != b"\1"}
-        hashes = (keyed(32, self.keys["row-hash"], bytes([len(key)]) + key + data) for key, data in others.items())
+        hashes = (keyed(32, self.keys["row-hash"], bytes([len(key)]) + key + self.hashed(key, data)) for key, data in others.items())
         assert (count, int.from_bytes(total, "little")) == (
             len(others), sum(int.from_bytes(h, "little") for h in hashes) % (1 << 256)), "not the rows of the manifest"
         values = {}
@@ -109,6 +109,11 @@ class Store:
         for kind, mesh, _ in self.resources:
             assert kind != "Secret" or ("Mesh", "", mesh) in self.resources, "a secret without its mesh"
         self.left_over = values  # of resources that are no more
+
+    @staticmethod
+    def hashed(key, data):
+        """Of a sealed row all but the ciphertext."""
+        return data if key == b"\0" else data[:{2: 36, 3: 28}[key[0]]] + data[-16:]
 
     def open(self, key, data, subkey, head, identity, generation):
         assert struct.unpack_from("<I", data) == (self.epoch,), "another epoch"
@@ -133,7 +138,7 @@ class Store:
         identity = bytes([kind]) + mesh.encode() + b"\0" + name.encode() + b"\0"
         assert keyed(16, self.keys["row-id"], identity) == key[1:], "another resource's id"
         value = versions[current]["data"]
-        assert len(value) == size and keyed(32, self.keys["value-hash"], value) == plain[32:64], "another value"
+        assert len(value) == size and keyed(32, self.keys["value-hash"], poly1305(self.keys["value-sum"], value)) == plain[32:64], "another value"
         inodes = []
         for i in range(3):
             uid, gid, mode, *times = struct.unpack_from("<III4xqqqIII", plain, 64 + 56 * i)

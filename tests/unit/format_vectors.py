@@ -26,6 +26,12 @@ def blake2b(size, key, data):
     return out.raw
 
 
+def poly1305(key, data):
+    out = ctypes.create_string_buffer(16)
+    sodium.crypto_onetimeauth(out, data, ctypes.c_ulonglong(len(data)), key)
+    return out.raw
+
+
 def seal(key, nonce, ad, plain):
     out = ctypes.create_string_buffer(len(plain) + 16)
     sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(out, None, plain, ctypes.c_ulonglong(len(plain)), ad,
@@ -52,7 +58,7 @@ ROOT = bytes(range(32))
 STORE = bytes(range(0x10, 0x20))
 EPOCH = 1
 NONCE = bytes(range(0x40, 0x58))
-SUBKEYS = ["value", "record", "manifest", "row-id", "row-hash", "value-hash", "nonce", "header-mac", "anchor"]
+SUBKEYS = ["value", "record", "manifest", "row-id", "row-hash", "value-hash", "nonce", "header-mac", "anchor", "value-sum"]
 KEYS = {name: kdf(ROOT, number, b"hushroot") for number, name in enumerate(SUBKEYS, 1)}
 
 
@@ -81,8 +87,12 @@ def record_row(identity, generation, plain):
     return struct.pack("<IQ", EPOCH, generation) + seal(KEYS["record"], NONCE, row_ad(2, identity, generation), plain)
 
 
+def value_hash(value):
+    return blake2b(32, KEYS["value-hash"], poly1305(KEYS["value-sum"], value))
+
+
 def row_hash(key, data):
-    return blake2b(32, KEYS["row-hash"], bytes([len(key)]) + key + data)
+    return blake2b(32, KEYS["row-hash"], bytes([len(key)]) + key + data[:{2: 36, 3: 28}[key[0]]] + data[-16:])
 
 
 def manifest_row(generation, rows, total):
@@ -101,14 +111,14 @@ def header(key_file):
     front = struct.pack("<B3xIII", 1, 0, 0, 0) + bytes(range(0x60, 0x70))
     commitment = blake2b(32, kdf(key_file, 2, b"hushslot"), ad + front)
     slots += (front + commitment + seal(kdf(key_file, 1, b"hushslot"), NONCE, ad, ROOT)).ljust(160, b"\0")
-    plain = b"HUSHSTOR" + struct.pack("<HHI", 1, 0, 0) + STORE + struct.pack("<I4x", EPOCH) + slots.ljust(1280, b"\0")
+    plain = b"HUSHSTOR" + struct.pack("<HHI", 2, 0, 0) + STORE + struct.pack("<I4x", EPOCH) + slots.ljust(1280, b"\0")
     return plain + blake2b(32, KEYS["header-mac"], plain)
 
 
 WEB = row_id(3, b"default", b"web")
 KEY_FILE = bytes(range(0x80, 0xa0))
 TIMES = ((1700000000, 1), (1700000001, 2), (1700000002, 3))
-RECORD = record_plain(3, b"default", b"web", 7, 5, 5, blake2b(32, KEYS["value-hash"], b"hello"),
+RECORD = record_plain(3, b"default", b"web", 7, 5, 5, value_hash(b"hello"),
                       [(1000, 100, 0o640, *TIMES), (0, 0, 0, *[(0, 0)] * 3), (0, 0, 0, *[(0, 0)] * 3)])
 VALUE_ROW = value_row(WEB, 7, b"hello", 1000, 1700000000, 1)
 RECORD_ROW = record_row(WEB, 7, RECORD)
@@ -124,7 +134,7 @@ VECTORS = {
     "row id of Mesh default": row_id(2, b"", b"default"),
     "associated data of the value": row_ad(3, WEB, 7),
     "row key of the value": VALUE_KEY,
-    "value hash of hello": blake2b(32, KEYS["value-hash"], b"hello"),
+    "value hash of hello": value_hash(b"hello"),
     "row hash of the value": HASHES[0],
     "row hash of the record": HASHES[1],
     "sum of both": SUM,

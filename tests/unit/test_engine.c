@@ -90,6 +90,17 @@ static void assert_row(struct engine *engine, const char *key, size_t key_size, 
 	free(found);
 }
 
+static void assert_row_at(struct engine *engine, uint64_t place, const char *key, const char *data)
+{
+	uint8_t *found;
+	size_t size;
+
+	assert_int_equal(engine_get_at(engine, place, (const uint8_t *)key, strlen(key), &found, &size), 0);
+	assert_int_equal(size, strlen(data));
+	assert_memory_equal(found, data, size);
+	free(found);
+}
+
 static int get(struct engine *engine, const char *key)
 {
 	uint8_t *data;
@@ -157,14 +168,16 @@ struct scan {
 	char text[100];
 	size_t size;
 	int stop_at, calls;
+	uint64_t places[3]; /* of the last three */
 };
 
-static int visit(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size)
+static int visit(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
 {
 	struct scan *scan = context;
 
 	if (++scan->calls == scan->stop_at)
 		return -ECANCELED;
+	scan->places[(scan->calls - 1) % 3] = place;
 	memcpy(scan->text + scan->size, key, key_size);
 	scan->size += key_size;
 	scan->text[scan->size++] = '=';
@@ -172,6 +185,12 @@ static int visit(void *context, const uint8_t *key, size_t key_size, const uint8
 		memcpy(scan->text + scan->size, data, size);
 	scan->size += size;
 	scan->text[scan->size++] = ';';
+	return 0;
+}
+
+static int visit_none(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
+{
+	(void)context, (void)key, (void)key_size, (void)data, (void)size, (void)place;
 	return 0;
 }
 
@@ -247,9 +266,40 @@ static void test_index_of_other_rows(void **state)
 		engine = open_engine(fixture->store);
 		assert_int_equal(engine_scan(engine, ENGINE_STORED, visit, &scan), cases[i].expected);
 		assert_int_equal(scan.calls, 3);
+		assert_row_at(engine, scan.places[0], "b", "two"); /* as it is not looked for in the index */
 		engine_close(engine);
 		assert_int_equal(engine_remove(fixture->store), 0);
 	}
+}
+
+/* A row is found wherever it is said to be; at its place also if the index leads elsewhere. */
+static void test_places(void **state)
+{
+	const struct engine_change changes[] = {REMOVAL("a"), CHANGE("z", "zzz"), REMOVAL("b")};
+	struct scan by_key = {0}, stored = {0};
+	struct fixture *fixture = *state;
+	struct engine *engine;
+	uint8_t *data;
+	size_t size;
+
+	make(fixture->store);
+	engine = open_engine(fixture->store);
+	assert_int_equal(engine_scan(engine, ENGINE_BY_KEY, visit, &by_key), 0); /* a, b, c */
+	assert_int_equal(engine_scan(engine, ENGINE_STORED, visit, &stored), 0); /* b, a, c */
+	assert_true(by_key.places[0] == stored.places[1] && by_key.places[1] == stored.places[0] && by_key.places[2] == stored.places[2]);
+	for (int i = 0; i < 3; i++) {
+		assert_row_at(engine, by_key.places[i], "a", "one");
+		assert_row_at(engine, by_key.places[i], "b", "two");
+		assert_int_equal(engine_get_at(engine, by_key.places[i], (const uint8_t *)"x", 1, &data, &size), -ENOENT);
+	}
+	assert_row_at(engine, 0, "a", "one");
+	assert_row_at(engine, 1234, "a", "one");
+	assert_row_at(engine, UINT64_MAX, "a", "one");
+	assert_int_equal(engine_commit(engine, changes, 3), 0); /* another takes its place */
+	assert_int_equal(engine_get_at(engine, by_key.places[0], (const uint8_t *)"a", 1, &data, &size), -ENOENT);
+	assert_int_equal(engine_get_at(engine, by_key.places[1], (const uint8_t *)"b", 1, &data, &size), -ENOENT);
+	assert_row_at(engine, by_key.places[0], "z", "zzz");
+	engine_close(engine);
 }
 
 static void test_commit(void **state)
@@ -297,6 +347,115 @@ static void test_large_row(void **state)
 }
 
 /* What was committed is there after a process ends without closing. */
+/* The calls that this process has written with. */
+static unsigned long write_calls(void)
+{
+	FILE *file = fopen("/proc/self/io", "r");
+	unsigned long calls = 0;
+
+	fixture_must(file && fscanf(file, "rchar: %*u\nwchar: %*u\nsyscr: %*u\nsyscw: %lu", &calls) == 1);
+	fclose(file);
+	return calls;
+}
+
+/* A long row is written in few pieces, not a page at a time. */
+static void test_few_writes(void **state)
+{
+	enum { BYTES = 1024 * 1024 };
+	struct fixture *fixture = *state;
+	uint8_t *data = malloc(BYTES);
+	const struct engine_change change = {(const uint8_t *)"long", 4, data, BYTES};
+	struct engine *engine;
+	unsigned long before;
+
+	fixture_must(data);
+	make(fixture->store);
+	engine = open_engine(fixture->store);
+	fixture_fill(data, BYTES, 1);
+	assert_int_equal(engine_commit(engine, &change, 1), 0); /* the file grows, a page at a time */
+	fixture_fill(data, BYTES, 2);
+	before = write_calls();
+	assert_int_equal(engine_commit(engine, &change, 1), 0);
+	assert_in_range(write_calls() - before, 1, 30);
+	assert_row(engine, "long", 4, (const char *)data, BYTES);
+	engine_close(engine);
+	engine = open_engine(fixture->store);
+	assert_row(engine, "long", 4, (const char *)data, BYTES);
+	engine_close(engine);
+	free(data);
+}
+
+static size_t journal_bytes(const struct fixture *fixture)
+{
+	size_t size;
+	char path[400];
+
+	snprintf(path, sizeof(path), "%s-wal", fixture->store);
+	free(fixture_read(path, &size));
+	return size;
+}
+
+/* What the journal takes for removing "old", and right after that a row @key of @size bytes. */
+static size_t replacement_bytes(const struct fixture *fixture, struct engine *engine, const char *key, const uint8_t *data, size_t size)
+{
+	const struct engine_change changes[] = {REMOVAL("old"), {(const uint8_t *)key, strlen(key), data, size}};
+	size_t before = journal_bytes(fixture);
+
+	assert_int_equal(engine_commit(engine, changes, 2), 0);
+	return journal_bytes(fixture) - before;
+}
+
+/* A row that goes, and one that comes: whatever their sizes, and whether that is there already. Of the same size, it is written over the old one. */
+static void test_replacement(void **state)
+{
+	enum { BYTES = 200 * 1024 };
+	static const struct {
+		const char *key;
+		size_t size;
+		size_t journal_max;
+	} cases[] = {
+		{"new", BYTES, BYTES + 8 * 4120},
+		{"new", BYTES - 1, 3 * BYTES},
+		{"new", BYTES + 1, 3 * BYTES},
+		{"new", 0, 3 * BYTES},
+		{"old", BYTES, BYTES + 8 * 4120},
+		{"there", BYTES, 3 * BYTES},
+	};
+	struct fixture *fixture = *state;
+	uint8_t *old = malloc(BYTES), *fresh = malloc(BYTES + 1);
+	/* one more, so that there is free room elsewhere */
+	const struct engine_change before[] = {{(const uint8_t *)"spare", 5, old, BYTES}, {(const uint8_t *)"old", 3, old, BYTES},
+					       {(const uint8_t *)"there", 5, old, BYTES}, REMOVAL("spare")};
+
+	fixture_must(old && fresh);
+	fixture_fill(old, BYTES, 1);
+	fixture_fill(fresh, BYTES + 1, 2);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool is_other = strcmp(cases[i].key, "old") != 0, is_new = strcmp(cases[i].key, "there") != 0;
+		struct engine *engine;
+
+		make(fixture->store);
+		engine = open_engine(fixture->store);
+		assert_int_equal(engine_commit(engine, before, 4), 0);
+		assert_in_range(replacement_bytes(fixture, engine, cases[i].key, fresh, cases[i].size), cases[i].size, cases[i].journal_max);
+		for (int reopened = 0; reopened < 2; reopened++) {
+			if (is_other)
+				assert_int_equal(get(engine, "old"), -ENOENT);
+			assert_row(engine, cases[i].key, strlen(cases[i].key), (const char *)fresh, cases[i].size);
+			if (is_new)
+				assert_row(engine, "there", 5, (const char *)old, BYTES);
+			assert_row(engine, "a", 1, "one", 3);
+			engine_close(engine);
+			engine = open_engine(fixture->store);
+		}
+		assert_int_equal(engine_scan(engine, ENGINE_STORED, visit_none, NULL), 0); /* its index is right as well */
+		engine_close(engine);
+		assert_int_equal(engine_remove(fixture->store), 0);
+	}
+	free(old);
+	free(fresh);
+}
+
 static void test_crash(void **state)
 {
 	struct fixture *fixture = *state;
@@ -671,8 +830,11 @@ int main(void)
 		TEST(test_scan),
 		TEST(test_scan_as_stored),
 		TEST(test_index_of_other_rows),
+		TEST(test_places),
 		TEST(test_commit),
 		TEST(test_large_row),
+		TEST(test_few_writes),
+		TEST(test_replacement),
 		TEST(test_crash),
 		TEST(test_one_process_at_a_time),
 		TEST(test_not_a_store),

@@ -69,6 +69,7 @@ static void test_subkeys(void **state)
 	assert_vector(keys.nonce, 32, VECTOR_SUBKEY_NONCE);
 	assert_vector(keys.header_mac, 32, VECTOR_SUBKEY_HEADER_MAC);
 	assert_vector(keys.anchor, 32, VECTOR_SUBKEY_ANCHOR);
+	assert_vector(keys.value_sum, 32, VECTOR_SUBKEY_VALUE_SUM);
 }
 
 static void test_row_ids_and_keys(void **state)

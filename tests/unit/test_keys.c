@@ -225,11 +225,12 @@ struct rows {
 	size_t count;
 };
 
-static int keep_row(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size)
+static int keep_row(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
 {
 	struct rows *rows = context;
 	struct row *row = &rows->rows[rows->count++];
 
+	(void)place;
 	fixture_must(rows->count <= 100);
 	memcpy(row->key, key, key_size);
 	row->key_size = key_size;

@@ -193,6 +193,32 @@ static void test_pruning_waits(void **state)
 	store_close(store);
 }
 
+/* A store that is locked just when something is about to be pruned: that waits, and the thread that does it is there for more afterwards. */
+static void test_locked_before_pruning(void **state)
+{
+	struct name name = fixture_global("g");
+	struct fixture *fixture = *state;
+	struct store_status status;
+	struct store *store;
+	uint64_t rows;
+
+	fixture_make(fixture);
+	store = fixture_open(fixture, 0, CACHE);
+	rows = fixture_rows(store);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(fixture_do(store, STORE_PUT, name, "value", 5, NULL), 0);
+		assert_int_equal(fixture_do(store, STORE_REMOVE, name, NULL, 0, NULL), 0);
+		assert_int_equal(store_lock(store), 0);
+		usleep(50000);
+		assert_int_equal(fixture_do(store, STORE_PUT, name, "value", 5, NULL), -ENOKEY);
+		assert_int_equal(store_unlock(store, fixture->key), 0);
+		for (int left = 1000; left && (store_get_status(store, &status), status.rows != rows + 1); left--)
+			usleep(10000);
+		assert_int_equal(status.rows, rows + 1);
+	}
+	store_close(store);
+}
+
 /* How often a key is in the arena, which is the mapping that has @inside. @masked: its complement, so that this does not
  * find what it was called with. */
 static unsigned count_in_arena(const void *inside, const uint8_t masked[static CRYPTO_KEY_BYTES])
@@ -404,6 +430,7 @@ int main(void)
 		TEST(test_locked),
 		TEST(test_unlocking),
 		TEST(test_pruning_waits),
+		TEST(test_locked_before_pruning),
 		TEST(test_nothing_is_left),
 		TEST(test_locking_while_others_read_and_write),
 		TEST(test_what_waits_is_answered),

@@ -63,11 +63,11 @@ ssize_t __wrap_pwrite(int fd, const void *bytes, size_t size, off_t at)
 	return front.anchor_fails ? -1 : __real_pwrite(fd, bytes, size, at);
 }
 
-int __real_engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size);
-int __wrap_engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size);
-int __wrap_engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size)
+int __real_engine_get_at(struct engine *engine, uint64_t place, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size);
+int __wrap_engine_get_at(struct engine *engine, uint64_t place, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size);
+int __wrap_engine_get_at(struct engine *engine, uint64_t place, const uint8_t *key, size_t key_size, uint8_t **ret_data, size_t *ret_size)
 {
-	int r = front.rows_are_gone ? -ENOENT : __real_engine_get(engine, key, key_size, ret_data, ret_size);
+	int r = front.rows_are_gone ? -ENOENT : __real_engine_get_at(engine, place, key, key_size, ret_data, ret_size);
 
 	if (front.after_get)
 		front.after_get();

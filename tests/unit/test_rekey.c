@@ -55,14 +55,14 @@ static bool is_once(enum wrong wrong)
 	return is;
 }
 
-int __real_store_fetch(struct store *store, const struct seal_id *id, uint64_t generation, uint64_t mark, struct seal_row *ret_row,
+int __real_store_fetch(struct store *store, const struct version_row *wanted, struct seal_row *ret_row,
 		       struct secbuf *ret_value, struct seal_value_info *ret_info);
-int __wrap_store_fetch(struct store *store, const struct seal_id *id, uint64_t generation, uint64_t mark, struct seal_row *ret_row,
+int __wrap_store_fetch(struct store *store, const struct version_row *wanted, struct seal_row *ret_row,
 		       struct secbuf *ret_value, struct seal_value_info *ret_info);
-int __wrap_store_fetch(struct store *store, const struct seal_id *id, uint64_t generation, uint64_t mark, struct seal_row *ret_row,
+int __wrap_store_fetch(struct store *store, const struct version_row *wanted, struct seal_row *ret_row,
 		       struct secbuf *ret_value, struct seal_value_info *ret_info)
 {
-	int r = __real_store_fetch(store, id, generation, mark, ret_row, ret_value, ret_info);
+	int r = __real_store_fetch(store, wanted, ret_row, ret_value, ret_info);
 
 	if (r == 0 && ret_value->size == 8 && front.unreadable) {
 		free(ret_row->data);

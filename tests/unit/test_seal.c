@@ -38,6 +38,16 @@ static int seal_any(const struct seal *with, const struct seal_id *of, uint64_t 
 	return seal_value(with, of, generation, value, hash, info, ret_row);
 }
 
+/* And verify it, which must be of the same opinion. */
+static int open_value(const struct seal *with, const struct seal_id *of, uint64_t generation, const uint8_t *data, size_t size,
+		      struct secbuf *ret_value, struct seal_value_info *ret_info)
+{
+	int r = seal_open_value(with, of, generation, data, size, ret_value, ret_info);
+
+	assert_int_equal(seal_verify_value(with, of, generation, data, size), r);
+	return r;
+}
+
 static void test_ids(void **state)
 {
 	struct name names[] = {
@@ -130,7 +140,7 @@ static void test_value_round_trip(void **state)
 
 		fixture_fill(value, sizes[i], i);
 		assert_int_equal(seal_any(&seal, &id, 5, value, &info, &row), 0);
-		assert_int_equal(seal_open_value(&seal, &id, 5, row.data, row.size, &back, &opened), 0);
+		assert_int_equal(open_value(&seal, &id, 5, row.data, row.size, &back, &opened), 0);
 		assert_int_equal(back.size, sizes[i]);
 		if (sizes[i])
 			assert_memory_equal(back.data, value, sizes[i]);
@@ -161,18 +171,18 @@ static void test_value_is_bound(void **state)
 	elsewhere.store_id[15] ^= 1;
 	later.epoch = 2;
 	assert_int_equal(seal_any(&seal, &id, 5, (const uint8_t *)"value", &info, &row), 0);
-	assert_int_equal(seal_open_value(&seal, &other_id, 5, row.data, row.size, &back, &opened), -EBADMSG);
-	assert_int_equal(seal_open_value(&seal, &id, 4, row.data, row.size, &back, &opened), -EBADMSG);
-	assert_int_equal(seal_open_value(&seal, &id, 6, row.data, row.size, &back, &opened), -EBADMSG);
-	assert_int_equal(seal_open_value(&elsewhere, &id, 5, row.data, row.size, &back, &opened), -EBADMSG);
-	assert_int_equal(seal_open_value(&later, &id, 5, row.data, row.size, &back, &opened), -EBADMSG);
+	assert_int_equal(open_value(&seal, &other_id, 5, row.data, row.size, &back, &opened), -EBADMSG);
+	assert_int_equal(open_value(&seal, &id, 4, row.data, row.size, &back, &opened), -EBADMSG);
+	assert_int_equal(open_value(&seal, &id, 6, row.data, row.size, &back, &opened), -EBADMSG);
+	assert_int_equal(open_value(&elsewhere, &id, 5, row.data, row.size, &back, &opened), -EBADMSG);
+	assert_int_equal(open_value(&later, &id, 5, row.data, row.size, &back, &opened), -EBADMSG);
 	row.data[0] = 2; /* the epoch in the row changed to match */
-	assert_int_equal(seal_open_value(&later, &id, 5, row.data, row.size, &back, &opened), -EBADMSG);
+	assert_int_equal(open_value(&later, &id, 5, row.data, row.size, &back, &opened), -EBADMSG);
 	row.data[0] = 1;
 	assert_int_equal(seal_open_record(&seal, &id, row.data, row.size, &record), -EBADMSG);
 	assert_int_equal(seal_open_manifest(&seal, row.data, row.size, &manifest), -EBADMSG);
 	assert_null(back.data);
-	assert_int_equal(seal_open_value(&seal, &id, 5, row.data, row.size, &back, &opened), 0);
+	assert_int_equal(open_value(&seal, &id, 5, row.data, row.size, &back, &opened), 0);
 	secbuf_deinit(&back);
 	free(row.data);
 }
@@ -201,7 +211,7 @@ static void test_record_is_bound(void **state)
 	row.data[4] ^= 1; /* the generation */
 	assert_int_equal(seal_open_record(&seal, &id, row.data, row.size, &opened), -EBADMSG);
 	row.data[4] ^= 1;
-	assert_int_equal(seal_open_value(&seal, &id, 9, row.data, row.size, &back, &info), -EBADMSG);
+	assert_int_equal(open_value(&seal, &id, 9, row.data, row.size, &back, &info), -EBADMSG);
 	assert_int_equal(seal_open_record(&seal, &id, row.data, row.size, &opened), 0);
 	free(row.data);
 }
@@ -228,7 +238,7 @@ static void test_tables_are_bound(void **state)
 	inner.data = malloc(inner.size);
 	memcpy(inner.data, row.data, 4);
 	memcpy(inner.data + 4, row.data + 12, row.size - 12);
-	assert_int_equal(seal_open_value(&one_key, &id, 1, inner.data, inner.size, &back, &opened_info), -EBADMSG);
+	assert_int_equal(open_value(&one_key, &id, 1, inner.data, inner.size, &back, &opened_info), -EBADMSG);
 	free(inner.data);
 	free(row.data);
 	assert_int_equal(seal_any(&one_key, &zero, 0, NULL, &info, &row), 0);
@@ -236,7 +246,7 @@ static void test_tables_are_bound(void **state)
 	assert_int_equal(seal_open_manifest(&one_key, row.data, row.size, &opened_manifest), -EBADMSG);
 	free(row.data);
 	assert_int_equal(seal_manifest(&one_key, &manifest, &row), 0);
-	assert_int_equal(seal_open_value(&one_key, &zero, 0, row.data, row.size, &back, &opened_info), -EBADMSG);
+	assert_int_equal(open_value(&one_key, &zero, 0, row.data, row.size, &back, &opened_info), -EBADMSG);
 	free(row.data);
 }
 
@@ -277,11 +287,11 @@ static void test_every_bit_of_a_row_counts(void **state)
 	assert_int_equal(seal_any(&seal, &id, 1, (const uint8_t *)"0123456789", &info, &row), 0);
 	for (size_t bit = 0; bit < row.size * 8; bit++) {
 		row.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		assert_int_equal(seal_open_value(&seal, &id, 1, row.data, row.size, &back, &opened), -EBADMSG);
+		assert_int_equal(open_value(&seal, &id, 1, row.data, row.size, &back, &opened), -EBADMSG);
 		row.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
 	for (size_t size = 0; size < row.size; size++)
-		assert_int_equal(seal_open_value(&seal, &id, 1, row.data, size, &back, &opened), -EBADMSG);
+		assert_int_equal(open_value(&seal, &id, 1, row.data, size, &back, &opened), -EBADMSG);
 	free(row.data);
 	assert_int_equal(seal_record(&seal, &id, 1, &record, &row), 0);
 	for (size_t bit = 0; bit < row.size * 8; bit++) {
@@ -388,6 +398,34 @@ static void test_hashes(void **state)
 	assert_memory_equal(a, b, sizeof(a));
 }
 
+/* What a row's hash is of: of a record and a value each byte but the ciphertext's, if there is any; of the header, each. */
+static void test_row_hashes(void **state)
+{
+	static const struct {
+		enum seal_table table;
+		size_t head; /* in front of the ciphertext */
+	} cases[] = {{SEAL_HEADER, 100}, {SEAL_RECORD, 36}, {SEAL_VALUE, 28}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct seal_key key = seal_key(cases[i].table, &id, 1);
+
+		for (size_t size = 1; size <= 100; size++) {
+			uint8_t data[100] = {0}, a[CRYPTO_HASH_BYTES], b[CRYPTO_HASH_BYTES];
+
+			seal_row_hash(&seal, &key, data, size, a);
+			for (size_t at = 0; at < size; at++) {
+				bool left_out = at >= cases[i].head && at + CRYPTO_TAG_BYTES < size;
+
+				data[at] ^= 1;
+				seal_row_hash(&seal, &key, data, size, b);
+				data[at] ^= 1;
+				assert_int_equal(memcmp(a, b, sizeof(a)) == 0, left_out);
+			}
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +443,7 @@ int main(void)
 		cmocka_unit_test(test_records_have_one_size),
 		cmocka_unit_test(test_nonces_differ),
 		cmocka_unit_test(test_hashes),
+		cmocka_unit_test(test_row_hashes),
 	};
 
 	return cmocka_run_group_tests(tests, setup, fixture_group_teardown);

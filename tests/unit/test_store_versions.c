@@ -87,6 +87,75 @@ static void test_history_within_a_transaction(void **state)
 	store_close(store);
 }
 
+static struct store_status status_of(struct store *store)
+{
+	struct store_status status;
+
+	store_get_status(store, &status);
+	return status;
+}
+
+/* What removing leaves goes with the next commit, if that comes soon: as many commits as transactions. And if none comes, alone. */
+static void test_pruned_with_the_next(void **state)
+{
+	enum { N = 10 };
+	uint64_t rows, before, commits = 2 * N;
+	struct store *store;
+
+	fixture_make(*state);
+	store = fixture_open(*state, 0, CACHE);
+	rows = status_of(store).rows;
+	for (int round = 0; round < 100 && commits > N; round++) { /* another round on a machine that is busy */
+		char names[N][16];
+
+		for (int i = 0; i < N; i++) {
+			snprintf(names[i], sizeof(names[i]), "s-%d", i);
+			PUT(store, fixture_global(names[i]), "value");
+		}
+		before = status_of(store).generation;
+		for (int i = 0; i < N; i++) {
+			REMOVE(store, fixture_global(names[i]));
+			usleep(1000);
+		}
+		commits = status_of(store).generation - before;
+	}
+	assert_int_equal(commits, N);
+	for (int left = 1000; left && status_of(store).rows != rows; left--)
+		usleep(10000);
+	assert_int_equal(status_of(store).rows, rows);
+	store_close(store);
+}
+
+/* When there are as many as are kept, a version of the same size is written over the one that goes: no zeros are written for that. */
+static void test_replacement_takes_the_place(void **state)
+{
+	enum { BYTES = 200 * 1024 };
+	struct name name = fixture_secret("default", "web");
+	struct fixture *fixture = *state;
+	uint8_t *value = malloc(BYTES);
+	size_t before, after;
+	struct store *store;
+	char journal[400];
+
+	fixture_must(value);
+	snprintf(journal, sizeof(journal), "%s-wal", fixture->store);
+	fixture_make(fixture);
+	store = fixture_open(fixture, 1, CACHE);
+	for (uint64_t n = 0; n < 3; n++) {
+		fixture_fill(value, BYTES, n);
+		free(fixture_read(journal, &before));
+		assert_int_equal(fixture_do(store, STORE_PUT, name, value, BYTES, NULL), 0);
+	}
+	free(fixture_read(journal, &after));
+	assert_in_range(after - before, BYTES, BYTES * 5 / 4);
+	assert_int_equal(fixture_rows(store), EMPTY_ROWS + 1 + 2);
+	store_close(store);
+	store = fixture_open(fixture, 1, CACHE);
+	assert_true(fixture_holds(store, name, value, BYTES));
+	store_close(store);
+	free(value);
+}
+
 /* A pinned version is read from the cache or from the file: both. */
 static void pins_with(void **state, size_t cache_bytes)
 {
@@ -421,11 +490,11 @@ struct record_packed *__wrap_record_pack(const struct record *record)
 	return ++front.packs >= front.pack_fails && front.pack_fails ? NULL : __real_record_pack(record);
 }
 
-static int visit_twice(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size)
+static int visit_twice(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
 {
-	int r = front.visit(context, key, key_size, data, size);
+	int r = front.visit(context, key, key_size, data, size, place);
 
-	return r == 0 && key[0] == SEAL_MANIFEST ? front.visit(context, key, key_size, data, size) : r;
+	return r == 0 && key[0] == SEAL_MANIFEST ? front.visit(context, key, key_size, data, size, place) : r;
 }
 
 int __wrap_engine_scan(struct engine *engine, enum engine_order order, engine_visit *visit, void *context)
@@ -609,6 +678,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_history),
 		TEST(test_history_within_a_transaction),
+		TEST(test_pruned_with_the_next),
+		TEST(test_replacement_takes_the_place),
 		TEST(test_pins),
 		TEST(test_pins_without_a_cache),
 		TEST(test_pins_are_counted),
