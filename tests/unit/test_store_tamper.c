@@ -180,6 +180,8 @@ static void test_rows_moved_and_duplicated(void **state)
 		"INSERT INTO row VALUES(CAST(x'00' AS TEXT),'anything')",
 		"INSERT INTO row SELECT CAST(key AS TEXT),data FROM row WHERE substr(key,1,1)=x'02' LIMIT 1",
 		"INSERT INTO row SELECT CAST(key AS TEXT),data FROM row WHERE substr(key,1,1)=x'03' LIMIT 1",
+		"UPDATE row SET data=CAST(data AS TEXT) WHERE key=x'01'",
+		"UPDATE row SET data=CAST(data AS TEXT) WHERE substr(key,1,1)=x'03'",
 		/* data cut, grown, emptied */
 		"UPDATE row SET data=substr(data,1,length(data)-1) WHERE substr(key,1,1)=x'03'",
 		"UPDATE row SET data=CAST(data||x'00' AS BLOB) WHERE substr(key,1,1)=x'03'",
@@ -472,6 +474,79 @@ static void test_prefetched(void **state)
 	store_close(store);
 }
 
+/* Only the current version, and only of what is there, is prefetched, and what can't be had is not: that it was is seen by the file being changed
+ * afterwards. */
+static void test_not_prefetched(void **state)
+{
+	static const struct {
+		const char *what;
+		bool older, removed, gone;
+		int expected;
+	} cases[] = {
+		{"the current one", false, false, false, 0},
+		{"an older one", true, false, false, -EIO},
+		{"of what was removed", false, true, false, -EIO},
+		{"gone from the file", false, false, true, -EIO},
+	};
+	struct fixture *fixture = *state;
+	struct name name = fixture_global("g");
+	uint64_t node, older, current;
+
+	fixture_make(fixture);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct store *store = fixture_open(fixture, 5, 0);
+		struct seal_key key;
+		struct engine_change change;
+
+		node = store_node(store, &name);
+		assert_int_equal(fixture_do(store, STORE_PUT, name, "older", 5, NULL), 0);
+		older = fixture_info(store, name).record.generation;
+		assert_int_equal(fixture_do(store, STORE_PUT, name, "current", 7, NULL), 0);
+		store_close(store);
+		store = fixture_open(fixture, 5, 1024 * 1024); /* nothing is cached */
+		assert_int_equal(store_pin(store, node, &current), 0);
+		if (cases[i].removed)
+			assert_int_equal(fixture_do(store, STORE_REMOVE, name, NULL, 0, NULL), 0);
+		key = seal_key(SEAL_VALUE, &index_find(&store->index, node)->id, cases[i].older ? older : current);
+		change = (struct engine_change){key.bytes, key.size, cases[i].gone ? NULL : (const uint8_t *)"short", cases[i].gone ? 0 : 5};
+		if (cases[i].gone)
+			assert_int_equal(engine_commit(store->engine, &change, 1), 0);
+		store_prefetch(store, node, cases[i].older ? older : current);
+		assert_int_equal(engine_commit(store->engine, &change, 1), 0);
+		if (cases[i].expected == 0)
+			store_prefetch(store, node, current); /* it is there already */
+		if (read_pinned(store, node, cases[i].older ? older : current, "current") != cases[i].expected)
+			fail_msg("%s", cases[i].what);
+		store_unpin(store, node, current);
+		store_close(store);
+		assert_int_equal(engine_remove(fixture->store), 0);
+		fixture_make(fixture);
+	}
+}
+
+/* Rows that are elsewhere in the file: nobody promises where they are. */
+static void test_rows_elsewhere(void **state)
+{
+	static const char *const places[] = {"rowid+4294967295", "rowid+4294967296", "-rowid"};
+	struct fixture *fixture = *state;
+	char text[100];
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		struct store *store;
+
+		make(fixture);
+		snprintf(text, sizeof(text), "UPDATE row SET rowid=%s", places[i]);
+		sql(fixture->store, text);
+		store = fixture_open(fixture, 2, 0);
+		assert_true(fixture_holds(store, fixture_secret("default", "a"), "value 2", 7));
+		assert_true(fixture_holds(store, fixture_global("g"), "ggg", 3));
+		assert_int_equal(fixture_do(store, STORE_PUT, fixture_global("g"), "new", 3, NULL), 0);
+		assert_true(fixture_holds(store, fixture_global("g"), "new", 3));
+		store_close(store);
+		assert_int_equal(engine_remove(fixture->store), 0);
+	}
+}
+
 /* The end of the open file is cut off, with more in it than SQLite remembers: what is read is right or -EIO, and nothing is written any more. */
 static void test_cut_while_open(void **state)
 {
@@ -703,6 +778,8 @@ int main(void)
 		TEST(test_header),
 		TEST(test_changed_while_open),
 		TEST(test_prefetched),
+		TEST(test_not_prefetched),
+		TEST(test_rows_elsewhere),
 		TEST(test_cut_while_open),
 		TEST(test_nothing_in_clear),
 	};
