@@ -46,8 +46,11 @@ static void commit_run(struct store *store, struct store_txn *first, size_t coun
 		lock_leave(store);
 		return;
 	}
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++, first = first->next) {
+		if (first->ready)
+			first->ready(first);
 		results[i] = -ENOKEY;
+	}
 }
 
 static void *commit_thread(void *context)
