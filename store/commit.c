@@ -11,8 +11,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define COMMIT_BATCH 256 /* transactions at most in one commit */
+#define COMMIT_PRUNE_MS 20 /* so long what nobody needs any more waits for a commit to go with, before it gets one of its own */
 
 /* Cut up to COMMIT_BATCH transactions off the queue. With the lock. */
 static struct store_txn *commit_take(struct store *store, size_t *ret_count)
@@ -36,6 +38,30 @@ static struct store_txn *commit_take(struct store *store, size_t *ret_count)
 static bool commit_has_work(const struct store *store)
 {
 	return store->first || (store->prune_now && !store->locked);
+}
+
+/* What is to be pruned waits a moment for something to go with. With the lock. */
+static void commit_await_company(struct store *store)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += COMMIT_PRUNE_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	while (!store->first && !store->stopping)
+		if (pthread_cond_clockwait(&store->wake, &store->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
+			return;
+}
+
+/* Until there is something to do, or no more will come. With the lock. */
+static void commit_await(struct store *store)
+{
+	do {
+		while (!commit_has_work(store) && !store->stopping)
+			pthread_cond_wait(&store->wake, &store->lock);
+		commit_await_company(store);
+	} while (!commit_has_work(store) && !store->stopping); /* it may have been locked meanwhile */
 }
 
 /* Without keys nothing can be sealed. */
@@ -63,8 +89,7 @@ static void *commit_thread(void *context)
 		size_t count;
 
 		pthread_mutex_lock(&store->lock);
-		while (!commit_has_work(store) && !store->stopping)
-			pthread_cond_wait(&store->wake, &store->lock);
+		commit_await(store);
 		if (!commit_has_work(store)) {
 			pthread_mutex_unlock(&store->lock);
 			return NULL;

@@ -602,6 +602,42 @@ static void test_watcher(void **state)
 	store_close(watched.store);
 }
 
+static struct store_status status_of(struct store *store)
+{
+	struct store_status status;
+
+	store_get_status(store, &status);
+	return status;
+}
+
+/* What a removal leaves behind goes with the next commit, if that comes soon, and else by itself. */
+static void test_removed_one_after_the_other(void **state)
+{
+	enum { COUNT = 200 };
+	struct store *store;
+	uint64_t before;
+	char text[20];
+
+	fixture_make(*state);
+	store = fixture_open(*state, 0, CACHE);
+	for (int i = 0; i < COUNT; i++) {
+		snprintf(text, sizeof(text), "n%d", i);
+		PUT(store, fixture_secret("default", text), text);
+	}
+	before = status_of(store).generation;
+	for (int i = 0; i < COUNT; i++) {
+		snprintf(text, sizeof(text), "n%d", i);
+		REMOVE(store, fixture_secret("default", text));
+		usleep(1000);
+	}
+	printf("# %d removals took %d generations\n", COUNT, (int)(status_of(store).generation - before));
+	assert_true(status_of(store).generation - before < COUNT + COUNT / 2); /* a commit that is nobody's takes one, too */
+	for (int i = 0; i < 1000 && status_of(store).rows > EMPTY_ROWS + 1; i++)
+		usleep(10000);
+	assert_int_equal(status_of(store).rows, EMPTY_ROWS + 1);
+	store_close(store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -625,6 +661,7 @@ int main(void)
 		TEST(test_no_memory_for_removed_attributes),
 		TEST(test_former),
 		TEST(test_watcher),
+		TEST(test_removed_one_after_the_other),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
