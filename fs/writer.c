@@ -143,7 +143,7 @@ struct writer_fate writer_fate_answer(const struct writer_asked *asked)
 	if (!asked->on_its_way)
 		return asked->fate;
 	helper_hear(&writer_later_helper, &answer, sizeof(answer));
-	if (answer.thread != asked->thread) {
+	if (answer.thread != asked->thread) { /* GCOVR_EXCL_BR_LINE: they are asked about in the order in which they are submitted */
 		log_error("a helper has answered about another writer than it was asked about, so this worker can't go on");
 		_exit(EXIT_FAILURE);
 	}
