@@ -15,7 +15,7 @@ void draft_rebase(struct drafts *drafts, struct draft *draft, uint64_t node)
 	if (draft->base)
 		store_unpin(drafts->store, draft->base_node, draft->base);
 	draft->base = 0;
-	draft->base_bytes = 0;
+	draft->base_bytes = draft->taken = 0;
 	draft->base_node = node;
 	if (store_pin(drafts->store, node, &draft->base) == 0 && store_look(drafts->store, node, &info) == 0)
 		draft->base_bytes = info.record.size;
@@ -37,7 +37,7 @@ void draft_deinit(struct drafts *drafts, struct draft *draft)
 
 size_t draft_size(const struct draft *draft)
 {
-	return draft->data.size + (draft->whole ? 0 : draft->base_bytes);
+	return draft->data.size + draft->taken + (draft->whole ? 0 : draft->base_bytes);
 }
 
 bool drafts_fit_disk(const struct drafts *drafts, size_t bytes)
@@ -156,12 +156,14 @@ struct secbuf draft_take(struct draft *draft)
 {
 	struct secbuf data = draft->data;
 
+	draft->taken = data.size;
 	draft->data = (struct secbuf){0};
 	return data;
 }
 
 void draft_give(struct draft *draft, struct secbuf *data)
 {
+	draft->taken = 0;
 	draft->data = *data;
 	*data = (struct secbuf){0}; /* transferred */
 }

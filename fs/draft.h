@@ -27,7 +27,8 @@ struct draft {
 	uint64_t base_node, base; /* the pinned version; @base is 0 if there is none */
 	size_t base_bytes;
 	struct secbuf data;
-	bool whole; /* @data is everything */
+	size_t taken; /* bytes of it that a commit has, until it has ended */
+	bool whole;   /* @data is everything */
 };
 
 /* draft_rebase - stand upon the version of the resource @node that is current now, if it has one. */

@@ -14,7 +14,10 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+#define HELPER_SPIN_NS 40000
 
 static uid_t helper_parent_uid = (uid_t)-1; /* as setresuid has it: none */
 
@@ -76,19 +79,67 @@ int helper_start(void (*serve)(int channel, const void *context), const void *co
 	return 0;
 }
 
-void helper_ask(const struct helper *helper, const void *question, size_t question_size, void *ret_answer, size_t answer_size)
+__attribute__((noreturn)) static void helper_lost(const struct helper *helper)
 {
-	struct pollfd polled = {.fd = helper->channel, .events = POLLOUT};
-	ssize_t n;
-
-	while ((n = channel_send_bytes(helper->channel, question, question_size, -1)) == -EAGAIN)
-		poll(&polled, 1, -1);
-	if (n >= 0)
-		n = channel_receive_bytes(helper->channel, ret_answer, answer_size, NULL);
-	if (n == (ssize_t)answer_size)
-		return;
 	log_error("the helper process %d is gone, without which this worker can't go on", helper->pid);
 	_exit(EXIT_FAILURE);
+}
+
+/* Wait until @channel takes it. */
+static ssize_t helper_send(int channel, const void *bytes, size_t size)
+{
+	struct pollfd polled = {.fd = channel, .events = POLLOUT};
+	ssize_t n;
+
+	while ((n = channel_send_bytes(channel, bytes, size, -1)) == -EAGAIN)
+		poll(&polled, 1, -1);
+	return n;
+}
+
+void helper_ask(const struct helper *helper, const void *question, size_t question_size, void *ret_answer, size_t answer_size)
+{
+	if (helper_send(helper->channel, question, question_size) < 0)
+		helper_lost(helper);
+	helper_hear(helper, ret_answer, answer_size);
+}
+
+bool helper_tell(const struct helper *helper, const void *question, size_t question_size)
+{
+	ssize_t n = channel_send_bytes(helper->channel, question, question_size, -1);
+
+	if (n < 0 && n != -EAGAIN)
+		helper_lost(helper);
+	return n >= 0;
+}
+
+static int64_t helper_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Most answers come soon, and being woken takes longer than that. */
+static void helper_spin(const struct helper *helper)
+{
+	struct pollfd polled = {.fd = helper->channel, .events = POLLIN};
+	int64_t end_ns = helper_now_ns() + HELPER_SPIN_NS;
+
+	while (poll(&polled, 1, 0) == 0 && helper_now_ns() < end_ns)
+		;
+}
+
+void helper_hear(const struct helper *helper, void *ret_answer, size_t answer_size)
+{
+	helper_spin(helper);
+	if (channel_receive_bytes(helper->channel, ret_answer, answer_size, NULL) != (ssize_t)answer_size)
+		helper_lost(helper);
+}
+
+void helper_answer(int channel, const void *answer, size_t size)
+{
+	helper_send(channel, answer, size);
 }
 
 void helper_stop(struct helper *helper)

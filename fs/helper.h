@@ -11,6 +11,7 @@
 #ifndef FS_HELPER_H
 #define FS_HELPER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -29,6 +30,14 @@ int helper_start(void (*serve)(int channel, const void *context), const void *co
 /* helper_ask - send one message, behind what was sent before and is not taken yet, wait for the answer, both of a fixed size. If the helper is gone, so is this process: another worker begins
  * with others. One thread at a time. */
 void helper_ask(const struct helper *helper, const void *question, size_t question_size, void *ret_answer, size_t answer_size);
+
+/* helper_tell - send one message without waiting; what it answers is there for helper_hear. False if it has too much to do. helper_hear - wait for the
+ * next answer. Each for one thread at a time. If the helper is gone, as helper_ask. */
+bool helper_tell(const struct helper *helper, const void *question, size_t question_size);
+void helper_hear(const struct helper *helper, void *ret_answer, size_t answer_size);
+
+/* helper_answer - for the helper: wait until @channel takes an answer. */
+void helper_answer(int channel, const void *answer, size_t size);
 
 /* helper_stop - let it end. */
 void helper_stop(struct helper *helper);

@@ -18,10 +18,13 @@
 struct publishing {
 	struct stage *stage;
 	uint64_t handle;
-	stage_done *done;
+	stage_done *done; /* or NULL */
 	void *context;
 	size_t bytes;
-	bool closing;
+	bool closing; /* by close(2), which will say what came of it: */
+	struct writer_asked asked;
+	bool judged; /* and @close is what that means */
+	struct writers_close close;
 };
 
 struct stage *stage_new(struct tree *tree, struct kept *kept, size_t max_bytes)
@@ -321,8 +324,9 @@ int stage_read(struct stage *stage, uint64_t handle, uint64_t offset, size_t siz
 
 static void stage_published(struct store_txn *txn, int result);
 
-/* Move the entry's data into a transaction. With the lock. NULL without memory. */
-static struct store_txn *staged_transaction(struct stage *stage, struct staged *entry)
+/* Move the entry's data into a transaction, at whose end @done (or NULL) is called. With the lock. NULL without memory. */
+static struct store_txn *staged_transaction(struct stage *stage, struct staged *entry, uint64_t request, stage_done *done,
+					    void *context)
 {
 	struct publishing *publishing = calloc(1, sizeof(*publishing));
 	struct store_txn *txn = store_txn_new(1);
@@ -332,7 +336,9 @@ static struct store_txn *staged_transaction(struct stage *stage, struct staged *
 		free(publishing);
 		return store_txn_free(txn);
 	}
-	*publishing = (struct publishing){.stage = stage, .handle = entry->handle, .bytes = entry->draft.data.size};
+	*publishing = (struct publishing){
+		.stage = stage, .handle = entry->handle, .done = done, .context = context, .bytes = entry->draft.data.size};
+	txn->request = request;
 	txn->done = stage_published;
 	txn->context = publishing;
 	op = &txn->ops[0];
@@ -367,6 +373,45 @@ void stage_replaced(struct stage *stage, const struct name *name)
 	pthread_mutex_unlock(&stage->lock);
 }
 
+/* Why nothing of it will be published, as close(2) says it: EINTR would mean "go on". */
+static int staged_failure(const struct staged *entry)
+{
+	return entry->failed == -EINTR ? -EIO : entry->failed;
+}
+
+/* Closing it publishes nothing: what that says. With the lock. */
+static int staged_closed(struct staged *entry, const struct writers_close *close)
+{
+	if (close->broken)
+		entry->failed = -EINTR;
+	return close->opener ? staged_failure(entry) : 0;
+}
+
+/* Is it not the close that publishes? */
+static bool publishing_is_withheld(const struct publishing *publishing)
+{
+	const struct writers_close *close = &publishing->close;
+
+	return publishing->closing && (close->broken || !close->opener || close->holds);
+}
+
+/* Who closes it was looked at meanwhile: the commit goes on, or takes nothing of it. */
+static int stage_ready(struct store_txn *txn)
+{
+	struct publishing *publishing = txn->context;
+	struct stage *stage = publishing->stage;
+
+	if (!publishing->judged) {
+		const struct writer_fate fate = writer_fate_answer(&publishing->asked);
+
+		pthread_mutex_lock(&stage->lock);
+		publishing->close = writers_judge(&stage_find(stage, publishing->handle)->writers, &fate);
+		pthread_mutex_unlock(&stage->lock);
+		publishing->judged = true;
+	}
+	return publishing_is_withheld(publishing) ? -ECANCELED : 0;
+}
+
 /* A commit has ended: give the entry its new base, or its data back. */
 static void stage_published(struct store_txn *txn, int result)
 {
@@ -380,7 +425,10 @@ static void stage_published(struct store_txn *txn, int result)
 	entry->in_flight = false;
 	if (result == 0 && !name_equal(&op->name, &entry->name))
 		staged_replace(stage, &op->name, entry);
-	if (result == 0 && op->ret_outcome == STORE_GONE) {
+	if (publishing_is_withheld(publishing)) {
+		draft_give(&entry->draft, &op->value);
+		result = staged_closed(entry, &publishing->close);
+	} else if (result == 0 && op->ret_outcome == STORE_GONE) {
 		entry->unlinked = true; /* it lives as long as it is open */
 		draft_give(&entry->draft, &op->value);
 	} else if (result == 0) {
@@ -408,28 +456,30 @@ static void stage_published(struct store_txn *txn, int result)
 	store_txn_free(txn);
 }
 
-/* Publish an entry as @to; @closing: it is close(2) that will say what came of it. With the lock, which it leaves. */
-static void staged_publish(struct stage *stage, struct staged *entry, const struct name *to, bool exclusive, bool closing,
-			   uint64_t request, stage_done *done, void *context)
+/* Publish it under that name. */
+static void staged_name(const struct staged *entry, struct store_op *op, const struct name *to, bool exclusive)
 {
-	struct store_txn *txn = staged_transaction(stage, entry);
-
-	if (txn) {
-		struct publishing *publishing = txn->context;
-
-		txn->request = request;
-		publishing->done = done;
-		publishing->context = context;
-		publishing->closing = closing;
-		if (!name_equal(to, &entry->name)) { /* a rename replaces what is there, attributes and all */
-			txn->ops[0].kind = STORE_PUT;
-			txn->ops[0].set |= RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL;
-		}
-		txn->ops[0].name = *to;
-		txn->ops[0].exclusive = exclusive;
-	} else {
-		entry->refused = closing;
+	if (!name_equal(to, &entry->name)) { /* a rename replaces what is there, attributes and all */
+		op->kind = STORE_PUT;
+		op->set |= RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL;
 	}
+	op->name = *to;
+	op->exclusive = exclusive;
+}
+
+/* It is close(2) by @thread that publishes, if it does: who that is can be found out while the commit is made ready. With the lock. */
+static void staged_ask(const struct staged *entry, struct store_txn *txn, pid_t thread)
+{
+	struct publishing *publishing = txn->context;
+
+	publishing->closing = true;
+	publishing->asked = writer_fate_ask(thread, entry->writers.opener, entry->ino);
+	txn->ready = stage_ready;
+}
+
+/* Hand it over; NULL: there was no memory for it. With the lock, which it leaves. */
+static void stage_submit(struct stage *stage, struct store_txn *txn, stage_done *done, void *context)
+{
 	stage_leave(stage);
 	if (txn) {
 		store_submit(stage->tree->store, txn);
@@ -439,33 +489,29 @@ static void staged_publish(struct stage *stage, struct staged *entry, const stru
 	}
 }
 
-/* Why nothing of it will be published, as close(2) says it: EINTR would mean "go on". */
-static int staged_failure(const struct staged *entry)
-{
-	return entry->failed == -EINTR ? -EIO : entry->failed;
-}
-
 void stage_flush(struct stage *stage, uint64_t handle, pid_t thread, uint64_t request, stage_done *done, void *context)
 {
 	struct staged *entry = stage_enter(stage, handle);
 	struct writers_close close;
-	bool due;
+	struct store_txn *txn;
 	int failed;
 
 	if (!entry) {
 		done(context, -EIO);
 		return;
 	}
-	due = entry->written && staged_is_pending(entry);
-	close = writers_closes(&entry->writers, thread, due ? entry->ino : 0);
 	entry->flushed = true;
-	if (close.broken)
-		entry->failed = -EINTR;
-	if (due && !close.broken && close.opener && !close.holds) {
-		staged_publish(stage, entry, &entry->name, false, true, request, done, context);
+	if (entry->written && staged_is_pending(entry)) {
+		txn = staged_transaction(stage, entry, request, done, context);
+		if (txn)
+			staged_ask(entry, txn, thread);
+		else
+			entry->refused = true;
+		stage_submit(stage, txn, done, context);
 		return;
 	}
-	failed = close.opener ? staged_failure(entry) : 0;
+	close = writers_closes(&entry->writers, thread, 0);
+	failed = staged_closed(entry, &close);
 	stage_leave(stage);
 	done(context, failed);
 }
@@ -490,7 +536,7 @@ void stage_sync(struct stage *stage, uint64_t handle, uint64_t request, stage_do
 		return;
 	}
 	if (staged_is_pending(entry)) {
-		staged_publish(stage, entry, &entry->name, false, false, request, done, context);
+		stage_submit(stage, staged_transaction(stage, entry, request, done, context), done, context);
 		return;
 	}
 	failed = staged_failure(entry);
@@ -502,7 +548,7 @@ void stage_publish_as(struct stage *stage, uint64_t handle, const struct name *t
 		      stage_done *done, void *context)
 {
 	struct staged *entry = stage_enter(stage, handle);
-
+	struct store_txn *txn;
 	int failed;
 
 	if (!entry) {
@@ -515,7 +561,10 @@ void stage_publish_as(struct stage *stage, uint64_t handle, const struct name *t
 		done(context, failed);
 		return;
 	}
-	staged_publish(stage, entry, to, exclusive, false, request, done, context);
+	txn = staged_transaction(stage, entry, request, done, context);
+	if (txn)
+		staged_name(entry, &txn->ops[0], to, exclusive);
+	stage_submit(stage, txn, done, context);
 }
 
 void stage_release(struct stage *stage, uint64_t handle)
@@ -530,7 +579,7 @@ void stage_release(struct stage *stage, uint64_t handle)
 		return;
 	}
 	if (staged_is_pending(entry) && !entry->refused && (entry->flushed || entry->written)) {
-		struct store_txn *txn = staged_transaction(stage, entry);
+		struct store_txn *txn = staged_transaction(stage, entry, 0, NULL, NULL);
 
 		if (txn) {
 			stage_leave(stage);

@@ -107,7 +107,7 @@ int stage_lookup(struct stage *stage, const struct name *name, pid_t process, ui
 		if (!entry->fresh || entry->unlinked || entry->writers.opener != process || !process ||
 		    !name_equal(&entry->name, name))
 			continue;
-		tree_fill(entry->ino, &entry->attributes, entry->draft.data.size, ret_attributes);
+		tree_fill(entry->ino, &entry->attributes, draft_size(&entry->draft), ret_attributes);
 		*ret_handle = entry->handle;
 		r = 0;
 		break;
@@ -156,6 +156,21 @@ int stage_acls(struct stage *stage, uint64_t ino, struct acl_list *ret_acls)
 	return entry ? 0 : -ENOENT;
 }
 
+/* Wait until no commit has what @process is writing to @ino: it may not be publishing it, after all. With the lock. */
+static void stage_land(struct stage *stage, uint64_t ino, pid_t process)
+{
+	const struct staged *entry = LIST_FIRST(&stage->entries);
+
+	while (entry) {
+		if (entry->in_flight && entry->ino == ino && entry->writers.opener == process) {
+			pthread_cond_wait(&stage->landed, &stage->lock);
+			entry = LIST_FIRST(&stage->entries); /* they may be others now */
+		} else {
+			entry = LIST_NEXT(entry, link);
+		}
+	}
+}
+
 unsigned stage_set_attributes(struct stage *stage, uint64_t ino, pid_t process, unsigned set,
 			      const struct record_attributes *attributes, const struct acl *acl)
 {
@@ -166,6 +181,8 @@ unsigned stage_set_attributes(struct stage *stage, uint64_t ino, pid_t process, 
 	bool own;
 
 	pthread_mutex_lock(&stage->lock);
+	if (process)
+		stage_land(stage, ino, process);
 	live = stage_live(stage, ino, &info);
 	own = process && stage_newest(stage, ino, process, false, live);
 	LIST_FOREACH(entry, &stage->entries, link) {

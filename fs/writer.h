@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* writer_start - from now on a helper (helper.h) looks, with the rights that this process still has. Before, this process looks itself. All
- * that follow are for the serving thread alone. -errno (logged). writer_stop - let the helper end. */
+/* writer_start - from now on helpers (helper.h) look, with the rights that this process still has. Before, this process looks itself. All
+ * that follow but writer_fate_answer are for the serving thread alone. -errno (logged). writer_stop - let the helpers end. */
 int writer_start(void);
 void writer_stop(void);
 
@@ -37,5 +37,15 @@ struct writer_fate {
 	bool holds;
 };
 struct writer_fate writer_fate(pid_t tid, pid_t other, uint64_t ino);
+
+/* writer_fate_ask - the same without waiting for the answer, if the helper that is for such questions can take one more. writer_fate_answer - what it
+ * is, waiting for it. Each question has to be taken back so, once, and in the order of asking; that is for one thread, which may be another. */
+struct writer_asked {
+	bool on_its_way;
+	pid_t thread;
+	struct writer_fate fate; /* of it the process, as far as that is known, if it is on its way */
+};
+struct writer_asked writer_fate_ask(pid_t tid, pid_t other, uint64_t ino);
+struct writer_fate writer_fate_answer(const struct writer_asked *asked);
 
 #endif

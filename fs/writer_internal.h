@@ -25,6 +25,7 @@ struct writer_question {
 };
 
 struct writer_answer {
+	pid_t thread; /* of the question */
 	pid_t process;
 	int killed_by;
 	uint32_t gone, holds, member; /* 0 or 1; all of it is sent, so it has no padding, in which the stack would show */

@@ -4,6 +4,7 @@
 #include "fs/writer_internal.h"
 
 #include "fs/channel.h"
+#include "fs/helper.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -140,7 +141,7 @@ static bool writer_has_group(pid_t tid, gid_t group)
 
 struct writer_answer writer_look(const struct writer_question *question)
 {
-	struct writer_answer answer = {0};
+	struct writer_answer answer = {.thread = question->thread};
 
 	if (question->wants & WRITER_PROCESS)
 		answer.process = writer_process_of(question->thread);
@@ -163,6 +164,6 @@ void writer_serve(int channel, const void *context)
 	while (channel_receive_bytes(channel, &question, sizeof(question), NULL) == sizeof(question)) {
 		const struct writer_answer answer = writer_look(&question);
 
-		channel_send_bytes(channel, &answer, sizeof(answer), -1);
+		helper_answer(channel, &answer, sizeof(answer));
 	}
 }

@@ -3,7 +3,6 @@
  */
 #include "fs/writers.h"
 
-#include "fs/writer.h"
 #include "store/log.h"
 
 #include <signal.h>
@@ -48,15 +47,21 @@ void writers_wrote(struct writers *writers, pid_t thread)
 
 /* Any that has it open may have been going to write; but a reader of a pipe that has enough ends those before it with
  * SIGPIPE every day. */
-struct writers_close writers_closes(const struct writers *writers, pid_t thread, uint64_t ino)
+struct writers_close writers_judge(const struct writers *writers, const struct writer_fate *fate)
 {
-	const struct writer_fate fate = writer_fate(thread, writers->opener, ino);
-	bool opener = !fate.process || !writers->opener || fate.process == writers->opener || fate.other_gone;
+	bool opener = !fate->process || !writers->opener || fate->process == writers->opener || fate->other_gone;
 
 	return (struct writers_close){
 		.opener = opener,
-		.holds = fate.holds,
-		.broken = fate.killed_by &&
-			  (fate.killed_by != SIGPIPE || opener || writers_have(writers, fate.process)),
+		.holds = fate->holds,
+		.broken = fate->killed_by &&
+			  (fate->killed_by != SIGPIPE || opener || writers_have(writers, fate->process)),
 	};
+}
+
+struct writers_close writers_closes(const struct writers *writers, pid_t thread, uint64_t ino)
+{
+	const struct writer_fate fate = writer_fate(thread, writers->opener, ino);
+
+	return writers_judge(writers, &fate);
 }

@@ -6,6 +6,8 @@
 #ifndef FS_WRITERS_H
 #define FS_WRITERS_H
 
+#include "fs/writer.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -31,5 +33,8 @@ void writers_wrote(struct writers *writers, pid_t thread);
 
 /* writers_closes - @thread is closing a descriptor of the file @ino (0: whether it has others does not matter). Asks /proc. */
 struct writers_close writers_closes(const struct writers *writers, pid_t thread, uint64_t ino);
+
+/* writers_judge - the same of what is known already: @fate of that thread, and of @writers->opener as the other process. */
+struct writers_close writers_judge(const struct writers *writers, const struct writer_fate *fate);
 
 #endif

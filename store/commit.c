@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define COMMIT_BATCH 256 /* transactions at most in one commit */
 #define COMMIT_COMPANY_MS 20 /* what is to be pruned waits so long for a transaction to go with */
@@ -71,8 +72,11 @@ static void commit_run(struct store *store, struct store_txn *first, size_t coun
 		lock_leave(store);
 		return;
 	}
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++, first = first->next) {
+		if (first->ready)
+			first->ready(first);
 		results[i] = -ENOKEY;
+	}
 }
 
 static void *commit_thread(void *context)

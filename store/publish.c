@@ -455,8 +455,10 @@ static int publish_commit(struct batch *batch, uint64_t *prune, size_t n_prune)
 static int publish_run(struct batch *batch, struct store_txn *txn)
 {
 	size_t n_states = batch->n_states, n_values = batch->n_values;
-	int r = ops_run(batch, txn);
+	int r = ops_run(batch, txn), ready = txn->ready ? txn->ready(txn) : 0;
 
+	if (r == 0)
+		r = ready;
 	if (r < 0)
 		batch_cut(batch, n_states, n_values);
 	else if (txn->header)

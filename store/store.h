@@ -187,6 +187,9 @@ struct store_op {
 struct store_txn {
 	struct store_txn *next; /* the store's queue */
 	uint64_t request;       /* for store_options.committing; 0: nobody's */
+	/* Unless NULL: called from the commit thread when all but the commit is done for it, once or more, in the order of submitting and always before
+	 * @done. May wait for an answer that is on its way, which others that go with it then wait for, too. -errno: it is refused with that. */
+	int (*ready)(struct store_txn *txn);
 	/* Called once, from the commit thread, after the changes are on disk and to be seen, or were refused.
 	 * It must not block for long and frees the transaction. */
 	void (*done)(struct store_txn *txn, int result);

@@ -154,6 +154,79 @@ static void test_order(void **state)
 	store_close(shared.store);
 }
 
+/* What is to say whether it goes on is asked in the order of submitting, whatever else becomes of it, and the same again if it is asked again. */
+static atomic_int asked, out_of_order;
+
+static int is_ready(struct store_txn *txn)
+{
+	int number = (int)txn->request;
+
+	if (number == asked + 1)
+		asked++;
+	else if (number > asked)
+		out_of_order++;
+	return txn->context ? -ECANCELED : 0;
+}
+
+static void on_asked(struct store_txn *txn, int result)
+{
+	shared.wrong += (int)txn->request > asked; /* its end before it was asked */
+	shared.wrong += result != (txn->context ? -ECANCELED : txn->ops[0].kind == STORE_REMOVE ? -ENOENT : 0);
+	store_txn_free(txn);
+	shared.done++;
+}
+
+/* Each third one is called off, each third one fails by itself. */
+static void submit_asked(int count)
+{
+	for (int i = 1; i <= count; i++) {
+		struct store_txn *txn = store_txn_new(1);
+		char text[32];
+
+		name_of(text, "asked", 0, i);
+		fixture_op(&txn->ops[0], i % 3 == 1 ? STORE_REMOVE : STORE_PUT, fixture_global(text), text, i % 3 == 1 ? 0 : strlen(text));
+		txn->context = i % 3 == 2 ? txn : NULL;
+		txn->request = (uint64_t)i;
+		txn->ready = is_ready;
+		txn->done = on_asked;
+		store_submit(shared.store, txn);
+	}
+	store_stop(shared.store);
+}
+
+static void test_called_off(void **state)
+{
+	char text[32];
+
+	fixture_make(*state);
+	reset(fixture_open(*state, 0, CACHE));
+	asked = out_of_order = 0;
+	submit_asked(300);
+	assert_int_equal(shared.done, 300);
+	assert_int_equal(shared.wrong, 0);
+	assert_int_equal(asked, 300);
+	assert_int_equal(out_of_order, 0);
+	for (int i = 1; i <= 300; i++) {
+		name_of(text, "asked", 0, i);
+		assert_int_equal(fixture_exists(shared.store, fixture_global(text)), i % 3 == 0);
+	}
+	store_close(shared.store);
+}
+
+/* Also of those that a locked store refuses. */
+static void test_called_off_locked(void **state)
+{
+	fixture_make(*state);
+	reset(fixture_open(*state, 0, CACHE));
+	asked = out_of_order = 0;
+	assert_int_equal(store_lock(shared.store), 0);
+	submit_asked(10);
+	assert_int_equal(shared.done, 10);
+	assert_int_equal(asked, 10);
+	assert_int_equal(out_of_order, 0);
+	store_close(shared.store);
+}
+
 /* In one batch, a transaction that fails takes nothing else with it. */
 static void test_a_failure_among_others(void **state)
 {
@@ -318,6 +391,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_everyone_is_answered),
 		TEST(test_order),
+		TEST(test_called_off),
+		TEST(test_called_off_locked),
 		TEST(test_a_failure_among_others),
 		TEST(test_walk_while_entries_come_and_go),
 		TEST(test_reading_while_writing),
