@@ -94,10 +94,16 @@ static int loop_set_nonblocking(struct loop *loop)
 	return 0;
 }
 
+/* A connection that was aborted, as it may be while it is unmounted, is one that has ended. Else libfuse would say so with perror(3), and that calls
+ * dup(2), which the sandbox does not foresee. */
 static ssize_t loop_io_read(int fd, void *buffer, size_t size, void *userdata)
 {
+	ssize_t n = read(fd, buffer, size);
+
 	(void)userdata;
-	return read(fd, buffer, size);
+	if (n < 0 && errno == ECONNABORTED)
+		errno = ENODEV;
+	return n;
 }
 
 static ssize_t loop_io_writev(int fd, struct iovec *parts, int count, void *userdata)
