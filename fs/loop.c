@@ -2,7 +2,8 @@
  * loop: receive, serve, wipe. One thread.
  *
  * The descriptor is non-blocking: after a request the loop looks for the next one for a short while before it sleeps,
- * since a client's calls come in rows and waking a sleeper costs more than serving a request.
+ * since a client's calls come in rows and waking a sleeper costs more than serving a request. Not after one that waits for a commit: its client
+ * asks nothing meanwhile, and the processor is for those that make the commit ready.
  */
 #include "fs/loop.h"
 
@@ -26,6 +27,8 @@
 #define LOOP_WATCH_NS 5000000  /* under load, how often the other descriptors are looked at */
 #define LOOP_NOTIFY_RESEND 7   /* FUSE_NOTIFY_RESEND; Debian 12's headers are older */
 #define LOOP_PAGES 256 /* libfuse's own bound on a request (FUSE_MAX_MAX_PAGES), and a page for its head */
+
+static _Thread_local bool loop_answered; /* has this thread, since it began with a request? */
 
 struct loop {
 	struct fuse_session *session;
@@ -94,10 +97,16 @@ static int loop_set_nonblocking(struct loop *loop)
 	return 0;
 }
 
+/* A connection that was aborted, as it may be while it is unmounted, is one that has ended. Else libfuse would say so with perror(3), and that calls
+ * dup(2), which the sandbox does not foresee. */
 static ssize_t loop_io_read(int fd, void *buffer, size_t size, void *userdata)
 {
+	ssize_t n = read(fd, buffer, size);
+
 	(void)userdata;
-	return read(fd, buffer, size);
+	if (n < 0 && errno == ECONNABORTED)
+		errno = ENODEV;
+	return n;
 }
 
 static ssize_t loop_io_writev(int fd, struct iovec *parts, int count, void *userdata)
@@ -105,6 +114,7 @@ static ssize_t loop_io_writev(int fd, struct iovec *parts, int count, void *user
 	const struct ops_context *context = userdata;
 	size_t size = 0;
 
+	loop_answered = true;
 	if (!context->muted)
 		return writev(fd, parts, count);
 	for (int i = 0; i < count; i++)
@@ -228,6 +238,7 @@ static bool loop_serve(struct loop *loop, size_t size)
 
 	if (size >= sizeof(*header))
 		ops_begin(loop->context, header->unique, opcode, (pid_t)header->pid);
+	loop_answered = false;
 	fuse_session_process_buf(loop->session, &loop->buffer);
 	secmem_wipe(loop->buffer.mem, size);
 	return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
@@ -235,7 +246,7 @@ static bool loop_serve(struct loop *loop, size_t size)
 
 int loop_run(struct loop *loop, struct loop_events *events)
 {
-	int64_t served_ns = 0, watched_ns = 0;
+	int64_t served_ns = 0, watched_ns = 0, spin_until_ns = 0;
 
 	while (!loop->unmounted && !loop_is_over(loop)) {
 		int r;
@@ -246,6 +257,7 @@ int loop_run(struct loop *loop, struct loop_events *events)
 			bool wanted = loop_serve(loop, (size_t)r);
 
 			served_ns = loop_now_ns();
+			spin_until_ns = loop_answered ? served_ns + LOOP_SPIN_NS : 0;
 			if (events && wanted)
 				events->served(events->context);
 			if (served_ns - watched_ns < LOOP_WATCH_NS)
@@ -254,7 +266,7 @@ int loop_run(struct loop *loop, struct loop_events *events)
 			watched_ns = served_ns;
 			loop_wait(loop, events, false);
 		} else if (r == -EAGAIN) {
-			if (loop_now_ns() - served_ns >= LOOP_SPIN_NS)
+			if (loop_now_ns() >= spin_until_ns)
 				loop_wait(loop, events, true);
 		} else if (r == 0) {
 			loop->unmounted = true;

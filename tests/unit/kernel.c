@@ -18,7 +18,7 @@ static void *kernel_serve(void *context)
 {
 	struct kernel *kernel = context;
 
-	loop_run(kernel->loop, NULL);
+	kernel->served = loop_run(kernel->loop, NULL);
 	return NULL;
 }
 
@@ -63,12 +63,14 @@ struct kernel *kernel_start(struct store *store, size_t max_staged)
 	return kernel;
 }
 
-void kernel_stop(struct kernel *kernel)
+int kernel_stop(struct kernel *kernel)
 {
 	struct store *store = kernel->context.tree.store;
+	int served;
 
 	close(kernel->fd);
 	pthread_join(kernel->thread, NULL);
+	served = kernel->served;
 	control_stop(kernel->context.control);
 	store_stop(store);
 	control_free(kernel->context.control);
@@ -78,6 +80,7 @@ void kernel_stop(struct kernel *kernel)
 	store_close(store);
 	loop_free(kernel->loop);
 	free(kernel);
+	return served;
 }
 
 static void kernel_hear(struct kernel *kernel, const struct fuse_out_header *out, size_t size)

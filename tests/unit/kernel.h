@@ -19,7 +19,8 @@ struct loop;
 struct kernel {
 	struct ops_context context;
 	struct loop *loop;
-	pthread_t thread; /* serves */
+	pthread_t thread; /* serves, */
+	int served;       /* and how that has ended */
 	int fd;           /* our end */
 	uint64_t unique;
 	uint32_t pid, uid; /* who the next requests come from; the caller's own at first */
@@ -33,9 +34,9 @@ struct kernel {
 	size_t n_notices;
 };
 
-/* kernel_start - serve @store to a new kernel; the caller frees it with kernel_stop, which leaves the store closed. */
+/* kernel_start - serve @store to a new kernel; the caller frees it with kernel_stop, which leaves the store closed and returns what loop_run did. */
 struct kernel *kernel_start(struct store *store, size_t max_staged);
-void kernel_stop(struct kernel *kernel);
+int kernel_stop(struct kernel *kernel);
 
 /* kernel_call - a request of @opcode for @node with a body of two parts, each of which may be empty. */
 int kernel_call(struct kernel *kernel, uint32_t opcode, uint64_t node, const void *first, size_t first_size,

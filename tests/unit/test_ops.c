@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -45,6 +46,20 @@ static int teardown(void **state)
 	r = fixture_teardown(&f->fixture);
 	free(f);
 	return r;
+}
+
+/* As the kernel answers when a connection was aborted. */
+static atomic_bool aborted;
+
+ssize_t __real_read(int fd, void *buffer, size_t size);
+ssize_t __wrap_read(int fd, void *buffer, size_t size);
+ssize_t __wrap_read(int fd, void *buffer, size_t size)
+{
+	if (aborted) {
+		errno = ECONNABORTED;
+		return -1;
+	}
+	return __real_read(fd, buffer, size);
 }
 
 /* A worker that ends without a word, and the next one on the same store. */
@@ -684,6 +699,18 @@ static void test_status_and_statfs(void **state)
 	assert_int_equal(out.st.namelen, 255);
 }
 
+static void test_aborted(void **state)
+{
+	struct played *f = *state;
+	int served;
+
+	aborted = true;
+	served = kernel_stop(f->kernel);
+	aborted = false;
+	f->kernel = kernel_start(fixture_open(f->fixture, 2, 1 << 20), STAGED);
+	assert_int_equal(served, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -709,6 +736,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refused_kinds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_another_worker, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_status_and_statfs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_aborted, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
