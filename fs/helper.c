@@ -4,6 +4,7 @@
 #include "fs/helper.h"
 
 #include "fs/channel.h"
+#include "fs/clock.h"
 #include "store/log.h"
 
 #include <errno.h>
@@ -14,7 +15,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define HELPER_SPIN_NS 40000
@@ -112,21 +112,13 @@ bool helper_tell(const struct helper *helper, const void *question, size_t quest
 	return n >= 0;
 }
 
-static int64_t helper_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* Most answers come soon, and being woken takes longer than that. */
 static void helper_spin(const struct helper *helper)
 {
 	struct pollfd polled = {.fd = helper->channel, .events = POLLIN};
-	int64_t end_ns = helper_now_ns() + HELPER_SPIN_NS;
+	int64_t end_ns = clock_now_ns() + HELPER_SPIN_NS;
 
-	while (poll(&polled, 1, 0) == 0 && helper_now_ns() < end_ns)
+	while (poll(&polled, 1, 0) == 0 && clock_now_ns() < end_ns)
 		;
 }
 

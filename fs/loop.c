@@ -7,6 +7,7 @@
  */
 #include "fs/loop.h"
 
+#include "fs/clock.h"
 #include "store/log.h"
 #include "store/secmem.h"
 
@@ -20,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LOOP_SPIN_NS 20000
@@ -135,14 +135,6 @@ int loop_attach(struct loop *loop, int fd)
 	return loop_set_nonblocking(loop);
 }
 
-static int64_t loop_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 int loop_take_over(struct loop *loop, const void *init, size_t size, bool answer)
 {
 	const struct fuse_in_header *header = init;
@@ -170,14 +162,14 @@ bool loop_resend(struct loop *loop)
 void loop_end(struct loop *loop, int ms, const char *warning)
 {
 	loop->ending = true;
-	loop->deadline_ns = loop_now_ns() + ms * INT64_C(1000000);
+	loop->deadline_ns = clock_now_ns() + ms * INT64_C(1000000);
 	loop->warning = warning;
 }
 
 /* Is the time over? */
 static bool loop_is_over(const struct loop *loop)
 {
-	if (!loop->ending || loop_now_ns() < loop->deadline_ns)
+	if (!loop->ending || clock_now_ns() < loop->deadline_ns)
 		return false;
 	if (loop->warning)
 		log_warning("%s", loop->warning);
@@ -206,7 +198,7 @@ static int loop_timeout_ms(const struct loop *loop)
 	int timeout_ms = loop_tend(loop->context);
 
 	if (loop->ending) {
-		int64_t left_ms = (loop->deadline_ns - loop_now_ns()) / 1000000 + 1;
+		int64_t left_ms = (loop->deadline_ns - clock_now_ns()) / 1000000 + 1;
 
 		if (left_ms < 0)
 			left_ms = 0;
@@ -256,7 +248,7 @@ int loop_run(struct loop *loop, struct loop_events *events)
 		if (r > 0) {
 			bool wanted = loop_serve(loop, (size_t)r);
 
-			served_ns = loop_now_ns();
+			served_ns = clock_now_ns();
 			spin_until_ns = loop_answered ? served_ns + LOOP_SPIN_NS : 0;
 			if (events && wanted)
 				events->served(events->context);
@@ -266,7 +258,7 @@ int loop_run(struct loop *loop, struct loop_events *events)
 			watched_ns = served_ns;
 			loop_wait(loop, events, false);
 		} else if (r == -EAGAIN) {
-			if (loop_now_ns() >= spin_until_ns)
+			if (clock_now_ns() >= spin_until_ns)
 				loop_wait(loop, events, true);
 		} else if (r == 0) {
 			loop->unmounted = true;

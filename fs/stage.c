@@ -20,7 +20,6 @@ struct publishing {
 	uint64_t handle;
 	stage_done *done; /* or NULL */
 	void *context;
-	size_t bytes;
 	bool closing; /* by close(2), which will say what came of it: */
 	struct writer_asked asked;
 	bool judged; /* and @close is what that means */
@@ -337,7 +336,7 @@ static struct store_txn *staged_transaction(struct stage *stage, struct staged *
 		return store_txn_free(txn);
 	}
 	*publishing = (struct publishing){
-		.stage = stage, .handle = entry->handle, .done = done, .context = context, .bytes = entry->draft.data.size};
+		.stage = stage, .handle = entry->handle, .done = done, .context = context};
 	txn->request = request;
 	txn->done = stage_published;
 	txn->context = publishing;
@@ -436,7 +435,7 @@ static void stage_published(struct store_txn *txn, int result)
 		entry->fresh = entry->anew = entry->truncated = entry->written = entry->refused = entry->draft.whole = false;
 		entry->created = op->ret_created;
 		entry->set = 0;
-		stage->drafts.bytes -= publishing->bytes;
+		stage->drafts.bytes -= entry->draft.taken;
 		draft_rebase(&stage->drafts, &entry->draft, store_node(stage->tree->store, &entry->name));
 	} else {
 		if (result != -EEXIST)
