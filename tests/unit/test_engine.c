@@ -272,6 +272,83 @@ static void test_index_of_other_rows(void **state)
 	}
 }
 
+enum { TREE_ROWS = 400, TREE_KEY = 30, TREE_BYTES = 100, TREE_PAGE = 4096, TREE_CELLS = 12 };
+
+static void tree_row(uint64_t number, uint8_t ret_key[static TREE_KEY], uint8_t ret_data[static TREE_BYTES])
+{
+	fixture_fill(ret_key, TREE_KEY, 2 * number);
+	fixture_fill(ret_data, TREE_BYTES, 2 * number + 1);
+}
+
+static void tree_make(const char *path)
+{
+	static uint8_t keys[TREE_ROWS][TREE_KEY], data[TREE_ROWS][TREE_BYTES];
+	static struct engine_change changes[TREE_ROWS];
+
+	for (size_t i = 0; i < TREE_ROWS; i++) {
+		tree_row(i, keys[i], data[i]);
+		changes[i] = (struct engine_change){keys[i], TREE_KEY, data[i], TREE_BYTES};
+	}
+	assert_int_equal(engine_create(path, changes, TREE_ROWS), 0);
+}
+
+/* Opened and scanned? Then each row is found by its key, and as it was. */
+static bool tree_is_taken(const char *path)
+{
+	uint8_t key[TREE_KEY], expected[TREE_BYTES];
+	struct engine *engine = NULL;
+	bool taken;
+
+	if (engine_open(path, &engine) < 0)
+		return false;
+	taken = engine_scan(engine, ENGINE_STORED, visit_none, NULL) == 0;
+	for (size_t i = 0; i < TREE_ROWS && taken; i++) {
+		tree_row(i, key, expected);
+		assert_row(engine, (const char *)key, TREE_KEY, (const char *)expected, TREE_BYTES);
+	}
+	engine_close(engine);
+	return taken;
+}
+
+/* Where a search turns is changed, while each row stays where it is: a walk through all would not notice. */
+static void test_tree_that_leads_astray(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned tried = 0, taken = 0;
+	uint8_t *bytes;
+	size_t size;
+
+	tree_make(fixture->store);
+	assert_true(tree_is_taken(fixture->store));
+	bytes = fixture_read(fixture->store, &size);
+	for (size_t page = 1; page <= 2; page++) { /* the roots of the table and of its index */
+		uint8_t *root = bytes + page * TREE_PAGE, *cells = root + TREE_CELLS, cell[2];
+
+		assert_int_equal(root[0], page == 1 ? 5 : 2); /* neither is a leaf */
+		for (size_t at = 0; at < TREE_PAGE * 8; at += 5) {
+			if (root[at / 8] == 0)
+				continue;
+			root[at / 8] ^= (uint8_t)(1 << at % 8);
+			fixture_write(fixture->store, bytes, size, 0600);
+			taken += tree_is_taken(fixture->store);
+			tried++;
+			root[at / 8] ^= (uint8_t)(1 << at % 8);
+		}
+		memcpy(cell, cells, 2); /* two in the wrong order */
+		memcpy(cells, cells + 2, 2);
+		memcpy(cells + 2, cell, 2);
+		fixture_write(fixture->store, bytes, size, 0600);
+		assert_false(tree_is_taken(fixture->store));
+		memcpy(cells + 2, cells, 2);
+		memcpy(cells, cell, 2);
+	}
+	print_message("# %u bits changed, %u of them taken\n", tried, taken);
+	assert_true(tried > 200 && taken < tried / 2);
+	fixture_write(fixture->store, bytes, size, 0600);
+	assert_true(tree_is_taken(fixture->store));
+	free(bytes);
+}
+
 /* A row is found wherever it is said to be; at its place also if the index leads elsewhere. */
 static void test_places(void **state)
 {
@@ -830,6 +907,7 @@ int main(void)
 		TEST(test_scan),
 		TEST(test_scan_as_stored),
 		TEST(test_index_of_other_rows),
+		TEST(test_tree_that_leads_astray),
 		TEST(test_places),
 		TEST(test_commit),
 		TEST(test_large_row),
