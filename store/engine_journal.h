@@ -20,7 +20,7 @@ struct engine_journal {
 /* engine_journal_attach - from now on all that SQLite does with @file, which is open, goes through @journal. Until the file is closed. */
 void engine_journal_attach(struct engine_journal *journal, sqlite3_file *file);
 
-/* engine_journal_forget - what waits is of a transaction that was undone. */
+/* engine_journal_forget - what waits is of a transaction that has failed, and is not to be written. Before it is undone, for which SQLite reads. */
 void engine_journal_forget(struct engine_journal *journal);
 
 #endif

@@ -841,10 +841,10 @@ static int engine_transact(struct engine *engine, const struct engine_change *ch
 		r = engine_step(engine, engine->commit, "committing");
 	if (r == 0)
 		engine->bytes = bytes;
+	if (r < 0) /* before it is undone, which would have it written */
+		engine_journal_forget(&engine->journal);
 	if (r < 0 && !sqlite3_get_autocommit(engine->db))
 		engine_step(engine, engine->rollback, "undoing a transaction");
-	if (r < 0)
-		engine_journal_forget(&engine->journal);
 	if (r == 0 && engine_journal_is_long(engine))
 		engine_checkpoint(engine);
 	if (engine->sync_failed)

@@ -16,15 +16,28 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* SQLite's; it says that the file has been replaced, or does not grow and keeps no reason, if it is told to. */
+static off_t length(const char *path)
+{
+	struct stat st;
+
+	fixture_must(stat(path, &st) == 0);
+	return st.st_size;
+}
+
+/* SQLite's; it says that the file has been replaced, or does not grow and keeps no reason, if it is told to: then it notes the journal's length. */
 static bool always_moved, no_growth;
+static const char *journal;
+static off_t journal_length;
 
 int __real_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *argument);
 int __wrap_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *argument);
 int __wrap_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *argument)
 {
-	int r = what == SQLITE_FCNTL_SIZE_HINT && no_growth ? SQLITE_IOERR_WRITE : __real_sqlite3_file_control(db, name, what, argument);
+	bool fails = what == SQLITE_FCNTL_SIZE_HINT && no_growth;
+	int r = fails ? SQLITE_IOERR_WRITE : __real_sqlite3_file_control(db, name, what, argument);
 
+	if (fails && journal)
+		journal_length = length(journal);
 	if (what == SQLITE_FCNTL_HAS_MOVED && always_moved)
 		*(int *)argument = 1;
 	return r;
@@ -39,6 +52,24 @@ int __wrap_fstat(int fd, struct stat *ret_st)
 {
 	errno = EIO;
 	return no_fstat ? -1 : __real_fstat(fd, ret_st);
+}
+
+/* libc's; it fails if it is asked to, and leaves this process without a descriptor to be had. */
+static bool no_fsync;
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+	struct rlimit limit;
+
+	if (!no_fsync)
+		return __real_fsync(fd);
+	fixture_must(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	limit.rlim_cur = 0;
+	fixture_must(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	errno = EIO;
+	return -1;
 }
 
 /* folder.c's; it fails if it is asked to. */
@@ -423,7 +454,6 @@ static void test_large_row(void **state)
 	free(data);
 }
 
-/* What was committed is there after a process ends without closing. */
 /* The calls that this process has written with. */
 static unsigned long write_calls(void)
 {
@@ -533,6 +563,7 @@ static void test_replacement(void **state)
 	free(fresh);
 }
 
+/* What was committed is there after a process ends without closing. */
 static void test_crash(void **state)
 {
 	struct fixture *fixture = *state;
@@ -897,6 +928,134 @@ static void test_file_limit(void **state)
 	signal(SIGXFSZ, handler);
 }
 
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	fixture_must(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+	limit.rlim_cur = bytes;
+	fixture_must(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+/* A transaction fails when part of it is in the journal, and part waits to be written there. From then on not a byte of it is written: not when it
+ * is undone, nor by a reader or a commit that comes after it. For those there is no room. */
+static void test_undone(void **state)
+{
+	static uint8_t long_bytes[4 * 1024 * 1024], bytes[20000];
+	static const struct engine_change small = CHANGE("b", "TWO"), smaller = CHANGE("a", "1");
+	const struct engine_change too_long = {(const uint8_t *)"l", 1, long_bytes, sizeof(long_bytes)};
+	const struct engine_change grows = {(const uint8_t *)"g", 1, bytes, sizeof(bytes)};
+	struct fixture *fixture = *state;
+	void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+
+	fixture_fill(long_bytes, sizeof(long_bytes), 1);
+	fixture_fill(bytes, sizeof(bytes), 2);
+	for (int grown = 0; grown < 2; grown++) {
+		struct engine *engine;
+		struct scan scan = {0};
+
+		make(fixture->store);
+		engine = open_engine(fixture->store);
+		assert_int_equal(engine_commit(engine, grown ? &grows : &small, 1), 0); /* grown: what undoing reads again is in the journal */
+		journal = fixture_path(fixture, "s.hush-wal");
+		no_growth = true;
+		assert_int_equal(engine_commit(engine, &too_long, 1), -EIO);
+		no_growth = false;
+		assert_in_range(journal_length, 1000000, sizeof(long_bytes) - 1);
+		assert_int_equal(length(journal), journal_length);
+		limit_files((rlim_t)journal_length);
+		assert_int_equal(engine_scan(engine, ENGINE_STORED, grown ? visit_none : visit, &scan), 0);
+		assert_int_equal(engine_commit(engine, &smaller, 1), 0);
+		assert_int_equal(length(journal), journal_length);
+		limit_files(RLIM_INFINITY);
+		for (int opened = 0; opened < 2; opened++) {
+			assert_row(engine, "a", 1, "1", 1);
+			assert_row(engine, "b", 1, grown ? "two" : "TWO", 3);
+			assert_int_equal(get(engine, "l"), -ENOENT);
+			if (grown)
+				assert_row(engine, "g", 1, (const char *)bytes, sizeof(bytes));
+			engine_close(engine);
+			engine = open_engine(fixture->store);
+		}
+		engine_close(engine);
+		assert_int_equal(unlink(fixture->store), 0);
+	}
+	journal = NULL;
+	signal(SIGXFSZ, handler);
+}
+
+/* What is logged from begin_log until end_log, which gives it as a string. */
+static int log_pipe[2], log_before;
+
+static void begin_log(void)
+{
+	log_before = dup(STDERR_FILENO);
+	fixture_must(log_before >= 0 && pipe(log_pipe) == 0 && dup2(log_pipe[1], STDERR_FILENO) >= 0);
+}
+
+static void end_log(char *ret_text, size_t room)
+{
+	ssize_t n;
+
+	dup2(log_before, STDERR_FILENO);
+	close(log_before);
+	close(log_pipe[1]);
+	n = read(log_pipe[0], ret_text, room - 1);
+	close(log_pipe[0]);
+	fixture_must(n >= 0);
+	ret_text[n] = '\0';
+}
+
+/* A sync fails, and then the journal can't even be opened to have the kernel forget what it keeps of it: read-only all the same, which is said once,
+ * and all is there to be read, until it is opened again. */
+static void test_failed_sync_without_descriptors(void **state)
+{
+	static const struct engine_change change = CHANGE("a", "ONE"), lost = CHANGE("b", "lost"), later = CHANGE("b", "TWO");
+	static const char expected[] = "a=ONE;b=two;c\0d=\0\1\2;";
+	struct fixture *fixture = *state;
+	int first, second, scanned, status;
+	struct scan scan = {0};
+	struct engine *engine;
+	struct rlimit limit;
+	char text[3000], *line;
+	pid_t pid;
+
+	make(fixture->store);
+	pid = fork();
+	if (pid == 0) /* what it commits stays in the journal */
+		_exit(engine_open(fixture->store, &engine) < 0 || engine_commit(engine, &change, 1) < 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	engine = open_engine(fixture->store);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	begin_log();
+	no_fsync = true;
+	first = engine_commit(engine, &lost, 1);
+	no_fsync = false;
+	second = engine_commit(engine, &later, 1);
+	scanned = engine_scan(engine, ENGINE_BY_KEY, visit, &scan);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	end_log(text, sizeof(text));
+	assert_int_equal(first, -EIO);
+	assert_int_equal(second, -EROFS);
+	assert_true(engine_is_read_only(engine));
+	assert_int_equal(scanned, 0);
+	assert_int_equal(scan.size, sizeof(expected) - 1);
+	assert_memory_equal(scan.text, expected, scan.size);
+	line = strstr(text, "cannot sync the folder of the store: Input/output error\n");
+	assert_non_null(line);
+	line = strchr(line, '\n') + 1;
+	assert_non_null(strstr(line, "the disk failed to sync: the store is read-only from now on"));
+	assert_ptr_equal(strchr(line, '\n') + 1, text + strlen(text)); /* and no more */
+	engine_close(engine);
+	engine = open_engine(fixture->store);
+	assert_row(engine, "a", 1, "ONE", 3);
+	assert_row(engine, "b", 1, "two", 3);
+	assert_int_equal(engine_commit(engine, &later, 1), 0);
+	assert_row(engine, "b", 1, "TWO", 3);
+	engine_close(engine);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -924,6 +1083,8 @@ int main(void)
 		TEST(test_damaged_pages),
 		TEST(test_few_descriptors),
 		TEST(test_file_limit),
+		TEST(test_undone),
+		TEST(test_failed_sync_without_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);

@@ -28,6 +28,7 @@ static struct {
 	_Atomic bool rows_are_gone;
 	void (*after_get)(void);          /* of the engine */
 	_Atomic bool values_do_not_open;
+	_Atomic uint64_t not_removed;     /* there is no memory to remove the version of this generation; 0: none */
 } front;
 
 int __real_batch_get(const struct batch *batch, const struct name *name, struct batch_state *ret_state);
@@ -82,6 +83,15 @@ int __wrap_seal_open_value(const struct seal *seal, const struct seal_id *id, ui
 			   size_t size, struct secbuf *ret_value, struct seal_value_info *ret_info)
 {
 	return front.values_do_not_open ? -EBADMSG : __real_seal_open_value(seal, id, generation, data, size, ret_value, ret_info);
+}
+
+int __real_batch_push_value(struct batch *batch, const struct batch_value *value);
+int __wrap_batch_push_value(struct batch *batch, const struct batch_value *value);
+int __wrap_batch_push_value(struct batch *batch, const struct batch_value *value)
+{
+	bool fails = !value->row.data && value->generation == front.not_removed;
+
+	return fails ? -ENOMEM : __real_batch_push_value(batch, value);
 }
 
 static int teardown(void **state)
@@ -464,6 +474,79 @@ static void test_prune_what_is_gone(void **state)
 	store_close(store);
 }
 
+static int do_both(struct store *store, enum store_op_kind kind, const char *text)
+{
+	struct store_txn *txn = store_txn_new(2);
+	int r;
+
+	fixture_op(&txn->ops[0], kind, fixture_global("a"), text, text ? strlen(text) : 0);
+	fixture_op(&txn->ops[1], kind, fixture_global("b"), text, text ? strlen(text) : 0);
+	r = store_run(store, txn);
+	store_txn_free(txn);
+	return r;
+}
+
+static uint64_t current(struct store *store, struct name name)
+{
+	uint64_t node = store_node(store, &name), generation;
+
+	fixture_must(store_pin(store, node, &generation) == 0);
+	store_unpin(store, node, generation);
+	return generation;
+}
+
+static void assert_whole(struct store *store, uint64_t rows)
+{
+	struct store_checked checked;
+
+	assert_int_equal(fixture_rows(store), rows);
+	assert_int_equal(store_check(store, NULL, NULL, &checked), 0);
+	assert_int_equal(checked.rows, rows + 1); /* and the header */
+}
+
+/* Two removed resources leave six versions, and memory runs out at one of them, whichever it is. None of the six goes then; what does not depend on
+ * them is done, what does is refused as a whole; and with memory all is done. */
+static void test_no_memory_to_prune(void **state)
+{
+	static const char *const texts[] = {"one", "two", "three"};
+	enum { VERSIONS = sizeof(texts) / sizeof(texts[0]), ALL = 2 * VERSIONS };
+
+	for (size_t n = 0; n < ALL; n++) {
+		struct store *store = made(state, VERSIONS - 1, 1 << 20);
+		uint64_t rows = fixture_rows(store), generations[ALL], before;
+
+		for (size_t i = 0; i < VERSIONS; i++) {
+			assert_int_equal(do_both(store, STORE_PUT, texts[i]), 0);
+			generations[2 * i] = current(store, fixture_global("a"));
+			generations[2 * i + 1] = current(store, fixture_global("b"));
+		}
+		assert_whole(store, rows + 2 + ALL);
+		front.not_removed = generations[n];
+		assert_int_equal(do_both(store, STORE_REMOVE, NULL), 0);
+		assert_whole(store, rows + ALL);
+		assert_int_equal(PUT(store, fixture_global("other"), "x"), 0);
+		rows += 2;
+		assert_whole(store, rows + ALL);
+		before = generation_of(store);
+		assert_int_equal(do_both(store, STORE_PUT, "new"), -ENOMEM); /* their own older versions */
+		assert_true(generation_of(store) == before);
+		assert_false(fixture_exists(store, fixture_global("a")) || fixture_exists(store, fixture_global("b")));
+		assert_whole(store, rows + ALL);
+		front.not_removed = 0;
+		assert_int_equal(do_both(store, STORE_PUT, "new"), 0);
+		for (int opened = 0; opened < 2; opened++) {
+			HOLDS(store, fixture_global("a"), "new");
+			HOLDS(store, fixture_global("b"), "new");
+			HOLDS(store, fixture_global("other"), "x");
+			assert_whole(store, rows + 4);
+			store_close(store);
+			store = fixture_open(*state, VERSIONS - 1, 0);
+		}
+		store_close(store);
+		assert_int_equal(unlink(((struct fixture *)*state)->store), 0);
+	}
+}
+
 /* --- reading ------------------------------------------------------------------------------------------------------ */
 
 static void replace_meanwhile(void)
@@ -544,6 +627,7 @@ int main(void)
 		TEST(test_lost_anchor),
 		TEST(test_prune_after_a_failure),
 		TEST(test_prune_what_is_gone),
+		TEST(test_no_memory_to_prune),
 		TEST(test_changed_while_read),
 		TEST(test_not_served),
 	};
