@@ -67,12 +67,12 @@ static int keeper_program(struct keeper *keeper)
 static int keeper_key(struct keeper *keeper)
 {
 	const struct rlimit none = {0, 0};
-	int r = crypto_init();
+	int r;
 
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* not to be traced by others of its user */
-	if (r == 0)
-		r = secmem_init(KEEPER_ARENA_BYTES);
+	crypto_init();
+	r = secmem_init(KEEPER_ARENA_BYTES);
 	return r < 0 || keeper->kept->locked ? r : key_read(&keeper->options.key, &keeper->key);
 }
 

@@ -78,10 +78,9 @@ static int worker_memory(struct options *options, bool first)
 	size_t other = worker_other_bytes(options, 8), least = worker_other_bytes(options, 3), bytes;
 	bool told = options->max_staged != 0;
 	struct rlimit lockable;
-	int r = crypto_init();
+	int r;
 
-	if (r < 0)
-		return r;
+	crypto_init();
 	if (!told)
 		options->max_staged = STAGE_BYTES_DEFAULT;
 	options->max_scratch = worker_scratch_bytes(options);
