@@ -85,18 +85,6 @@ int loop_new(struct ops_context *context, struct loop **ret_loop)
 	return 0;
 }
 
-static int loop_set_nonblocking(struct loop *loop)
-{
-	int fd = fuse_session_fd(loop->session);
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
-		log_error("cannot set up the FUSE descriptor: %s", strerror(errno));
-		return -EIO;
-	}
-	return 0;
-}
-
 /* A connection that was aborted, as it may be while it is unmounted, is one that has ended. Else libfuse would say so with perror(3), and that calls
  * dup(2), which the sandbox does not foresee. */
 static ssize_t loop_io_read(int fd, void *buffer, size_t size, void *userdata)
@@ -125,31 +113,23 @@ static ssize_t loop_io_writev(int fd, struct iovec *parts, int count, void *user
 int loop_attach(struct loop *loop, int fd)
 {
 	static const struct fuse_custom_io io = {.read = loop_io_read, .writev = loop_io_writev};
-	int r = fuse_session_custom_io(loop->session, &io, fd);
+	int r = fuse_session_custom_io(loop->session, &io, fd); /* libfuse says why not */
 
-	if (r < 0) {
-		log_error("cannot serve descriptor %d: %s", fd, strerror(-r));
+	if (r < 0)
 		return r;
-	}
 	notify_attached(loop->context->notify);
-	return loop_set_nonblocking(loop);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	return 0;
 }
 
-int loop_take_over(struct loop *loop, const void *init, size_t size, bool answer)
+void loop_take_over(struct loop *loop, const void *init, size_t size, bool answer)
 {
-	const struct fuse_in_header *header = init;
-
-	if (size < sizeof(*header) || size > loop->buffer_bytes || header->opcode != FUSE_INIT || header->len != size) {
-		log_error("what the kernel began with is no INIT");
-		return -EPROTO;
-	}
 	memcpy(loop->buffer.mem, init, size);
 	loop->buffer.size = size;
 	loop->context->muted = !answer;
 	fuse_session_process_buf(loop->session, &loop->buffer);
 	loop->context->muted = false;
 	secmem_wipe(loop->buffer.mem, size);
-	return 0;
 }
 
 bool loop_resend(struct loop *loop)

@@ -447,10 +447,9 @@ static int worker_take_over(struct worker *worker)
 		return r;
 	announce_mounted(worker->context.announce, (dev_t)message.device);
 	r = loop_attach(worker->loop, fuse);
-	if (r == 0)
-		r = loop_take_over(worker->loop, message.init, message.init_size, message.first);
 	if (r < 0)
 		return r;
+	loop_take_over(worker->loop, message.init, message.init_size, message.first);
 	if (worker->number > 1)
 		kept_drop_all(&worker->context.kept);
 	serving.resend = message.resend && loop_resend(worker->loop);
