@@ -208,7 +208,7 @@ static void keeper_ready(struct keeper *keeper)
 	if (null > 2)
 		close(null);
 	if (write(keeper->ready_fd, "", 1) < 0)
-		log_warning("the process that started this one is gone");
+		log_warning("%s: mounted, but the process that waited for it is gone", keeper->mountpoint);
 	close(keeper->ready_fd);
 	keeper->ready_fd = -1;
 }

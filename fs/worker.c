@@ -249,7 +249,7 @@ static int worker_user(struct worker *worker)
 		return -EINVAL;
 	}
 	if (!user && stat(worker->options.store, &st) < 0) {
-		log_error("%s: cannot reach the store: %s", worker->options.store, strerror(errno));
+		log_error("%s: cannot reach the store: %s; has it been moved?", worker->options.store, strerror(errno));
 		return -errno;
 	}
 	worker->uid = user ? user->pw_uid : st.st_uid;
