@@ -170,7 +170,7 @@ static int keeper_mount(struct keeper *keeper)
 	int r;
 
 	if (!request)
-		return -ENOMEM;
+		return log_no_memory("to mount");
 	keeper_mount_options(keeper, mount_options);
 	r = mount_new(keeper->mountpoint, mount_options, &keeper->fuse);
 	if (r == 0) {

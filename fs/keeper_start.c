@@ -229,8 +229,10 @@ int keeper_main(int argc, char **argv)
 
 	keeper_fill_standard();
 	keeper.copies = keeper_copy(argc, argv);
-	if (!given || !keeper.copies)
+	if (!given || !keeper.copies) {
+		log_no_memory("to begin");
 		return EXIT_FAILURE; /* NOLINT(clang-analyzer-unix.Malloc): the process ends */
+	}
 	memcpy(given, argv, (size_t)argc * sizeof(*given));
 	r = options_parse(&keeper.options, argc, argv);
 	if (r != 0) {
@@ -239,7 +241,9 @@ int keeper_main(int argc, char **argv)
 	}
 	keeper.argv = keeper_worker_argv(&keeper, argc, given, keeper.copies);
 	free(given);
-	if (!keeper.argv)
+	if (!keeper.argv) {
+		log_no_memory("to begin");
 		return EXIT_FAILURE;
+	}
 	return keeper.options.foreground ? keeper_run(&keeper) : keeper_background(&keeper);
 }

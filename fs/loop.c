@@ -61,25 +61,22 @@ int loop_new(struct ops_context *context, struct loop **ret_loop)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	struct loop *loop = calloc(1, sizeof(*loop));
-	int r = -ENOMEM;
 
 	fuse_set_log_func(loop_log);
-	if (loop) {
-		loop->context = context;
-		loop->buffer_bytes = (LOOP_PAGES + 1) * (size_t)sysconf(_SC_PAGESIZE);
-		loop->buffer.mem = secmem_alloc(loop->buffer_bytes);
-	}
-	if (loop && loop->buffer.mem && fuse_opt_add_arg(&args, "hushfs") == 0) {
+	if (!loop)
+		return log_no_memory("to serve the mount");
+	loop->context = context;
+	loop->buffer_bytes = (LOOP_PAGES + 1) * (size_t)sysconf(_SC_PAGESIZE);
+	loop->buffer.mem = secmem_alloc(loop->buffer_bytes);
+	if (loop->buffer.mem && fuse_opt_add_arg(&args, "hushfs") == 0)
 		loop->session = fuse_session_new(&args, ops_table(), sizeof(*ops_table()), context);
-		context->notify = loop->session ? notify_new(loop->session) : NULL;
-		r = context->notify ? 0 : -ENOMEM;
-	}
 	fuse_opt_free_args(&args);
-	if (r < 0) {
-		if (!loop || !loop->session) /* else it has been said */
-			log_error("cannot make a FUSE session: %s", strerror(-r));
+	if (!loop->session) /* libfuse doesn't always say so */
+		log_no_memory("to serve the mount");
+	context->notify = loop->session ? notify_new(loop->session) : NULL;
+	if (!context->notify) {
 		loop_free(loop);
-		return r;
+		return -ENOMEM;
 	}
 	*ret_loop = loop;
 	return 0;

@@ -96,8 +96,10 @@ struct notify *notify_new(struct fuse_session *session)
 {
 	struct notify *notify = calloc(1, sizeof(*notify));
 
-	if (!notify)
+	if (!notify) {
+		log_no_memory("to serve the mount");
 		return NULL;
+	}
 	notify->session = session;
 	pthread_mutex_init(&notify->lock, NULL);
 	pthread_mutex_init(&notify->asking, NULL);

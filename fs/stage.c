@@ -483,7 +483,7 @@ static void staged_ask(const struct staged *entry, struct store_txn *txn, pid_t 
 	txn->ready = stage_ready;
 }
 
-/* Hand it over; NULL: there was no memory for it. With the lock, which this leaves. */
+/* Hand it over; NULL: there was no memory for it. With the lock, which it leaves. */
 static void stage_submit(struct stage *stage, struct store_txn *txn, stage_done *done, void *context)
 {
 	stage_leave(stage);

@@ -418,7 +418,7 @@ static int worker_make(struct worker *worker)
 	if (context->stage && context->scratch)
 		context->control = control_new(&context->tree, context->stage, context->scratch, context->announce);
 	if (!context->control)
-		return -ENOMEM;
+		return log_no_memory("to serve the mount");
 	control_set_status(context->control, context);
 	control_set_key_holder(context->control, worker_key_holder, worker);
 	control_set_kept(context->control, &context->kept);

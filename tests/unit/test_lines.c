@@ -5,11 +5,14 @@
 #include "tests/unit/cmocka_all.h"
 
 #include "fs/control_internal.h"
+#include "fs/helper.h"
 #include "fs/loop.h"
 #include "fs/mount.h"
 #include "fs/sandbox.h"
 #include "fs/sandbox_internal.h"
 #include "fs/service.h"
+#include "fs/writer.h"
+#include "fs/writer_internal.h"
 #include "tests/unit/fixture.h"
 #include "tests/unit/kernel.h"
 
@@ -31,7 +34,7 @@
 
 /* --- what is refused -------------------------------------------------------------------------------------------- */
 
-enum refused { NOTHING, MEMORY, DESCRIPTORS, FILTER };
+enum refused { NOTHING, MEMORY, DESCRIPTORS, FILTER, ANSWERS };
 static _Atomic enum refused refused;
 static _Atomic bool hanging; /* what is asked for in /.hush takes longer than anybody waits */
 static sem_t hung, goes_on;
@@ -101,6 +104,15 @@ int __wrap_pthread_cond_clockwait(pthread_cond_t *condition, pthread_mutex_t *lo
 	return hanging ? ETIMEDOUT : __real_pthread_cond_clockwait(condition, lock, clock, until);
 }
 
+void __real_helper_hear(const struct helper *helper, void *ret_answer, size_t answer_size);
+void __wrap_helper_hear(const struct helper *helper, void *ret_answer, size_t answer_size);
+void __wrap_helper_hear(const struct helper *helper, void *ret_answer, size_t answer_size)
+{
+	__real_helper_hear(helper, ret_answer, answer_size);
+	if (refused == ANSWERS)
+		((struct writer_answer *)ret_answer)->thread++;
+}
+
 /* --- mounting and serving ---------------------------------------------------------------------------------------- */
 
 /* The first of all, as it is in a keeper: libfuse's log is stderr there. */
@@ -115,6 +127,19 @@ static void test_no_mount(void **state)
 	fixture_listen();
 	assert_int_equal(mount_new("/nowhere", "nonsense", &fd), -EIO);
 	assert_said("hushfs: /nowhere: cannot mount here: fuse: unknown option(s): `-o nonsense'\n");
+}
+
+static void test_no_memory_to_serve(void **state)
+{
+	struct ops_context context = {0};
+	struct loop *loop;
+
+	(void)state;
+	refuse(MEMORY);
+	assert_int_equal(loop_new(&context, &loop), -ENOMEM);
+	assert_null(announce_new(&context.tree, "/nowhere"));
+	assert_said("hushfs: no memory left to serve the mount; is there a limit (ulimit -v, in a unit MemoryMax=)?\n"
+		    "hushfs: no memory left to serve the mount; is there a limit (ulimit -v, in a unit MemoryMax=)?\n");
 }
 
 static struct kernel *start(struct fixture *f)
@@ -244,6 +269,29 @@ static void test_no_sandbox(void **state)
 		assert_not_confined(f->folder, refuse_filter, "hushfs: cannot limit system calls (seccomp): Cannot allocate memory\n");
 }
 
+/* No other answer is ever taken for the one that was asked for. */
+static void test_a_wrong_answer(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	fixture_listen();
+	pid = fork();
+	if (pid == 0) {
+		struct writer_asked asked;
+
+		fixture_must(writer_start() == 0);
+		asked = writer_fate_ask(getpid(), getpid(), 0);
+		refused = ANSWERS;
+		writer_fate_answer(&asked);
+		_exit(0);
+	}
+	fixture_must(pid > 0 && waitpid(pid, &status, 0) == pid);
+	assert_said("hushfs: a helper has answered about another writer than it was asked about, so this worker can't go on\n");
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+}
+
 /* It is said once. */
 static void test_a_service_manager_that_goes_away(void **state)
 {
@@ -265,12 +313,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_mount),
+		cmocka_unit_test(test_no_memory_to_serve),
 		cmocka_unit_test_setup_teardown(test_no_memory_to_commit, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_no_memory_for_a_mapped_file, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_no_memory_to_lock, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_a_request_that_does_not_end, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_a_connection_that_ends, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_no_sandbox, fixture_setup, fixture_teardown),
+		cmocka_unit_test(test_a_wrong_answer),
 		cmocka_unit_test_setup_teardown(test_a_service_manager_that_goes_away, fixture_setup, fixture_teardown),
 	};
 
