@@ -122,6 +122,7 @@ UNIT_WRAPS_engine := folder_open fstat fsync sqlite3_file_control
 UNIT_WRAPS_folder := fchown
 UNIT_WRAPS_header := crypto_pwhash
 UNIT_WRAPS_key := fstat read tcgetattr
+UNIT_WRAPS_lines := calloc control_job_run helper_hear memfd_create pthread_cond_clockwait reallocarray seccomp_init
 UNIT_WRAPS_ops := read
 UNIT_WRAPS_publish := batch_get batch_push_value engine_commit engine_get_at index_node pwrite seal_open_value
 UNIT_WRAPS_rekey := index_find index_version seal_manifest seal_value_hash store_fetch store_load unlink

@@ -28,14 +28,16 @@ struct announce *announce_new(const struct tree *tree, const char *mountpoint)
 {
 	struct announce *announce = calloc(1, sizeof(*announce));
 
-	if (announce && helper_start(announce_walk, mountpoint, &announce->helper) < 0) {
+	if (!announce) {
+		log_no_memory("to serve the mount");
+		return NULL;
+	}
+	if (helper_start(announce_walk, mountpoint, &announce->helper) < 0) {
 		free(announce);
 		return NULL;
 	}
-	if (announce) {
-		announce->tree = tree;
-		pthread_mutex_init(&announce->lock, NULL);
-	}
+	announce->tree = tree;
+	pthread_mutex_init(&announce->lock, NULL);
 	return announce;
 }
 

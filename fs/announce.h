@@ -31,7 +31,7 @@ struct announce_change {
 struct announce;
 
 /* announce_new - starts a helper (helper.h); @tree may be filled in later. @mountpoint: what announce_run is to walk, an
- * absolute path (borrowed). NULL without memory. announce_free - NULL is allowed. Returns NULL. */
+ * absolute path (borrowed). NULL without memory or processes (logged). announce_free - NULL is allowed. Returns NULL. */
 struct announce *announce_new(const struct tree *tree, const char *mountpoint);
 struct announce *announce_free(struct announce *announce);
 

@@ -69,7 +69,8 @@ bool control_stop(struct control *control)
 	ended = control->running == 0;
 	pthread_mutex_unlock(&control->lock);
 	if (!ended)
-		log_warning("what was asked for in /.hush is not done %d seconds after the mount has ended: it is given up",
+		log_warning("what was asked for in /.hush is not done %d seconds after the mount has ended, so it is given up: see what came of it "
+			    "(hushctl get), and ask again",
 			    CONTROL_END_SECONDS);
 	return ended;
 }
@@ -335,7 +336,7 @@ void control_lock(struct control *control)
 	pthread_mutex_lock(&control->lock);
 	file = control_file_new(control, &open);
 	if (!file) {
-		log_error("no memory to lock the store");
+		log_error("no memory to lock the store, so it stays unlocked: lock it with hushctl lock");
 	} else {
 		file->released = true;
 		if (control_start(file) < 0)

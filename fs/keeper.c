@@ -170,7 +170,7 @@ static int keeper_mount(struct keeper *keeper)
 	int r;
 
 	if (!request)
-		return -ENOMEM;
+		return log_no_memory("to mount");
 	keeper_mount_options(keeper, mount_options);
 	r = mount_new(keeper->mountpoint, mount_options, &keeper->fuse);
 	if (r == 0) {
@@ -208,7 +208,7 @@ static void keeper_ready(struct keeper *keeper)
 	if (null > 2)
 		close(null);
 	if (write(keeper->ready_fd, "", 1) < 0)
-		log_warning("the process that started this one is gone");
+		log_warning("%s: mounted, but the process that waited for it is gone", keeper->mountpoint);
 	close(keeper->ready_fd);
 	keeper->ready_fd = -1;
 }

@@ -67,12 +67,12 @@ static int keeper_program(struct keeper *keeper)
 static int keeper_key(struct keeper *keeper)
 {
 	const struct rlimit none = {0, 0};
-	int r = crypto_init();
+	int r;
 
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* not to be traced by others of its user */
-	if (r == 0)
-		r = secmem_init(KEEPER_ARENA_BYTES);
+	crypto_init();
+	r = secmem_init(KEEPER_ARENA_BYTES);
 	return r < 0 || keeper->kept->locked ? r : key_read(&keeper->options.key, &keeper->key);
 }
 
@@ -229,8 +229,10 @@ int keeper_main(int argc, char **argv)
 
 	keeper_fill_standard();
 	keeper.copies = keeper_copy(argc, argv);
-	if (!given || !keeper.copies)
+	if (!given || !keeper.copies) {
+		log_no_memory("to begin");
 		return EXIT_FAILURE; /* NOLINT(clang-analyzer-unix.Malloc): the process ends */
+	}
 	memcpy(given, argv, (size_t)argc * sizeof(*given));
 	r = options_parse(&keeper.options, argc, argv);
 	if (r != 0) {
@@ -239,7 +241,9 @@ int keeper_main(int argc, char **argv)
 	}
 	keeper.argv = keeper_worker_argv(&keeper, argc, given, keeper.copies);
 	free(given);
-	if (!keeper.argv)
+	if (!keeper.argv) {
+		log_no_memory("to begin");
 		return EXIT_FAILURE;
+	}
 	return keeper.options.foreground ? keeper_run(&keeper) : keeper_background(&keeper);
 }

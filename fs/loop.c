@@ -61,39 +61,24 @@ int loop_new(struct ops_context *context, struct loop **ret_loop)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	struct loop *loop = calloc(1, sizeof(*loop));
-	int r = -ENOMEM;
 
 	fuse_set_log_func(loop_log);
-	if (loop) {
-		loop->context = context;
-		loop->buffer_bytes = (LOOP_PAGES + 1) * (size_t)sysconf(_SC_PAGESIZE);
-		loop->buffer.mem = secmem_alloc(loop->buffer_bytes);
-	}
-	if (loop && loop->buffer.mem && fuse_opt_add_arg(&args, "hushfs") == 0) {
+	if (!loop)
+		return log_no_memory("to serve the mount");
+	loop->context = context;
+	loop->buffer_bytes = (LOOP_PAGES + 1) * (size_t)sysconf(_SC_PAGESIZE);
+	loop->buffer.mem = secmem_alloc(loop->buffer_bytes);
+	if (loop->buffer.mem && fuse_opt_add_arg(&args, "hushfs") == 0)
 		loop->session = fuse_session_new(&args, ops_table(), sizeof(*ops_table()), context);
-		context->notify = loop->session ? notify_new(loop->session) : NULL;
-		r = context->notify ? 0 : -ENOMEM;
-	}
 	fuse_opt_free_args(&args);
-	if (r < 0) {
-		if (!loop || !loop->session) /* else it has been said */
-			log_error("cannot make a FUSE session: %s", strerror(-r));
+	if (!loop->session) /* libfuse doesn't always say so */
+		log_no_memory("to serve the mount");
+	context->notify = loop->session ? notify_new(loop->session) : NULL;
+	if (!context->notify) {
 		loop_free(loop);
-		return r;
+		return -ENOMEM;
 	}
 	*ret_loop = loop;
-	return 0;
-}
-
-static int loop_set_nonblocking(struct loop *loop)
-{
-	int fd = fuse_session_fd(loop->session);
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
-		log_error("cannot set up the FUSE descriptor: %s", strerror(errno));
-		return -EIO;
-	}
 	return 0;
 }
 
@@ -125,31 +110,23 @@ static ssize_t loop_io_writev(int fd, struct iovec *parts, int count, void *user
 int loop_attach(struct loop *loop, int fd)
 {
 	static const struct fuse_custom_io io = {.read = loop_io_read, .writev = loop_io_writev};
-	int r = fuse_session_custom_io(loop->session, &io, fd);
+	int r = fuse_session_custom_io(loop->session, &io, fd); /* libfuse says why not */
 
-	if (r < 0) {
-		log_error("cannot serve descriptor %d: %s", fd, strerror(-r));
+	if (r < 0)
 		return r;
-	}
 	notify_attached(loop->context->notify);
-	return loop_set_nonblocking(loop);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	return 0;
 }
 
-int loop_take_over(struct loop *loop, const void *init, size_t size, bool answer)
+void loop_take_over(struct loop *loop, const void *init, size_t size, bool answer)
 {
-	const struct fuse_in_header *header = init;
-
-	if (size < sizeof(*header) || size > loop->buffer_bytes || header->opcode != FUSE_INIT || header->len != size) {
-		log_error("what the kernel began with is no INIT");
-		return -EPROTO;
-	}
 	memcpy(loop->buffer.mem, init, size);
 	loop->buffer.size = size;
 	loop->context->muted = !answer;
 	fuse_session_process_buf(loop->session, &loop->buffer);
 	loop->context->muted = false;
 	secmem_wipe(loop->buffer.mem, size);
-	return 0;
 }
 
 bool loop_resend(struct loop *loop)

@@ -24,12 +24,12 @@ struct loop_events {
 /* loop_new - a session without a connection. 0, -ENOMEM (logged). @context must live as long. */
 int loop_new(struct ops_context *context, struct loop **ret_loop);
 
-/* loop_attach - serve @fd, a connection to the kernel (or whoever plays it); takes @fd over. -errno (logged). */
+/* loop_attach - serve @fd, a connection to the kernel (or whoever plays it); takes @fd over. -ENOMEM (logged). */
 int loop_attach(struct loop *loop, int fd);
 
-/* loop_take_over - let the session know of the request INIT, which was read from the connection before. @answer: nobody has answered it yet.
- * -EPROTO if it isn't one (logged). */
-int loop_take_over(struct loop *loop, const void *init, size_t size, bool answer);
+/* loop_take_over - let the session know of the request INIT, which was read from the connection before. @size: CHANNEL_INIT_BYTES at
+ * most. @answer: nobody has answered it yet. */
+void loop_take_over(struct loop *loop, const void *init, size_t size, bool answer);
 
 /* loop_resend - have the kernel send again what it has handed out and has no answer to. False if it can't (before Linux 6.9). */
 bool loop_resend(struct loop *loop);

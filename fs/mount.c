@@ -21,20 +21,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int mount_session(const char *options, struct fuse_session **ret_session)
+/* A session that is mounted; NULL if it can't be: libfuse or fusermount3 has said why. */
+static struct fuse_session *mount_session(const char *mountpoint, const char *options)
 {
 	static const struct fuse_lowlevel_ops none;
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	struct fuse_session *session = NULL;
 
-	*ret_session = NULL;
 	if (fuse_opt_add_arg(&args, "hushfs") == 0 && fuse_opt_add_arg(&args, "-o") == 0 &&
 	    fuse_opt_add_arg(&args, options) == 0)
-		*ret_session = fuse_session_new(&args, &none, sizeof(none), NULL);
+		session = fuse_session_new(&args, &none, sizeof(none), NULL);
 	fuse_opt_free_args(&args);
-	if (*ret_session)
-		return 0;
-	log_error("cannot mount with the options \"%s\"", options);
-	return -EINVAL;
+	if (session && fuse_session_mount(session, mountpoint) != 0) {
+		fuse_session_destroy(session);
+		session = NULL;
+	}
+	return session;
 }
 
 /* From here on what is written to stderr is kept. The descriptor of what stderr was, or -errno. */
@@ -77,6 +79,8 @@ static const char *mount_hint(const char *said)
 {
 	bool root = geteuid() == 0;
 
+	if (!said[0])
+		return "neither libfuse nor fusermount3 says why; is there memory left?";
 	if (strstr(said, "failed to exec"))
 		return "; it is in the package fuse3";
 	if (strstr(said, strerror(EMFILE)))
@@ -92,22 +96,16 @@ static const char *mount_hint(const char *said)
 int mount_new(const char *mountpoint, const char *options, int *ret_fd)
 {
 	static struct fuse_session *session; /* it can't be freed without unmounting */
-	int r = mount_session(options, &session);
-	int before, kept = -1;
+	int kept = -1, before = mount_listen(&kept);
 	char said[512];
 
-	if (r < 0)
-		return r;
-	before = mount_listen(&kept);
 	if (before < 0) {
-		fuse_session_destroy(session);
-		log_error("%s: cannot mount here: %s", mountpoint, strerror(-before));
+		log_error("%s: cannot mount here: %s", mountpoint, log_reason(-before));
 		return before;
 	}
-	r = fuse_session_mount(session, mountpoint);
+	session = mount_session(mountpoint, options);
 	mount_heard(before, kept, said, sizeof(said));
-	if (r != 0) {
-		fuse_session_destroy(session);
+	if (!session) {
 		log_error("%s: cannot mount here: %s%s", mountpoint, said, mount_hint(said));
 		return -EIO;
 	}

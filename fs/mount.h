@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* mount_new - mount on @mountpoint, with mount(2) as root and through fusermount3 otherwise. @options: as mount -o has them. Once in a process.
- * @ret_fd: the connection; nothing was read from it. -EINVAL for options that libfuse refuses, -EIO. Logged. */
+ * @ret_fd: the connection; nothing was read from it. -EIO, or another -errno (logged). */
 int mount_new(const char *mountpoint, const char *options, int *ret_fd);
 
 /* mount_device - the st_dev of what is mounted on @mountpoint, without asking who serves it. 0 if that can't be said. */

@@ -96,8 +96,10 @@ struct notify *notify_new(struct fuse_session *session)
 {
 	struct notify *notify = calloc(1, sizeof(*notify));
 
-	if (!notify)
+	if (!notify) {
+		log_no_memory("to serve the mount");
 		return NULL;
+	}
 	notify->session = session;
 	pthread_mutex_init(&notify->lock, NULL);
 	pthread_mutex_init(&notify->asking, NULL);
@@ -172,7 +174,7 @@ void notify_paged(struct notify *notify, uint64_t ino)
 {
 	pthread_mutex_lock(&notify->lock);
 	if (!notify_find(notify, ino) && !notify_add(notify, ino))
-		log_warning("no memory to see to it that the kernel keeps no pages of a file");
+		log_warning("no memory to note that a file is mapped: when it is closed the kernel may keep its bytes, until somebody opens it again");
 	pthread_mutex_unlock(&notify->lock);
 }
 

@@ -15,7 +15,7 @@
 
 static int sandbox_failed(const char *what, int error)
 {
-	log_error("cannot give up rights (%s): %s", what, strerror(error));
+	log_error("cannot give up rights (%s): %s; is there a filter of system calls (in a unit SystemCallFilter=)?", what, strerror(error));
 	return -error;
 }
 

@@ -96,7 +96,7 @@ int sandbox_calls(bool *ret_limited)
 		return 0;
 	filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	if (!filter) {
-		log_error("no memory to limit system calls");
+		log_error("cannot limit system calls (seccomp): %s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
 	r = sandbox_fill(filter);

@@ -43,7 +43,7 @@ static int service_connect(const char *path)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size)) == 0)
 		return fd;
-	log_warning("%s: the service manager can't be reached: %s", path, strerror(errno));
+	log_warning("%s: the service manager can't be reached, so this goes on without: %s", path, strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return -1;
@@ -100,8 +100,11 @@ static void service_send(const char *text, int fd)
 {
 	ssize_t n = service_socket < 0 ? 0 : channel_send_bytes(service_socket, text, strlen(text), fd);
 
-	if (n < 0)
-		log_warning("the service manager can't be told: %s", strerror((int)-n));
+	if (n >= 0)
+		return;
+	log_warning("the service manager can't be told any more, so this goes on without: %s", strerror((int)-n));
+	close(service_socket);
+	service_socket = -1;
 }
 
 void service_say(const char *text)

@@ -323,7 +323,13 @@ int stage_read(struct stage *stage, uint64_t handle, uint64_t offset, size_t siz
 
 static void stage_published(struct store_txn *txn, int result);
 
-/* Move the entry's data into a transaction, at whose end @done (or NULL) is called. With the lock. NULL without memory. */
+/* What a line of the log has before the name. */
+static const char *staged_kind(const struct name *name)
+{
+	return name->kind == NAME_MESH ? "mesh.yaml of " : "";
+}
+
+/* Move the entry's data into a transaction, at whose end @done (or NULL) is called. With the lock. NULL without memory (logged). */
 static struct store_txn *staged_transaction(struct stage *stage, struct staged *entry, uint64_t request, stage_done *done,
 					    void *context)
 {
@@ -332,6 +338,7 @@ static struct store_txn *staged_transaction(struct stage *stage, struct staged *
 	struct store_op *op;
 
 	if (!publishing || !txn) {
+		log_error("%s\"%s\": no memory to commit what was written; the old value stays", staged_kind(&entry->name), entry->name.name);
 		free(publishing);
 		return store_txn_free(txn);
 	}
@@ -440,7 +447,7 @@ static void stage_published(struct store_txn *txn, int result)
 	} else {
 		if (result != -EEXIST)
 			log_error("%s\"%s\": what was written could not be kept: %s; the old value stays",
-				  op->name.kind == NAME_MESH ? "mesh.yaml of " : "", op->name.name,
+				  staged_kind(&op->name), op->name.name,
 				  txn->ret_why[0] ? txn->ret_why : strerror(-result));
 		entry->refused = publishing->closing;
 		if (result == -EINVAL)
@@ -483,7 +490,6 @@ static void stage_submit(struct stage *stage, struct store_txn *txn, stage_done 
 	if (txn) {
 		store_submit(stage->tree->store, txn);
 	} else {
-		log_error("no memory to commit what was written");
 		done(context, -ENOMEM);
 	}
 }
@@ -584,12 +590,9 @@ void stage_release(struct stage *stage, uint64_t handle)
 			stage_leave(stage);
 			store_submit(stage->tree->store, txn);
 			entry = stage_enter(stage, handle); /* waits until it has landed */
-		} else {
-			log_error("\"%s\": no memory to commit what was written; the old value stays",
-				  entry->name.name);
 		}
 	} else if (entry->failed && entry->failed != -EINVAL) {
-		log_warning("\"%s\": %s, so nothing of it is kept; the old value stays", entry->name.name,
+		log_warning("%s\"%s\": %s, so nothing of it is kept; the old value stays", staged_kind(&entry->name), entry->name.name,
 			    entry->failed == -EINTR   ? "somebody who had it open to write was killed"
 			    : entry->failed == -ENOKEY ? "the store was locked before it was closed"
 			    : entry->failed == -EROFS  ? "the store is read-only, as the disk failed"

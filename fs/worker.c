@@ -78,10 +78,9 @@ static int worker_memory(struct options *options, bool first)
 	size_t other = worker_other_bytes(options, 8), least = worker_other_bytes(options, 3), bytes;
 	bool told = options->max_staged != 0;
 	struct rlimit lockable;
-	int r = crypto_init();
+	int r;
 
-	if (r < 0)
-		return r;
+	crypto_init();
 	if (!told)
 		options->max_staged = STAGE_BYTES_DEFAULT;
 	options->max_scratch = worker_scratch_bytes(options);
@@ -250,7 +249,7 @@ static int worker_user(struct worker *worker)
 		return -EINVAL;
 	}
 	if (!user && stat(worker->options.store, &st) < 0) {
-		log_error("%s: cannot reach the store: %s", worker->options.store, strerror(errno));
+		log_error("%s: cannot reach the store: %s; has it been moved?", worker->options.store, strerror(errno));
 		return -errno;
 	}
 	worker->uid = user ? user->pw_uid : st.st_uid;
@@ -419,7 +418,7 @@ static int worker_make(struct worker *worker)
 	if (context->stage && context->scratch)
 		context->control = control_new(&context->tree, context->stage, context->scratch, context->announce);
 	if (!context->control)
-		return -ENOMEM;
+		return log_no_memory("to serve the mount");
 	control_set_status(context->control, context);
 	control_set_key_holder(context->control, worker_key_holder, worker);
 	control_set_kept(context->control, &context->kept);
@@ -448,10 +447,9 @@ static int worker_take_over(struct worker *worker)
 		return r;
 	announce_mounted(worker->context.announce, (dev_t)message.device);
 	r = loop_attach(worker->loop, fuse);
-	if (r == 0)
-		r = loop_take_over(worker->loop, message.init, message.init_size, message.first);
 	if (r < 0)
 		return r;
+	loop_take_over(worker->loop, message.init, message.init_size, message.first);
 	if (worker->number > 1)
 		kept_drop_all(&worker->context.kept);
 	serving.resend = message.resend && loop_resend(worker->loop);

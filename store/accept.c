@@ -5,6 +5,7 @@
  * beyond the one commit more that could have been on disk when the anchor had not heard of it yet.
  */
 #include "store/internal.h"
+#include "store/log.h"
 
 #include <errno.h>
 
@@ -15,7 +16,7 @@ static int accept_commit(struct store *store)
 	int r;
 
 	if (!txn)
-		return -ENOMEM;
+		return log_no_memory("to accept the store");
 	txn->header = &header;
 	r = store_run(store, txn);
 	store_txn_free(txn);

@@ -117,10 +117,9 @@ int anchor_open(const char *path, bool read_only, struct anchor **ret_anchor)
 	if (anchor)
 		anchor->path = strdup(path);
 	if (!anchor || !anchor->path) {
-		log_error("%s: no memory", path);
 		free(anchor);
 		close(fd);
-		return -ENOMEM;
+		return log_no_memory("to open the anchor");
 	}
 	anchor->fd = fd;
 	anchor->read_only = read_only;

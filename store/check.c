@@ -71,7 +71,7 @@ static int check_generation(struct store *store, uint64_t *ret_generation)
 	int r;
 
 	if (!txn)
-		return -ENOMEM;
+		return log_no_memory("to check the store");
 	r = store_run(store, txn);
 	store_txn_free(txn);
 	store_get_status(store, &status);

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 _Static_assert(CRYPTO_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "key");
 _Static_assert(CRYPTO_KEY_BYTES == crypto_kdf_KEYBYTES, "key");
@@ -20,13 +22,19 @@ _Static_assert(CRYPTO_SALT_BYTES == crypto_pwhash_SALTBYTES, "salt");
 
 #define CRYPTO_STACK_BYTES (16u * 1024) /* more than any of libsodium's functions that take a key */
 
-int crypto_init(void)
+/* libsodium ends the process by itself if there are no random numbers to be had, without a word. */
+static void crypto_no_random(void)
 {
-	if (sodium_init() < 0) {
-		log_error("libsodium has no source of random numbers");
-		return -EIO;
-	}
-	return 0;
+	log_error("no random numbers are to be had: it takes getrandom(2), or /dev/urandom");
+	_exit(EXIT_FAILURE);
+}
+
+void crypto_init(void)
+{
+	sodium_set_misuse_handler(crypto_no_random);
+	if (sodium_init() < 0)
+		crypto_no_random();
+	sodium_set_misuse_handler(NULL);
 }
 
 void crypto_random(void *ret_bytes, size_t bytes)

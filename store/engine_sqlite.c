@@ -102,7 +102,7 @@ static int engine_error(struct engine *engine, const char *what)
 		log_error("%s: no space left on the disk (%s)", engine->path, what);
 		return -ENOSPC;
 	case SQLITE_NOMEM:
-		log_error("%s: no memory (%s)", engine->path, what);
+		log_error("%s: no memory (%s); is there a limit (ulimit -v, in a unit MemoryMax=)?", engine->path, what);
 		return -ENOMEM;
 	case SQLITE_READONLY:
 		log_error("%s: the file or its folder is read-only, or somebody else's (%s)", engine->path, what);
@@ -140,7 +140,7 @@ static int engine_connect(const char *path, struct engine **ret_engine)
 		engine->path = strdup(path);
 	if (!engine || !engine->path) {
 		free(engine);
-		log_error("%s: no memory", path);
+		log_no_memory("to open the store");
 		return -ENOMEM;
 	}
 	pthread_mutex_init(&engine->changing, NULL);
@@ -466,7 +466,7 @@ static int engine_find(struct engine *engine, sqlite3_stmt *get, const uint8_t *
 		size = (size_t)sqlite3_column_bytes(get, 0);
 		*ret_data = malloc(size ? size : 1);
 		if (!*ret_data) {
-			r = -ENOMEM;
+			r = log_no_memory("to read a row");
 			break;
 		}
 		if (size)

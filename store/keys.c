@@ -6,6 +6,7 @@
  * done before, on the caller's thread. The root key stays, so nothing else is sealed anew.
  */
 #include "store/internal.h"
+#include "store/log.h"
 
 #include <errno.h>
 
@@ -18,7 +19,7 @@ static int keys_commit(struct store *store, const struct header *header)
 	int r;
 
 	if (!txn)
-		return -ENOMEM;
+		return log_no_memory("to change the keys");
 	txn->header = header;
 	r = store_run(store, txn);
 	store_txn_free(txn);

@@ -88,3 +88,9 @@ const char *log_reason(int error)
 		return strerror(error);
 	}
 }
+
+int log_no_memory(const char *for_what)
+{
+	log_error("no memory left %s; is there a limit (ulimit -v, in a unit MemoryMax=)?", for_what);
+	return -ENOMEM;
+}

@@ -500,10 +500,8 @@ int store_rekey(const char *path, const struct key *key, const struct key *new_k
 	struct store_options options = rekey_options;
 	int r;
 
-	if (!rekey) {
-		log_error("%s: no memory", path);
-		return -ENOMEM;
-	}
+	if (!rekey)
+		return log_no_memory("for a rekey");
 	rekey->new_key = new_key;
 	rekey->anchor = options.anchor = anchor;
 	rekey->progress = progress;

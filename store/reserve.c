@@ -16,7 +16,7 @@
 int reserve_init(struct reserve *reserve, const char *store_path)
 {
 	*reserve = (struct reserve){0};
-	return asprintf(&reserve->path, "%s-reserve", store_path) < 0 ? -ENOMEM : 0;
+	return asprintf(&reserve->path, "%s-reserve", store_path) < 0 ? log_no_memory("to open the store") : 0;
 }
 
 void reserve_deinit(struct reserve *reserve)

@@ -28,7 +28,7 @@ static struct store *store_new(const char *path, const struct store_options *opt
 		store->path = strdup(path);
 	if (!store || !store->path) {
 		free(store);
-		log_error("%s: no memory", path);
+		log_no_memory("to open the store");
 		return NULL;
 	}
 	store->options = *options;

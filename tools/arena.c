@@ -33,9 +33,7 @@ int arena_init(void)
 
 	if (arena_bytes)
 		return 0;
-	r = crypto_init();
-	if (r < 0)
-		return r;
+	crypto_init();
 	arena_bytes = ARENA_BYTES;
 	r = secmem_init(arena_bytes);
 	if (r <= 0)

@@ -86,7 +86,7 @@ static int delete_resolve(struct deletion *delete)
 
 	delete->names = calloc(delete->n_words, sizeof(delete->names[0]));
 	if (!delete->names)
-		return -ENOMEM;
+		return log_no_memory("for so many names");
 	for (size_t i = 0; i < delete->n_words; i++) {
 		struct name name;
 

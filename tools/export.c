@@ -62,7 +62,7 @@ static int export_find_mesh(struct exporter *export)
 {
 	struct target_entry *entry = calloc(1, sizeof(*entry));
 	struct name name;
-	int r = entry ? 0 : -ENOMEM;
+	int r = entry ? 0 : log_no_memory("to export");
 
 	export->lists[0].entries = entry;
 	if (r == 0)
@@ -124,7 +124,7 @@ static int export_check_names(struct exporter *export)
 	char text[EXPORT_CLASH_BYTES] = "";
 
 	if (!names)
-		return -ENOMEM;
+		return log_no_memory("to export");
 	for (size_t i = 0; i < n; i++)
 		names[i] = i < n_secrets ? &export->lists[1].entries[i].name
 					 : &export->lists[2].entries[i - n_secrets].name;

@@ -191,10 +191,8 @@ static int get_list_everywhere(const struct get *get, struct target_entry **ret_
 	if (r == 0 && get->only != NAME_SECRET)
 		r = target_list(get->target, NAME_GLOBAL_SECRET, NULL, &globals, &n_globals);
 	all = r == 0 ? reallocarray(secrets, n_secrets + n_globals + 1, sizeof(*all)) : NULL;
-	if (r == 0 && !all) {
-		log_error("no memory for %zu resources", n_secrets + n_globals);
-		r = -ENOMEM;
-	}
+	if (r == 0 && !all)
+		r = log_no_memory("for so many resources");
 	if (r < 0) {
 		free(secrets);
 		free(globals);

@@ -66,7 +66,7 @@ static struct input_text *input_add(struct input *input, const char *path)
 		input->texts = texts;
 	if (!texts || !copy) {
 		free(copy);
-		log_error("%s: no memory", path);
+		log_no_memory("to read the documents");
 		return NULL;
 	}
 	texts[input->n] = (struct input_text){.path = copy};
@@ -114,7 +114,7 @@ static int input_read_folder(struct input *input, const char *path)
 
 		if (r == 0 && asprintf(&below, "%s%s%s", path, path[strlen(path) - 1] == '/' ? "" : "/",
 				       entries[i]->d_name) < 0)
-			r = -ENOMEM;
+			r = log_no_memory("to read the documents");
 		if (r == 0)
 			r = input_read_path(input, below, true);
 		free(below);

@@ -118,7 +118,7 @@ static int listing_row(struct listing *listing, const struct name *name, const c
 	else
 		r = table_add(&listing->table, 2, globals);
 	if (r < 0)
-		log_error("no memory for the table");
+		log_no_memory("for the table");
 	return r;
 }
 

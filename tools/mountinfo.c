@@ -83,7 +83,7 @@ static int mountinfo_consider(struct mountinfo_search *search, const struct moun
 		return 0;
 	snprintf(search->device, sizeof(search->device), "%s", mount->device);
 	search->path = strdup(mount->path);
-	return search->path ? 0 : -ENOMEM;
+	return search->path ? 0 : log_no_memory("to look for the mount");
 }
 
 static int mountinfo_read(struct mountinfo_search *search)

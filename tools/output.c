@@ -121,7 +121,7 @@ static int output_read_mesh(const struct target_entry *entry, const struct secbu
 	if (r == 0)
 		r = yaml_stream_next(*ret_stream, &error);
 	if (r == -EINVAL)
-		log_error("mesh.yaml of %s: line %u: %s", entry->name.name, error.line, error.text);
+		log_error("mesh.yaml of \"%s\": line %u: %s; is this hushctl older than the daemon?", entry->name.name, error.line, error.text);
 	return r < 0 ? r : 0;
 }
 

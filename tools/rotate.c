@@ -144,12 +144,13 @@ int rotate_key_file(struct store *store, const char *path)
 	store_keys(store, kinds, &rotate.slot);
 	if (!realpath(path, rotate.path)) {
 		r = -errno;
-		log_error("%s: %s", path, log_reason(-r));
+		log_error("%s: a fresh key can't take the place of this: %s; give the path of the key file, or --new-key-file", path,
+			  log_reason(-r));
 		return r;
 	}
 	if (snprintf(rotate.path_fresh, sizeof(rotate.path_fresh), "%s.rotating", rotate.path) >=
 	    (int)sizeof(rotate.path_fresh)) {
-		log_error("%s: the path is too long", path);
+		log_error("%s: its path is too long for a PATH.rotating beside it: move it, or give --new-key-file", path);
 		return -ENAMETOOLONG;
 	}
 	r = rotate_tidy(&rotate);

@@ -47,7 +47,7 @@ int target_open(const struct target_options *options, struct target **ret_target
 		return r;
 	target = calloc(1, sizeof(*target));
 	if (!target)
-		return -ENOMEM;
+		return log_no_memory("to begin");
 	target->calls = options->store ? &target_store_calls : &target_mount_calls;
 	r = options->store ? target_store_open(options, target) : target_mount_open(options->mount, target);
 	if (r < 0) {
@@ -106,10 +106,8 @@ int target_entries_add(struct target_entries *entries, const struct target_entry
 		size_t capacity = entries->capacity ? 2 * entries->capacity : TARGET_ENTRIES_FIRST;
 		struct target_entry *items = reallocarray(entries->items, capacity, sizeof(*items));
 
-		if (!items) {
-			log_error("no memory for %zu resources", capacity);
-			return -ENOMEM;
-		}
+		if (!items)
+			return log_no_memory("for so many resources");
 		entries->items = items;
 		entries->capacity = capacity;
 	}
@@ -256,7 +254,7 @@ int target_backup(struct target *target, const char *path)
 		return -EEXIST;
 	}
 	if (asprintf(&beside, "%s.part-%d", path, (int)getpid()) < 0)
-		return -ENOMEM;
+		return log_no_memory("to make the copy");
 	r = target->calls->copy(target, beside);
 	made = r != -EEXIST;
 	if (r == 0)

@@ -45,7 +45,7 @@ int target_control_open(const struct target *target, const char *file, int flags
 	if (fd == -EACCES || fd == -EPERM)
 		log_error("%s: this is for who mounted it alone (%s)", ret_path, log_reason(-fd));
 	else if (fd == -ENOENT)
-		log_error("%s: the daemon that serves this mount is too old to know it", ret_path);
+		log_error("%s: the daemon that serves this mount is too old to know it: hushctl upgrade, or unmount and mount again", ret_path);
 	else
 		target_mount_failed(target, ret_path, -fd);
 	return fd;
@@ -201,7 +201,7 @@ static int target_control_outcomes(const char *path, const struct target_report 
 		else
 			word = NULL;
 		if (!word) {
-			log_error("%s: it was carried out, but the daemon's report is not understood", path);
+			log_error("%s: it was carried out, but the daemon's report is not understood: use the hushctl of its version", path);
 			return -EPROTO;
 		}
 		line = end + 1;
@@ -324,7 +324,7 @@ int target_control_check(struct target *target, struct store_checked *ret_checke
 	if (sscanf(found, "%" SCNu64 " resources, %" SCNu64 " values, %" SCNu64 " rows", &ret_checked->resources,
 		   &ret_checked->values, &ret_checked->rows) == 3)
 		return 0;
-	log_error("%s: the daemon's report is not understood", path);
+	log_error("%s: the daemon's report is not understood: use the hushctl of its version", path);
 	return -EPROTO;
 }
 

@@ -40,7 +40,7 @@ static int upgrade_look(struct target *target, struct upgrade_status *ret_status
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
-	int r = out ? target_status(target, out) : -ENOMEM;
+	int r = out ? target_status(target, out) : log_no_memory("to ask the daemon");
 
 	if (out)
 		fclose(out);

@@ -64,10 +64,8 @@ static int watch_insert(struct watch *watch, size_t at, const struct target_entr
 		size_t capacity = 2 * watch->capacity + 16;
 		struct target_entry *known = reallocarray(watch->known, capacity, sizeof(*known));
 
-		if (!known) {
-			log_error("no memory for %zu resources", capacity);
-			return -ENOMEM;
-		}
+		if (!known)
+			return log_no_memory("for so many resources");
 		watch->known = known;
 		watch->capacity = capacity;
 	}
@@ -336,10 +334,8 @@ int watch_run(const struct get *get)
 	struct watch *watch = calloc(1, sizeof(*watch));
 	int r;
 
-	if (!watch) {
-		log_error("no memory to watch");
-		return -ENOMEM;
-	}
+	if (!watch)
+		return log_no_memory("to watch");
 	watch->get = get;
 	watch->folder = -1;
 	watch->listing = (struct listing){.target = get->target, .kind = get->kind, .kubernetes = get->form.kubernetes};

@@ -57,7 +57,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	end = strtoul(argv[4], NULL, 10);
-	r = crypto_init() < 0 || secmem_init(FILL_ARENA_BYTES) < 0 ? -1 : key_read(&source, &key);
+	crypto_init();
+	r = secmem_init(FILL_ARENA_BYTES) < 0 ? -1 : key_read(&source, &key);
 	if (r == 0)
 		r = store_open(argv[1], key, &options, &store);
 	for (unsigned long first = strtoul(argv[3], NULL, 10), next; first < end && r == 0; first = next) {

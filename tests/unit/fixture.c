@@ -13,7 +13,7 @@
 
 void fixture_init(void)
 {
-	fixture_must(crypto_init() == 0);
+	crypto_init();
 	fixture_must(secmem_init(FIXTURE_ARENA_BYTES) >= 0);
 }
 
@@ -65,6 +65,32 @@ int fixture_teardown(void **state)
 	key_free(fixture->key);
 	free(fixture);
 	return 0;
+}
+
+static int fixture_stderr, fixture_ear;
+
+void fixture_listen(void)
+{
+	int ends[2];
+
+	fixture_must(pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0);
+	fixture_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+	fixture_must(fixture_stderr >= 0 && dup2(ends[1], STDERR_FILENO) >= 0);
+	close(ends[1]);
+	fixture_ear = ends[0];
+}
+
+size_t fixture_heard(char *ret_text, size_t room)
+{
+	ssize_t n = read(fixture_ear, ret_text, room - 1);
+
+	fixture_must(n >= 0 || errno == EAGAIN);
+	n = n > 0 ? n : 0;
+	ret_text[n] = '\0';
+	dup2(fixture_stderr, STDERR_FILENO);
+	close(fixture_stderr);
+	close(fixture_ear);
+	return (size_t)n;
 }
 
 const char *fixture_path(const struct fixture *fixture, const char *name)

@@ -44,6 +44,11 @@ int fixture_group_teardown(void **state);
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 
+/* fixture_listen - from here on what is written to stderr is kept. fixture_heard - what it was (64 KiB at most), and no more of it: its size, without
+ * the NUL behind it. */
+void fixture_listen(void);
+size_t fixture_heard(char *ret_text, size_t room);
+
 /* fixture_path - @name in the folder. One of 16 static buffers, in turn. */
 const char *fixture_path(const struct fixture *fixture, const char *name);
 

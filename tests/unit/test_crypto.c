@@ -7,8 +7,11 @@
 #include "store/crypto.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static const uint8_t key[CRYPTO_KEY_BYTES] = "an example key, thirty-two bytes";
 static const uint8_t other_key[CRYPTO_KEY_BYTES] = "an other key, of thirty-two byte";
@@ -237,23 +240,50 @@ static void test_long_hash(void **state)
 	}
 }
 
-/* libsodium's, which fails if it is asked to. */
-static bool no_random;
+/* libsodium's, or what it does without random numbers. */
+static int (*without_random)(void);
 
 int __real_sodium_init(void);
 int __wrap_sodium_init(void);
 int __wrap_sodium_init(void)
 {
-	return no_random ? -1 : __real_sodium_init();
+	return without_random ? without_random() : __real_sodium_init();
+}
+
+static int fails(void)
+{
+	return -1;
+}
+
+static int ends_the_process(void)
+{
+	sodium_misuse();
+	return 0;
 }
 
 static void test_without_a_source_of_random_numbers(void **state)
 {
+	static int (*const ways[])(void) = {fails, ends_the_process};
+	static const char expected[] = "hushfs: no random numbers are to be had: it takes getrandom(2), or /dev/urandom\n";
+
 	(void)state;
-	no_random = true;
-	assert_int_equal(crypto_init(), -EIO);
-	no_random = false;
-	assert_int_equal(crypto_init(), 0);
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		char line[200];
+		int status;
+		pid_t pid;
+
+		fixture_listen();
+		pid = fork();
+		if (pid == 0) {
+			without_random = ways[i];
+			crypto_init();
+			_exit(0);
+		}
+		fixture_must(pid > 0 && waitpid(pid, &status, 0) == pid);
+		fixture_heard(line, sizeof(line));
+		assert_string_equal(line, expected);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	}
 }
 
 static void test_random_is_not_constant(void **state)

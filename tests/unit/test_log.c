@@ -14,20 +14,11 @@
 /* What log_error of @text writes to stderr. */
 static size_t logged(const char *text, char *ret_line, size_t room)
 {
-	int ends[2], kept = dup(STDERR_FILENO);
-	ssize_t n;
-
-	fixture_must(kept >= 0 && pipe(ends) == 0 && dup2(ends[1], STDERR_FILENO) >= 0);
+	fixture_listen();
 	errno = ENOSPC;
 	log_error("%s", text);
 	fixture_must(errno == ENOSPC);
-	dup2(kept, STDERR_FILENO);
-	close(kept);
-	close(ends[1]);
-	n = read(ends[0], ret_line, room);
-	close(ends[0]);
-	fixture_must(n >= 0);
-	return (size_t)n;
+	return fixture_heard(ret_line, room);
 }
 
 static void test_line(void **state)

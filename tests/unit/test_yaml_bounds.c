@@ -165,7 +165,8 @@ static const struct shape shapes[] = {
 static int setup(void **state)
 {
 	(void)state;
-	return crypto_init() < 0 || secmem_init(ARENA_BYTES) < 0 ? -1 : 0;
+	crypto_init();
+	return secmem_init(ARENA_BYTES) < 0 ? -1 : 0;
 }
 
 static int teardown(void **state)
