@@ -1022,8 +1022,11 @@ static void test_failed_sync_without_descriptors(void **state)
 
 	make(fixture->store);
 	pid = fork();
-	if (pid == 0) /* what it commits stays in the journal */
-		_exit(engine_open(fixture->store, &engine) < 0 || engine_commit(engine, &change, 1) < 0);
+	if (pid == 0) { /* what it commits stays in the journal */
+		if (engine_open(fixture->store, &engine) < 0 || engine_commit(engine, &change, 1) < 0)
+			_exit(1);
+		_exit(0);
+	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	engine = open_engine(fixture->store);
