@@ -230,8 +230,9 @@ int keeper_main(int argc, char **argv)
 	keeper_fill_standard();
 	keeper.copies = keeper_copy(argc, argv);
 	if (!given || !keeper.copies) {
+		free(given);
 		log_no_memory("to begin");
-		return EXIT_FAILURE; /* NOLINT(clang-analyzer-unix.Malloc): the process ends */
+		return EXIT_FAILURE;
 	}
 	memcpy(given, argv, (size_t)argc * sizeof(*given));
 	r = options_parse(&keeper.options, argc, argv);

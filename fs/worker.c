@@ -280,6 +280,7 @@ static int worker_check_store(const struct worker *worker, const char *folder)
 		return 0;
 	log_error("%s: user %u, who is to serve it, can't write here: %s; %s", what, worker->uid, strerror(errno),
 		  errno == EROFS		? "a store opens only where it can be written to"
+		  : errno == ENOENT		? "has it been moved?"
 		  : worker->mounter_uid == 0	? "give it to that user (chown), or name another with -o run_as"
 						: "use a store that is yours");
 	return -EACCES;
