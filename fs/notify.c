@@ -170,12 +170,14 @@ static struct notify_inode *notify_add(struct notify *notify, uint64_t ino)
 	return &notify->inodes[notify->n++];
 }
 
-void notify_paged(struct notify *notify, uint64_t ino)
+int notify_paged(struct notify *notify, uint64_t ino)
 {
+	bool noted;
+
 	pthread_mutex_lock(&notify->lock);
-	if (!notify_find(notify, ino) && !notify_add(notify, ino))
-		log_warning("no memory to note that a file is mapped: when it is closed the kernel may keep its bytes, until somebody opens it again");
+	noted = notify_find(notify, ino) || notify_add(notify, ino);
 	pthread_mutex_unlock(&notify->lock);
+	return noted ? 0 : log_no_memory("to read a mapped file");
 }
 
 void notify_closed(struct notify *notify, uint64_t ino)

@@ -23,8 +23,8 @@ struct notify *notify_free(struct notify *notify);
 /* notify_attached - the session has its connection. For the serving thread, as is what follows about pages. */
 void notify_attached(struct notify *notify);
 
-/* notify_paged - the file @ino was read through the page cache. Does not block. */
-void notify_paged(struct notify *notify, uint64_t ino);
+/* notify_paged - the file @ino is about to be read through the page cache. Does not block. -ENOMEM (logged): it would stay there. */
+int notify_paged(struct notify *notify, uint64_t ino);
 
 /* notify_closed - somebody has closed the file: its pages are dropped, if it has any. Does not block. */
 void notify_closed(struct notify *notify, uint64_t ino);

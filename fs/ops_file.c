@@ -204,9 +204,10 @@ static int ops_read_paged(struct ops_context *context, fuse_ino_t ino, uint64_t 
 			  struct ops_part *ret_part)
 {
 	uint64_t current = generation;
-	int r = 0;
+	int r = notify_paged(context->notify, ino);
 
-	notify_paged(context->notify, ino);
+	if (r < 0)
+		return r;
 	if (ops_is_current(context, ino, generation)) {
 		ret_part->generation = generation;
 		return store_read(context->tree.store, node_resource(ino), generation, &ret_part->value);
@@ -244,15 +245,16 @@ static int ops_read_part(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offs
 	struct ops_context *context = ops_context(req);
 	struct secbuf bytes = {0};
 	struct stat st;
-	int r;
+	int r = 0;
 
 	autolock_used(&context->autolock);
 	if (!(fi->fh & STAGE_HANDLE) && node_kind(ino) != NODE_SCRATCH)
 		return ops_read_version(context, ino, fi->fh, size, (uint64_t)offset, paged, ret_part);
 	if (node_kind(ino) == NODE_SCRATCH) {
 		if (paged)
-			notify_paged(context->notify, ino);
-		r = scratch_read(context->scratch, ino, (uint64_t)offset, size, &bytes);
+			r = notify_paged(context->notify, ino);
+		if (r == 0)
+			r = scratch_read(context->scratch, ino, (uint64_t)offset, size, &bytes);
 	} else if (paged && tree_attributes(&context->tree, ino, &st) == 0) {
 		r = -EIO; /* others may have the file open, and so its pages */
 	} else {

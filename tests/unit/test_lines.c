@@ -171,11 +171,19 @@ static void test_no_memory_to_commit(void **state)
 
 static void test_no_memory_for_a_mapped_file(void **state)
 {
+	struct fuse_read_in read = {.size = 4096}; /* for the page cache: it has no lock_owner */
 	struct kernel *kernel = start(*state);
+	uint64_t secrets = kernel_walk(kernel, "meshes/default/secrets"), node;
 
+	assert_int_equal(kernel_put(kernel, secrets, "a", "value"), 0);
+	node = kernel_walk(kernel, "meshes/default/secrets/a");
+	assert_int_equal(kernel_open(kernel, node, O_RDONLY, &read.fh), 0);
 	refuse(MEMORY);
-	notify_paged(kernel->context.notify, 5);
-	assert_said("hushfs: no memory to note that a file is mapped: when it is closed the kernel may keep its bytes, until somebody opens it again\n");
+	assert_int_equal(kernel_call(kernel, FUSE_READ, node, &read, sizeof(read), NULL, 0), -ENOMEM); /* or the kernel kept it */
+	assert_said("hushfs: no memory left to read a mapped file; is there a limit (ulimit -v, in a unit MemoryMax=)?\n");
+	assert_int_equal(kernel_call(kernel, FUSE_READ, node, &read, sizeof(read), NULL, 0), 0);
+	assert_int_equal(kernel->answer_size, 5);
+	assert_int_equal(kernel_release(kernel, node, read.fh), 0);
 	kernel_stop(kernel);
 }
 
