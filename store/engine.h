@@ -14,6 +14,8 @@
 
 struct engine;
 
+#define ENGINE_KEY_BYTES 64 /* of a key at most; no key is empty */
+
 /* A row to be written; @data NULL removes the row with that key. Both are borrowed. */
 struct engine_change {
 	const uint8_t *key;

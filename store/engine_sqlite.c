@@ -560,21 +560,44 @@ static int engine_scan_rows(struct engine *engine, const char *sql, engine_visit
 	while (r == 0 && (r = engine_scan_step(engine, scan, &row)) == 1) {
 		engine_pairs_add(pairs, &row);
 		pthread_mutex_unlock(&engine->lock);
-		r = visit ? visit(context, row.key, row.key_size, row.data, row.size, (uint64_t)row.rowid) : 0;
+		r = visit(context, row.key, row.key_size, row.data, row.size, (uint64_t)row.rowid);
 		pthread_mutex_lock(&engine->lock);
 	}
 	sqlite3_finalize(scan);
 	return r;
 }
 
-/* Each row is looked for, as a get will: a walk through all of them also comes by where a search goes astray, and then the sums differ. With
- * subqueries, which begin at the root; for a join SQLite only takes the step to the next one. */
+/* A walk through all of them also comes by a row where a search goes astray. So in the table each is looked for, with a subquery, which begins at the
+ * root (for a join SQLite only takes the step to the next one); the keys of the index, which are all of it, only have to be in their order. */
 static const char engine_table[] = "SELECT (SELECT rowid FROM row AS found WHERE found.rowid=row.rowid),key,data FROM row NOT INDEXED";
-static const char engine_index[] = "SELECT (SELECT rowid FROM row AS found WHERE found.key=row.key),key,x''"
-				   " FROM row INDEXED BY sqlite_autoindex_row_1 ORDER BY key"; /* without the table */
+static const char engine_index[] = "SELECT rowid,key,x'' FROM row INDEXED BY sqlite_autoindex_row_1 ORDER BY key"; /* without the table */
+
+/* The key before. */
+struct engine_walk {
+	const struct engine *engine;
+	uint8_t key[ENGINE_KEY_BYTES];
+	size_t key_size;
+};
+
+static int engine_is_next(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
+{
+	struct engine_walk *walk = context;
+	size_t both = key_size < walk->key_size ? key_size : walk->key_size;
+	int order = memcmp(walk->key, key, both);
+
+	(void)data;
+	(void)size;
+	(void)place;
+	if (order > 0 || (order == 0 && key_size <= walk->key_size) || key_size > sizeof(walk->key))
+		return engine_refuse(walk->engine, "its index is out of order");
+	memcpy(walk->key, key, key_size);
+	walk->key_size = key_size;
+	return 0;
+}
 
 static int engine_scan_stored(struct engine *engine, engine_visit *visit, void *context)
 {
+	struct engine_walk walk = {.engine = engine};
 	struct engine_pairs table = {0}, index;
 	int r;
 
@@ -582,7 +605,7 @@ static int engine_scan_stored(struct engine *engine, engine_visit *visit, void *
 	index = table;
 	r = engine_scan_rows(engine, engine_table, visit, context, &table);
 	if (r == 0)
-		r = engine_scan_rows(engine, engine_index, NULL, NULL, &index);
+		r = engine_scan_rows(engine, engine_index, engine_is_next, &walk, &index);
 	return r == 0 && table.sum != index.sum ? engine_refuse(engine, "its index is not that of its rows") : r;
 }
 
