@@ -303,7 +303,7 @@ static void test_index_of_other_rows(void **state)
 	}
 }
 
-enum { TREE_ROWS = 400, TREE_KEY = 30, TREE_BYTES = 100, TREE_PAGE = 4096, TREE_CELLS = 12 };
+enum { TREE_ROWS = 400, TREE_KEY = 30, TREE_BYTES = 100, TREE_PAGE = 4096, TREE_CELLS = 12, TREE_LEAF_CELLS = 8 };
 
 static void tree_row(uint64_t number, uint8_t ret_key[static TREE_KEY], uint8_t ret_data[static TREE_BYTES])
 {
@@ -378,6 +378,45 @@ static void test_tree_that_leads_astray(void **state)
 	fixture_write(fixture->store, bytes, size, 0600);
 	assert_true(tree_is_taken(fixture->store));
 	free(bytes);
+}
+
+static void assert_scan(const char *path, int expected)
+{
+	struct engine *engine = open_engine(path);
+
+	assert_int_equal(engine_scan(engine, ENGINE_STORED, visit_none, NULL), expected);
+	engine_close(engine);
+}
+
+/* Two keys change places in the index, of which one begins with the other. */
+static void test_index_out_of_order(void **state)
+{
+	static const struct engine_change rows[] = {CHANGE("a", "one"), CHANGE("ab", "two")};
+	struct fixture *fixture = *state;
+	uint8_t *bytes, *cells, cell[2];
+	size_t size;
+
+	assert_int_equal(engine_create(fixture->store, rows, 2), 0);
+	assert_scan(fixture->store, 0);
+	bytes = fixture_read(fixture->store, &size);
+	cells = bytes + 2 * TREE_PAGE + TREE_LEAF_CELLS;
+	memcpy(cell, cells, 2);
+	memcpy(cells, cells + 2, 2);
+	memcpy(cells + 2, cell, 2);
+	fixture_write(fixture->store, bytes, size, 0600);
+	assert_scan(fixture->store, -EBADMSG);
+	free(bytes);
+}
+
+static void test_key_that_is_too_long(void **state)
+{
+	struct fixture *fixture = *state;
+
+	make(fixture->store);
+	sql(fixture->store, "UPDATE row SET key=zeroblob(64) WHERE rowid=1");
+	assert_scan(fixture->store, 0);
+	sql(fixture->store, "UPDATE row SET key=zeroblob(65) WHERE rowid=1");
+	assert_scan(fixture->store, -EBADMSG);
 }
 
 /* A row is found wherever it is said to be; at its place also if the index leads elsewhere. */
@@ -1070,6 +1109,8 @@ int main(void)
 		TEST(test_scan_as_stored),
 		TEST(test_index_of_other_rows),
 		TEST(test_tree_that_leads_astray),
+		TEST(test_index_out_of_order),
+		TEST(test_key_that_is_too_long),
 		TEST(test_places),
 		TEST(test_commit),
 		TEST(test_large_row),
