@@ -90,19 +90,19 @@ static void target_mount_mesh_path(const struct target *target, const char *mesh
 	snprintf(ret_path, TARGET_PATH_BYTES, "%s/meshes/%s", target->path, mesh);
 }
 
-/* When it was made: an older daemon doesn't say, then it is when it was changed. */
-static struct timespec target_mount_created(const char *path, struct timespec modified)
+/* When it was made: an older daemon doesn't say, then it is when it was changed. -ENOENT: it has been removed meanwhile. */
+static int target_mount_created(const char *path, struct timespec modified, struct timespec *ret_created)
 {
 	char text[64] = "";
-	struct timespec created;
 	intmax_t seconds;
 	long nanoseconds;
 
-	if (getxattr(path, TARGET_MOUNT_CREATED, text, sizeof(text) - 1) < 0 ||
-	    sscanf(text, "%jd.%ld", &seconds, &nanoseconds) != 2)
-		return modified;
-	created = (struct timespec){.tv_sec = (time_t)seconds, .tv_nsec = nanoseconds};
-	return created;
+	*ret_created = modified;
+	if (getxattr(path, TARGET_MOUNT_CREATED, text, sizeof(text) - 1) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? -ENOENT : 0;
+	if (sscanf(text, "%jd.%ld", &seconds, &nanoseconds) == 2)
+		*ret_created = (struct timespec){.tv_sec = (time_t)seconds, .tv_nsec = nanoseconds};
+	return 0;
 }
 
 /* lstat; that a part of the path is no folder means that it is not there. Other errors are said. */
@@ -131,11 +131,8 @@ static int target_mount_find(struct target *target, const struct name *name, str
 	}
 	if (r < 0)
 		return r;
-	*ret_entry = (struct target_entry){.name = *name,
-					   .size = (uint64_t)st.st_size,
-					   .created = target_mount_created(path, st.st_mtim),
-					   .modified = st.st_mtim};
-	return 0;
+	*ret_entry = (struct target_entry){.name = *name, .size = (uint64_t)st.st_size, .modified = st.st_mtim};
+	return target_mount_created(path, st.st_mtim, &ret_entry->created);
 }
 
 /* The folder of all resources of a kind (of one mesh). */
