@@ -140,8 +140,7 @@ static int engine_connect(const char *path, struct engine **ret_engine)
 		engine->path = strdup(path);
 	if (!engine || !engine->path) {
 		free(engine);
-		log_no_memory("to open the store");
-		return -ENOMEM;
+		return log_no_memory("to open the store");
 	}
 	pthread_mutex_init(&engine->changing, NULL);
 	pthread_mutex_init(&engine->lock, NULL);
