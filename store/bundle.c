@@ -356,6 +356,17 @@ static int bundle_kubernetes_secret(struct bundle_reader *reader, uint32_t node,
 	return r < 0 ? r : bundle_kubernetes_value(reader, node, &item->value);
 }
 
+/* By these a document is in the Kubernetes form; a Mesh is kept in the Universal one, with the fields of @spec at its top. */
+static int bundle_check_spec(struct bundle_reader *reader, uint32_t spec)
+{
+	static const char *const fields[] = {"apiVersion", "kind"};
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (yaml_find(reader->stream, spec, fields[i]))
+			return bundle_refuse(reader, yaml_find(reader->stream, spec, fields[i]), "spec.%s: there is no such field", fields[i]);
+	return 0;
+}
+
 static int bundle_kubernetes_mesh(struct bundle_reader *reader, uint32_t node, uint32_t metadata)
 {
 	uint32_t spec, labels = YAML_NONE, name_node;
@@ -363,6 +374,8 @@ static int bundle_kubernetes_mesh(struct bundle_reader *reader, uint32_t node, u
 	int r;
 
 	r = bundle_mapping(reader, node, "", "spec", &spec);
+	if (r == 0)
+		r = bundle_check_spec(reader, spec);
 	if (r == 0)
 		r = bundle_string(reader, metadata, "metadata.", "name", &name, &name_node);
 	if (r == 0)
