@@ -48,7 +48,7 @@ PKG_CONFIG ?= pkg-config
 FUSE_CFLAGS = $(eval FUSE_CFLAGS := $(shell $(PKG_CONFIG) --cflags fuse3))$(FUSE_CFLAGS)
 FUSE_LIBS = $(eval FUSE_LIBS := $(shell $(PKG_CONFIG) --libs fuse3))$(FUSE_LIBS)
 CONFINE_LIBS = -lseccomp -lcap-ng
-STORE_LIBS = -lsodium -lsqlite3 -lyaml -lpthread
+STORE_LIBS = -lsodium -lgcrypt -lsqlite3 -lyaml -lpthread
 TOOLS_LIBS = -lcrypto
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wvla \
@@ -118,7 +118,7 @@ $(BUILD)/hushctl: $(TOOLS) $(STORE)
 UNIT_WRAPS_apply := store_run
 UNIT_WRAPS_clock := clock_gettime
 UNIT_WRAPS_crypto := sodium_init
-UNIT_WRAPS_engine := folder_open fstat fsync sqlite3_file_control
+UNIT_WRAPS_engine := folder_open fstat fsync posix_fallocate sqlite3_file_control
 UNIT_WRAPS_folder := fchown
 UNIT_WRAPS_header := crypto_pwhash
 UNIT_WRAPS_key := fstat read tcgetattr
@@ -148,7 +148,7 @@ HELPER_THREAD_HOOKS := helper_start channel_receive_bytes
 
 # what memory comes from; without sanitizers malloc is the program's own
 NOMEM_HOOKS := secmem_alloc secbuf_resize secbuf_write mmap mlock2 pthread_create memfd_create socketpair \
-	$(if $(INSTRUMENTED),malloc calloc realloc reallocarray strdup asprintf)
+	$(if $(INSTRUMENTED),malloc calloc realloc reallocarray strdup asprintf gcry_cipher_open)
 NOMEM_TESTS := $(BUILD)/tests/crash/test_nomem $(BUILD)/tests/crash/test_nomem_fs
 $(NOMEM_TESTS): ALL_LDFLAGS += $(call wrap,$(NOMEM_HOOKS))
 $(NOMEM_TESTS): $(call objects,tests/crash/nomem.c tests/crash/state.c)
@@ -156,7 +156,7 @@ $(BUILD)/tests/crash/test_nomem_fs: ALL_LDFLAGS += $(call wrap,$(HELPER_THREAD_H
 $(BUILD)/tests/crash/test_nomem_fs: $(call objects,tests/unit/kernel.c tests/fuzz/helper_thread.c) $(FS)
 
 # a disk that fails: hooks around the calls that store/ makes besides SQLite's
-FAULT_HOOKS := open fsync unlink rename renameat2 fallocate pread stat fstat statvfs sqlite3_wal_hook
+FAULT_HOOKS := open fsync unlink rename renameat2 fallocate posix_fallocate pread stat fstat statvfs sqlite3_wal_hook
 FAULT_TESTS := $(addprefix $(BUILD)/tests/crash/test_,ioerr power)
 $(FAULT_TESTS): ALL_LDFLAGS += $(call wrap,$(FAULT_HOOKS))
 $(FAULT_TESTS): $(call objects,$(addprefix tests/crash/,calls.c disk.c fault.c vfs.c))

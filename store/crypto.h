@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * crypto: every cryptographic operation of hushfs. Nothing here knows what is being protected.
  *
- * Together with the locked memory (secmem) this is all that calls libsodium: read these two to audit the
+ * Together with the locked memory (secmem) this is all that calls libsodium or libgcrypt: read these two to audit the
  * primitives, header.c, seal.c and anchor.c to audit what is fed to them. No function blocks but crypto_passphrase_key.
  */
 #ifndef STORE_CRYPTO_H
@@ -65,11 +65,6 @@ void crypto_seal(uint8_t *ret_sealed, const uint8_t key[static CRYPTO_KEY_BYTES]
 		 const uint8_t nonce_key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes, const void *plain,
 		 size_t plain_bytes);
 
-/* crypto_seal_known - the same, for what is long: @known, which is different for different plaintexts, is hashed in place of @plain. */
-void crypto_seal_known(uint8_t *ret_sealed, const uint8_t key[static CRYPTO_KEY_BYTES],
-		       const uint8_t nonce_key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes, const void *plain,
-		       size_t plain_bytes, const void *known, size_t known_bytes);
-
 /* crypto_open - the reverse; @ret_plain gets @sealed_bytes - CRYPTO_SEAL_OVERHEAD bytes.
  * 0, or -EBADMSG if a single bit of @sealed or @ad is not what was sealed (@ret_plain is then zeroed). */
 int crypto_open(uint8_t *ret_plain, const uint8_t key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes,
@@ -77,6 +72,13 @@ int crypto_open(uint8_t *ret_plain, const uint8_t key[static CRYPTO_KEY_BYTES], 
 
 /* crypto_verify - whether crypto_open would open it, at a third of the time. 0 or -EBADMSG. */
 int crypto_verify(const uint8_t key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes, const uint8_t *sealed, size_t sealed_bytes);
+
+/* The same two for what may be long, with the same result in half the time; they take some memory. To seal, @known, which is different for different
+ * plaintexts, is hashed in place of @plain. 0, -ENOMEM, and -EBADMSG as above. */
+int crypto_seal_long(uint8_t *ret_sealed, const uint8_t key[static CRYPTO_KEY_BYTES], const uint8_t nonce_key[static CRYPTO_KEY_BYTES],
+		     const void *ad, size_t ad_bytes, const void *plain, size_t plain_bytes, const void *known, size_t known_bytes);
+int crypto_open_long(uint8_t *ret_plain, const uint8_t key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes, const uint8_t *sealed,
+		     size_t sealed_bytes);
 
 /* crypto_wipe_stack - what functions that returned left below the caller's frame, where libsodium may have had a key. */
 void crypto_wipe_stack(void);

@@ -190,6 +190,7 @@ int seal_value(const struct seal *seal, const struct seal_id *id, uint64_t gener
 	uint8_t *plain = secmem_alloc(plain_bytes);
 	uint8_t *data = malloc(row_bytes);
 	uint8_t ad[AD_BYTES], known[VALUE_HEAD + CRYPTO_HASH_BYTES];
+	int r;
 
 	if (!plain || !data) {
 		secmem_free(plain);
@@ -206,9 +207,13 @@ int seal_value(const struct seal *seal, const struct seal_id *id, uint64_t gener
 	memcpy(known + VALUE_HEAD, hash, CRYPTO_HASH_BYTES);
 	seal_ad(seal, SEAL_VALUE, seal->epoch, id, generation, ad);
 	bytes_put32(data, seal->epoch);
-	crypto_seal_known(data + EPOCH_BYTES, seal->keys->value, seal->keys->nonce, ad, sizeof(ad), plain, plain_bytes, known,
-			  sizeof(known));
+	r = crypto_seal_long(data + EPOCH_BYTES, seal->keys->value, seal->keys->nonce, ad, sizeof(ad), plain, plain_bytes, known,
+			     sizeof(known));
 	secmem_free(plain);
+	if (r < 0) {
+		free(data);
+		return r;
+	}
 	*ret_row = (struct seal_row){data, row_bytes};
 	return 0;
 }
@@ -242,7 +247,7 @@ int seal_open_value(const struct seal *seal, const struct seal_id *id, uint64_t 
 	if (r < 0)
 		return r;
 	seal_ad(seal, SEAL_VALUE, seal->epoch, id, generation, ad);
-	r = crypto_open(plain.data, seal->keys->value, ad, sizeof(ad), data + EPOCH_BYTES, size - EPOCH_BYTES);
+	r = crypto_open_long(plain.data, seal->keys->value, ad, sizeof(ad), data + EPOCH_BYTES, size - EPOCH_BYTES);
 	if (r < 0)
 		return r;
 	info.size = bytes_get32(plain.data + VALUE_SIZE);

@@ -7,6 +7,7 @@
 #include "tests/unit/fixture.h"
 
 #include <errno.h>
+#include <gcrypt.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -142,6 +143,13 @@ int __wrap_asprintf(char **ret_text, const char *format, ...)
 	r = vasprintf(ret_text, format, arguments);
 	va_end(arguments);
 	return r;
+}
+
+gcry_error_t __real_gcry_cipher_open(gcry_cipher_hd_t *ret_cipher, int algorithm, int mode, unsigned flags);
+gcry_error_t __wrap_gcry_cipher_open(gcry_cipher_hd_t *ret_cipher, int algorithm, int mode, unsigned flags);
+gcry_error_t __wrap_gcry_cipher_open(gcry_cipher_hd_t *ret_cipher, int algorithm, int mode, unsigned flags)
+{
+	return nomem_fails() ? gcry_error(GPG_ERR_ENOMEM) : __real_gcry_cipher_open(ret_cipher, algorithm, mode, flags);
 }
 
 static sqlite3_mem_methods sqlite_own;

@@ -3,7 +3,7 @@
  * malloc and its like, the arena, mmap, mlock, threads, descriptors of memory and socket pairs.
  *
  * Without sanitizers malloc is replaced, so that libraries' allocations count too. With them it is theirs: then what this code asks for
- * itself counts (--wrap, in the Makefile), and SQLite's.
+ * itself counts (--wrap, in the Makefile), SQLite's, and libgcrypt's for each value.
  */
 #ifndef TESTS_NOMEM_H
 #define TESTS_NOMEM_H

@@ -17,18 +17,24 @@ static const uint8_t key[CRYPTO_KEY_BYTES] = "an example key, thirty-two bytes";
 static const uint8_t other_key[CRYPTO_KEY_BYTES] = "an other key, of thirty-two byte";
 static const uint8_t nonce_key[CRYPTO_KEY_BYTES] = "nonces are hedged with this key.";
 
-/* And verify it, which must be of the same opinion. */
+/* In each way that there is, which must all be of the same opinion. */
 static int open_sealed(uint8_t *ret_plain, const uint8_t *with, const void *ad, size_t ad_bytes, const uint8_t *sealed, size_t size)
 {
+	size_t plain_bytes = size < CRYPTO_SEAL_OVERHEAD ? 0 : size - CRYPTO_SEAL_OVERHEAD;
+	uint8_t *plain = malloc(plain_bytes + 1);
 	int r = crypto_open(ret_plain, with, ad, ad_bytes, sealed, size);
 
+	memset(plain, 1, plain_bytes);
 	assert_int_equal(crypto_verify(with, ad, ad_bytes, sealed, size), r);
+	assert_int_equal(crypto_open_long(plain, with, ad, ad_bytes, sealed, size), r);
+	assert_memory_equal(plain, ret_plain, plain_bytes);
+	free(plain);
 	return r;
 }
 
 static void test_seal_opens(void **state)
 {
-	static const size_t sizes[] = {0, 1, 16, 255, 4096, 100001};
+	static const size_t sizes[] = {0, 1, 15, 16, 17, 63, 64, 65, 127, 255, 256, 288, 511, 512, 513, 1023, 1025, 4096, 65536, 100001};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -37,6 +43,10 @@ static void test_seal_opens(void **state)
 
 		fixture_fill(plain, sizes[i], i);
 		crypto_seal(sealed, key, nonce_key, "ad", 2, plain, sizes[i]);
+		assert_int_equal(open_sealed(opened, key, "ad", 2, sealed, sizes[i] + CRYPTO_SEAL_OVERHEAD), 0);
+		assert_memory_equal(plain, opened, sizes[i]);
+		assert_int_equal(crypto_seal_long(sealed, key, nonce_key, "ad", 2, plain, sizes[i], "known", 5), 0);
+		memset(opened, 1, sizes[i]);
 		assert_int_equal(open_sealed(opened, key, "ad", 2, sealed, sizes[i] + CRYPTO_SEAL_OVERHEAD), 0);
 		assert_memory_equal(plain, opened, sizes[i]);
 		free(plain);
