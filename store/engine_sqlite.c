@@ -45,6 +45,7 @@ struct engine {
 	sqlite3_stmt *begin, *commit, *rollback; /* prepared, so that a transaction can be ended when memory has run out */
 	sqlite3_stmt *measure;
 	char *path;
+	int file;              /* the one that SQLite has open, once more (engine_reopen); -1 */
 	sqlite3_int64 bytes;   /* the file has at least so many, as far as anybody but us leaves it alone */
 	int journal_pages;     /* as of the last commit */
 	bool journal_stays;    /* it could not be moved into the file, and that was logged */
@@ -142,6 +143,7 @@ static int engine_connect(const char *path, struct engine **ret_engine)
 		free(engine);
 		return log_no_memory("to open the store");
 	}
+	engine->file = -1;
 	pthread_mutex_init(&engine->changing, NULL);
 	pthread_mutex_init(&engine->lock, NULL);
 	errno = 0; /* which SQLite takes for the reason, even if it has asked nobody */
@@ -181,6 +183,8 @@ struct engine *engine_close(struct engine *engine)
 		sqlite3_finalize(engine->rollback);
 		sqlite3_finalize(engine->measure);
 		sqlite3_close(engine->db);
+		if (engine->file >= 0)
+			close(engine->file);
 		pthread_mutex_destroy(&engine->lock);
 		pthread_mutex_destroy(&engine->changing);
 		free(engine->path);
@@ -358,12 +362,18 @@ static sqlite3_int64 engine_file_bytes(struct engine *engine, sqlite3_int64 othe
 	return file->pMethods->xFileSize(file, &bytes) == SQLITE_OK ? bytes : otherwise;
 }
 
-static void engine_prepare_disk(struct engine *engine)
+/* To take room for it: SQLite would do so with a write for each page. Once it has its lock, which closing any descriptor of the file would give up:
+ * so this one is closed last. */
+static int engine_reopen(struct engine *engine)
 {
-	int unit = ENGINE_PAGE_BYTES; /* what the file grows by */
+	int r = 0;
 
-	sqlite3_wal_hook(engine->db, engine_committed, engine);
-	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &unit); /* so that engine_make_room does something */
+	engine->file = open(engine->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	if (engine->file < 0) {
+		r = -errno;
+		log_error("%s: cannot open the store to write to it: %s", engine->path, log_reason(-r));
+	}
+	return r;
 }
 
 static const char engine_no_sync[] = "the disk failed to sync";
@@ -442,13 +452,15 @@ int engine_open(const char *path, struct engine **ret_engine)
 		r = engine_take_journal(engine);
 	if (r == 0)
 		r = engine_measure(engine, &pages);
+	if (r == 0)
+		r = engine_reopen(engine);
 	if (r < 0) {
 		engine_close(engine);
 		return r;
 	}
 	found = engine_file_bytes(engine, 0);
 	engine->bytes = found < pages ? found : pages; /* the rest is in the journal */
-	engine_prepare_disk(engine);
+	sqlite3_wal_hook(engine->db, engine_committed, engine);
 	*ret_engine = engine;
 	return 0;
 }
@@ -778,8 +790,8 @@ bool engine_is_read_only(const struct engine *engine)
  * transaction, which makes it @ret_bytes. */
 static int engine_make_room(struct engine *engine, sqlite3_int64 *ret_bytes)
 {
-	sqlite3_int64 size, found;
-	int error = 0, r;
+	sqlite3_int64 size = 0, found;
+	int error, r;
 
 	r = engine_measure(engine, &size);
 	if (r < 0)
@@ -788,16 +800,13 @@ static int engine_make_room(struct engine *engine, sqlite3_int64 *ret_bytes)
 	found = engine_file_bytes(engine, size);
 	if (size <= found)
 		return 0;
-	if ((uint64_t)(size - found) > engine_room(engine)) {
-		r = -ENOSPC;
-	} else if (sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_SIZE_HINT, &size) != SQLITE_OK) {
-		sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+	error = (uint64_t)(size - found) > engine_room(engine) ? ENOSPC : posix_fallocate(engine->file, found, size - found);
+	if (error)
 		r = error == ENOSPC || error == EDQUOT ? -ENOSPC : -EIO;
-	}
 	if (r == -ENOSPC)
 		log_error("%s: no space left on the disk (growing the file)", engine->path);
 	else if (r < 0)
-		log_error("%s: growing the file failed: %s", engine->path, log_reason(error ? error : EIO));
+		log_error("%s: growing the file failed: %s", engine->path, log_reason(error));
 	return r;
 }
 

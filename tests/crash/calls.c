@@ -25,6 +25,8 @@ int __real_renameat2(int from_folder, const char *from, int to_folder, const cha
 int __wrap_renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags);
 int __real_fallocate(int fd, int mode, off_t offset, off_t size);
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t size);
+int __real_posix_fallocate(int fd, off_t offset, off_t size);
+int __wrap_posix_fallocate(int fd, off_t offset, off_t size);
 ssize_t __real_pread(int fd, void *ret_bytes, size_t size, off_t offset);
 ssize_t __wrap_pread(int fd, void *ret_bytes, size_t size, off_t offset);
 int __real_stat(const char *path, struct stat *ret_st);
@@ -133,6 +135,20 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t size)
 	if (calls_fail(FAULT_RESIZE))
 		return -1;
 	r = __real_fallocate(fd, mode, offset, size);
+	calls_path(fd, path);
+	if (r == 0)
+		fault_tell(&(struct fault_event){.change = FAULT_RESIZED, .path = path, .offset = (uint64_t)(offset + size)});
+	return r;
+}
+
+int __wrap_posix_fallocate(int fd, off_t offset, off_t size)
+{
+	char path[PATH_MAX];
+	int r;
+
+	if (calls_fail(FAULT_RESIZE))
+		return errno;
+	r = __real_posix_fallocate(fd, offset, size);
 	calls_path(fd, path);
 	if (r == 0)
 		fault_tell(&(struct fault_event){.change = FAULT_RESIZED, .path = path, .offset = (uint64_t)(offset + size)});

@@ -140,27 +140,11 @@ static int vfs_check_lock(sqlite3_file *file, int *ret_reserved)
 	return vfs_file(file)->real->pMethods->xCheckReservedLock(vfs_file(file)->real, ret_reserved);
 }
 
-static _Thread_local int vfs_growth_errno; /* why the last attempt failed */
-
 static int vfs_control(sqlite3_file *file, int what, void *argument)
 {
 	struct vfs_file *f = vfs_file(file);
-	enum fault_how how;
-	int r;
 
-	if (what == SQLITE_FCNTL_LAST_ERRNO && vfs_growth_errno) {
-		*(int *)argument = vfs_growth_errno;
-		return SQLITE_OK;
-	}
-	if (what != SQLITE_FCNTL_SIZE_HINT)
-		return f->real->pMethods->xFileControl(f->real, what, argument);
-	vfs_growth_errno = fault_is_due(FAULT_RESIZE, &how) ? fault_errno(how) : 0;
-	if (vfs_growth_errno)
-		return SQLITE_IOERR_WRITE;
-	r = f->real->pMethods->xFileControl(f->real, what, argument);
-	if (r == SQLITE_OK)
-		vfs_tell_size(f);
-	return r;
+	return f->real->pMethods->xFileControl(f->real, what, argument);
 }
 
 static int vfs_sector_size(sqlite3_file *file)

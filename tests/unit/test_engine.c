@@ -24,23 +24,32 @@ static off_t length(const char *path)
 	return st.st_size;
 }
 
-/* SQLite's; it says that the file has been replaced, or does not grow and keeps no reason, if it is told to: then it notes the journal's length. */
-static bool always_moved, no_growth;
-static const char *journal;
-static off_t journal_length;
+/* SQLite's; it says that the file has been replaced, if it is told to. */
+static bool always_moved;
 
 int __real_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *argument);
 int __wrap_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *argument);
 int __wrap_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *argument)
 {
-	bool fails = what == SQLITE_FCNTL_SIZE_HINT && no_growth;
-	int r = fails ? SQLITE_IOERR_WRITE : __real_sqlite3_file_control(db, name, what, argument);
+	int r = __real_sqlite3_file_control(db, name, what, argument);
 
-	if (fails && journal)
-		journal_length = length(journal);
 	if (what == SQLITE_FCNTL_HAS_MOVED && always_moved)
 		*(int *)argument = 1;
 	return r;
+}
+
+/* libc's; the file does not grow, if it is told so: then it notes the journal's length. */
+static bool no_growth;
+static const char *journal;
+static off_t journal_length;
+
+int __real_posix_fallocate(int fd, off_t offset, off_t size);
+int __wrap_posix_fallocate(int fd, off_t offset, off_t size);
+int __wrap_posix_fallocate(int fd, off_t offset, off_t size)
+{
+	if (no_growth && journal)
+		journal_length = length(journal);
+	return no_growth ? EIO : __real_posix_fallocate(fd, offset, size);
 }
 
 /* libc's; it fails if it is asked to. */
