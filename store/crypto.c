@@ -6,6 +6,7 @@
 #include "store/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gcrypt.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -30,16 +31,29 @@ static void crypto_no_random(void)
 	_exit(EXIT_FAILURE);
 }
 
+/* It looks into files, and aborts if there is no descriptor to be had for them. */
+static void crypto_start_gcrypt(void)
+{
+	int fd = open("/", O_PATH | O_CLOEXEC);
+
+	if (fd < 0) {
+		log_error("cannot start libgcrypt: %s", log_reason(errno));
+		_exit(EXIT_FAILURE);
+	}
+	close(fd);
+	gcry_control(GCRYCTL_NO_FIPS_MODE); /* whose list of ciphers is another */
+	gcry_control(GCRYCTL_DISABLE_SECMEM);
+	gcry_check_version(NULL);
+	gcry_control(GCRYCTL_INITIALIZATION_FINISHED);
+}
+
 void crypto_init(void)
 {
 	sodium_set_misuse_handler(crypto_no_random);
 	if (sodium_init() < 0)
 		crypto_no_random();
 	sodium_set_misuse_handler(NULL);
-	gcry_control(GCRYCTL_NO_FIPS_MODE); /* whose list of ciphers is another */
-	gcry_control(GCRYCTL_DISABLE_SECMEM);
-	gcry_check_version(NULL); /* starts it */
-	gcry_control(GCRYCTL_INITIALIZATION_FINISHED);
+	crypto_start_gcrypt();
 }
 
 void crypto_random(void *ret_bytes, size_t bytes)

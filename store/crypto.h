@@ -29,7 +29,8 @@
 #define CRYPTO_ARGON2_KIB_MAX (1024 * 1024)
 #define CRYPTO_ARGON2_KIB_DEFAULT (256 * 1024)
 
-/* crypto_init - call once before anything else, also before secmem. Without random numbers it says so and ends the process. */
+/* crypto_init - call once before anything else, also before secmem. Without random numbers, or a
+ * descriptor to be had, it says so and ends the process. */
 void crypto_init(void);
 
 void crypto_random(void *ret_bytes, size_t bytes);

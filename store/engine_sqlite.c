@@ -371,7 +371,7 @@ static int engine_reopen(struct engine *engine)
 	engine->file = open(engine->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 	if (engine->file < 0) {
 		r = -errno;
-		log_error("%s: cannot open the store to write to it: %s", engine->path, log_reason(-r));
+		log_error("%s: cannot open the store: %s", engine->path, log_reason(-r));
 	}
 	return r;
 }

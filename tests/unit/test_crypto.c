@@ -296,6 +296,28 @@ static void test_without_a_source_of_random_numbers(void **state)
 	}
 }
 
+static void test_without_a_descriptor(void **state)
+{
+	char line[200];
+	int status;
+	pid_t pid;
+
+	(void)state;
+	fixture_listen();
+	pid = fork();
+	if (pid == 0) {
+		const struct rlimit none = {0};
+
+		fixture_must(setrlimit(RLIMIT_NOFILE, &none) == 0);
+		crypto_init();
+		_exit(0);
+	}
+	fixture_must(pid > 0 && waitpid(pid, &status, 0) == pid);
+	fixture_heard(line, sizeof(line));
+	assert_string_equal(line, "hushfs: cannot start libgcrypt: Too many open files: raise the limit (ulimit -n)\n");
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+}
+
 static void test_random_is_not_constant(void **state)
 {
 	uint8_t a[32] = {0}, b[32] = {0};
@@ -322,6 +344,7 @@ int main(void)
 		cmocka_unit_test(test_passphrase_bounds),
 		cmocka_unit_test(test_random_is_not_constant),
 		cmocka_unit_test(test_without_a_source_of_random_numbers),
+		cmocka_unit_test(test_without_a_descriptor),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
