@@ -4,6 +4,7 @@ these machines are noisy, so only what was measured in one run is compared, as t
 import os
 import random
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -40,6 +41,9 @@ class Contestant:
         for number in range(count):
             hush.write(os.path.join(self.folder, f"s{number}"), b"x" * size)
 
+    def turn(self, work):
+        return work(self)
+
     def close(self):
         subprocess.run(["umount", "-l", self.mountpoint], check=False, **QUIET)
         if self.daemon:
@@ -74,6 +78,27 @@ class Journal(Floor):
 
     def start(self):
         self.serve(FLOOR, str(SECRETS), str(BYTES), self.mountpoint, os.path.join(self.data, "journal"))
+
+
+class Spin(Floor):
+    """The floor with one thread that never sleeps; stopped but in its turn, as it would take a processor from the others."""
+    name = "spin"
+
+    def start(self):
+        self.serve(FLOOR, str(SECRETS), str(BYTES), self.mountpoint, "spin")
+
+    def fill(self, count, size):
+        self.daemon.send_signal(signal.SIGSTOP)
+
+    def turn(self, work):
+        self.daemon.send_signal(signal.SIGCONT)
+        result = work(self)
+        self.daemon.send_signal(signal.SIGSTOP)
+        return result
+
+    def close(self):
+        self.daemon.send_signal(signal.SIGCONT)
+        super().close()
 
 
 class Gocryptfs(Contestant):
@@ -120,7 +145,7 @@ def in_turns(rounds, work, contestants):
     results = {contestant.name: [] for contestant in contestants}
     for _ in range(rounds):
         for contestant in random.sample(contestants, len(contestants)):
-            results[contestant.name].append(work(contestant))
+            results[contestant.name].append(contestant.turn(work))
     return {name: tuple(statistics.median(column) for column in zip(*rows)) for name, rows in results.items()}
 
 

@@ -4,6 +4,7 @@
  *
  * floor FILES BYTES MOUNTPOINT [JOURNAL]: stays in front, until it is unmounted. The files are s0, s1, ...
  * With JOURNAL each close of a writer is one block that is written there, over one that was there, and one sync: the least that can be durable.
+ * With "spin" in its place one thread answers, and looks for the next request without ever sleeping.
  * It is also the control for what a search of memory has to find: that loop does not wipe what it has received.
  */
 #include <errno.h>
@@ -148,6 +149,21 @@ static void floor_readdirplus(fuse_req_t request, fuse_ino_t ino, size_t size, o
 	floor_list(request, size, offset, true);
 }
 
+static int floor_spin(struct fuse_session *session)
+{
+	struct fuse_buf buffer = {0};
+	int r;
+
+	fcntl(fuse_session_fd(session), F_SETFL, O_NONBLOCK);
+	do {
+		r = fuse_session_receive_buf(session, &buffer);
+		if (r > 0)
+			fuse_session_process_buf(session, &buffer);
+	} while (!fuse_session_exited(session) && (r > 0 || r == -EAGAIN || r == -EINTR));
+	free(buffer.mem);
+	return r < 0 ? r : 0;
+}
+
 static const struct fuse_lowlevel_ops floor_ops = {
 	.lookup = floor_lookup,
 	.getattr = floor_getattr,
@@ -169,12 +185,13 @@ int main(int argc, char **argv)
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
 	struct fuse_session *session;
 	int status = EXIT_FAILURE;
+	bool spins = argc == 5 && strcmp(argv[4], "spin") == 0;
 
 	if (argc != 4 && argc != 5) {
-		fputs("usage: floor FILES BYTES MOUNTPOINT [JOURNAL]\n", stderr);
+		fputs("usage: floor FILES BYTES MOUNTPOINT [JOURNAL | spin]\n", stderr);
 		return 2;
 	}
-	if (argc == 5 && (floor_journal = open(argv[4], O_WRONLY | O_CREAT | O_CLOEXEC, 0600)) < 0)
+	if (argc == 5 && !spins && (floor_journal = open(argv[4], O_WRONLY | O_CREAT | O_CLOEXEC, 0600)) < 0)
 		return status;
 	floor_files = strtoul(argv[1], NULL, 10);
 	floor_bytes = strtoul(argv[2], NULL, 10);
@@ -184,7 +201,7 @@ int main(int argc, char **argv)
 		return status;
 	memset(floor_value, 'x', floor_bytes);
 	if (fuse_set_signal_handlers(session) == 0)
-		status = fuse_session_loop_mt(session, config) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+		status = (spins ? floor_spin(session) : fuse_session_loop_mt(session, config)) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	fuse_session_unmount(session);
 	fuse_remove_signal_handlers(session);
 	fuse_session_destroy(session);
