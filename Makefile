@@ -70,7 +70,7 @@ FRONT_valgrind := $(BUILD)/tests/valgrind/unknown.o
 LINK_san := $(SANITIZERS)
 LINK_tsan := $(SANITIZERS)
 LINK_cov := --coverage $(call wrap,_exit execveat prctl) $(FRONT_cov)
-LINK_valgrind := $(call wrap,syscall) $(FRONT_valgrind)
+LINK_valgrind := $(FRONT_valgrind)
 # what watches a program makes system calls that its sandbox does not foresee
 INSTRUMENTED := $(if $(filter plain,$(KIND)),,-DHUSHFS_INSTRUMENTED)
 

@@ -306,8 +306,10 @@ static void test_without_a_descriptor(void **state)
 	fixture_listen();
 	pid = fork();
 	if (pid == 0) {
-		const struct rlimit none = {0};
+		struct rlimit none;
 
+		fixture_must(getrlimit(RLIMIT_NOFILE, &none) == 0);
+		none.rlim_cur = 0;
 		fixture_must(setrlimit(RLIMIT_NOFILE, &none) == 0);
 		crypto_init();
 		_exit(0);
