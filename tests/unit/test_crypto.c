@@ -7,7 +7,9 @@
 #include "store/crypto.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -296,6 +298,29 @@ static void test_without_a_source_of_random_numbers(void **state)
 	}
 }
 
+/* libc's; there is no descriptor to be had, once, if it is told so. */
+static bool no_descriptor;
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+	va_list args;
+
+	errno = EMFILE;
+	if (no_descriptor) {
+		no_descriptor = false; /* gcov wants to write when the process ends */
+		return -1;
+	}
+	if (flags & O_CREAT) {
+		va_start(args, flags);
+		mode = va_arg(args, mode_t);
+		va_end(args);
+	}
+	return __real_open(path, flags, mode);
+}
+
 static void test_without_a_descriptor(void **state)
 {
 	char line[200];
@@ -306,11 +331,7 @@ static void test_without_a_descriptor(void **state)
 	fixture_listen();
 	pid = fork();
 	if (pid == 0) {
-		struct rlimit none;
-
-		fixture_must(getrlimit(RLIMIT_NOFILE, &none) == 0);
-		none.rlim_cur = 0;
-		fixture_must(setrlimit(RLIMIT_NOFILE, &none) == 0);
+		no_descriptor = true;
 		crypto_init();
 		_exit(0);
 	}
