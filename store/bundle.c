@@ -361,9 +361,12 @@ static int bundle_check_spec(struct bundle_reader *reader, uint32_t spec)
 {
 	static const char *const fields[] = {"apiVersion", "kind"};
 
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		if (yaml_find(reader->stream, spec, fields[i]))
-			return bundle_refuse(reader, yaml_find(reader->stream, spec, fields[i]), "spec.%s: there is no such field", fields[i]);
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		uint32_t field = yaml_find(reader->stream, spec, fields[i]);
+
+		if (field)
+			return bundle_refuse(reader, field, "spec.%s: there is no such field", fields[i]);
+	}
 	return 0;
 }
 

@@ -74,7 +74,7 @@ int crypto_open(uint8_t *ret_plain, const uint8_t key[static CRYPTO_KEY_BYTES], 
 /* crypto_verify - whether crypto_open would open it, at a third of the time. 0 or -EBADMSG. */
 int crypto_verify(const uint8_t key[static CRYPTO_KEY_BYTES], const void *ad, size_t ad_bytes, const uint8_t *sealed, size_t sealed_bytes);
 
-/* The same two for what may be long, with the same result in half the time; they take some memory. To seal, @known, which is different for different
+/* crypto_seal and crypto_open for what may be long, with the same result in half the time; they take some memory. To seal, @known, which is different for different
  * plaintexts, is hashed in place of @plain. 0, -ENOMEM, and -EBADMSG as above. */
 int crypto_seal_long(uint8_t *ret_sealed, const uint8_t key[static CRYPTO_KEY_BYTES], const uint8_t nonce_key[static CRYPTO_KEY_BYTES],
 		     const void *ad, size_t ad_bytes, const void *plain, size_t plain_bytes, const void *known, size_t known_bytes);

@@ -127,31 +127,35 @@ int __wrap_renameat2(int from_folder, const char *from, int to_folder, const cha
 	return r;
 }
 
-int __wrap_fallocate(int fd, int mode, off_t offset, off_t size)
+static void calls_tell_size(int fd, off_t size)
 {
 	char path[PATH_MAX];
+
+	calls_path(fd, path);
+	fault_tell(&(struct fault_event){.change = FAULT_RESIZED, .path = path, .offset = (uint64_t)size});
+}
+
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t size)
+{
 	int r;
 
 	if (calls_fail(FAULT_RESIZE))
 		return -1;
 	r = __real_fallocate(fd, mode, offset, size);
-	calls_path(fd, path);
 	if (r == 0)
-		fault_tell(&(struct fault_event){.change = FAULT_RESIZED, .path = path, .offset = (uint64_t)(offset + size)});
+		calls_tell_size(fd, offset + size);
 	return r;
 }
 
 int __wrap_posix_fallocate(int fd, off_t offset, off_t size)
 {
-	char path[PATH_MAX];
 	int r;
 
 	if (calls_fail(FAULT_RESIZE))
 		return errno;
 	r = __real_posix_fallocate(fd, offset, size);
-	calls_path(fd, path);
 	if (r == 0)
-		fault_tell(&(struct fault_event){.change = FAULT_RESIZED, .path = path, .offset = (uint64_t)(offset + size)});
+		calls_tell_size(fd, offset + size);
 	return r;
 }
 

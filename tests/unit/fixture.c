@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 void fixture_init(void)
@@ -91,6 +92,21 @@ size_t fixture_heard(char *ret_text, size_t room)
 	close(fixture_stderr);
 	close(fixture_ear);
 	return (size_t)n;
+}
+
+int fixture_status_of(void (*run)(const void *context), const void *context)
+{
+	int status;
+	pid_t pid;
+
+	fixture_listen();
+	pid = fork();
+	if (pid == 0) {
+		run(context);
+		_exit(0);
+	}
+	fixture_must(pid > 0 && waitpid(pid, &status, 0) == pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 const char *fixture_path(const struct fixture *fixture, const char *name)

@@ -49,6 +49,9 @@ int fixture_teardown(void **state);
 void fixture_listen(void);
 size_t fixture_heard(char *ret_text, size_t room);
 
+/* fixture_status_of - with what a child ends that calls @run(@context), 0 if that returns; -1: by a signal. What it writes to stderr is kept. */
+int fixture_status_of(void (*run)(const void *context), const void *context);
+
 /* fixture_path - @name in the folder. One of 16 static buffers, in turn. */
 const char *fixture_path(const struct fixture *fixture, const char *name);
 

@@ -12,7 +12,6 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static const uint8_t key[CRYPTO_KEY_BYTES] = "an example key, thirty-two bytes";
@@ -273,29 +272,29 @@ static int ends_the_process(void)
 	return 0;
 }
 
+static void assert_init_ends(void (*init)(const void *context), const void *context, const char *expected)
+{
+	char line[200];
+
+	assert_int_equal(fixture_status_of(init, context), 1);
+	fixture_heard(line, sizeof(line));
+	assert_string_equal(line, expected);
+}
+
+static void init_without_random(const void *way)
+{
+	without_random = *(int (*const *)(void))way;
+	crypto_init();
+}
+
 static void test_without_a_source_of_random_numbers(void **state)
 {
 	static int (*const ways[])(void) = {fails, ends_the_process};
-	static const char expected[] = "hushfs: no random numbers are to be had: it takes getrandom(2), or /dev/urandom\n";
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-		char line[200];
-		int status;
-		pid_t pid;
-
-		fixture_listen();
-		pid = fork();
-		if (pid == 0) {
-			without_random = ways[i];
-			crypto_init();
-			_exit(0);
-		}
-		fixture_must(pid > 0 && waitpid(pid, &status, 0) == pid);
-		fixture_heard(line, sizeof(line));
-		assert_string_equal(line, expected);
-		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
-	}
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		assert_init_ends(init_without_random, &ways[i],
+				 "hushfs: no random numbers are to be had: it takes getrandom(2), or /dev/urandom\n");
 }
 
 /* libc's; there is no descriptor to be had, once, if it is told so. */
@@ -321,24 +320,17 @@ int __wrap_open(const char *path, int flags, ...)
 	return __real_open(path, flags, mode);
 }
 
+static void init_without_descriptor(const void *context)
+{
+	(void)context;
+	no_descriptor = true;
+	crypto_init();
+}
+
 static void test_without_a_descriptor(void **state)
 {
-	char line[200];
-	int status;
-	pid_t pid;
-
 	(void)state;
-	fixture_listen();
-	pid = fork();
-	if (pid == 0) {
-		no_descriptor = true;
-		crypto_init();
-		_exit(0);
-	}
-	fixture_must(pid > 0 && waitpid(pid, &status, 0) == pid);
-	fixture_heard(line, sizeof(line));
-	assert_string_equal(line, "hushfs: cannot start libgcrypt: Too many open files: raise the limit (ulimit -n)\n");
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	assert_init_ends(init_without_descriptor, NULL, "hushfs: cannot start libgcrypt: Too many open files: raise the limit (ulimit -n)\n");
 }
 
 static void test_random_is_not_constant(void **state)

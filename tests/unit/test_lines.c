@@ -27,7 +27,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define STAGED_BYTES (1024u * 1024)
@@ -230,27 +229,32 @@ static void test_a_connection_that_ends(void **state)
 
 /* --- around it -------------------------------------------------------------------------------------------------- */
 
+struct confined {
+	const char *folder;
+	void (*before)(void);
+};
+
+static void enter_sandbox(const void *context)
+{
+	const struct confined *c = context;
+	uid_t user = geteuid() == 0 ? 65534 : geteuid();
+	gid_t group = geteuid() == 0 ? 65534 : getegid();
+	struct sandbox sandbox;
+	int status;
+
+	c->before();
+	status = sandbox_enter(c->folder, user, group, &sandbox) < 0 ? 1 : 0;
+	close(STDERR_FILENO); /* where gcov would say that it can't write any more */
+	_exit(status);
+}
+
 /* What a child says that enters the sandbox, or can't. */
 static void assert_not_confined(const char *folder, void (*before)(void), const char *line)
 {
-	uid_t user = geteuid() == 0 ? 65534 : geteuid();
-	gid_t group = geteuid() == 0 ? 65534 : getegid();
-	int status;
-	pid_t pid;
+	const struct confined confined = {folder, before};
 
-	fixture_listen();
-	pid = fork();
-	if (pid == 0) {
-		struct sandbox sandbox;
-
-		before();
-		status = sandbox_enter(folder, user, group, &sandbox) < 0 ? 1 : 0;
-		close(STDERR_FILENO); /* where gcov would say that it can't write any more */
-		_exit(status);
-	}
-	fixture_must(pid > 0 && waitpid(pid, &status, 0) == pid);
+	assert_int_equal(fixture_status_of(enter_sandbox, &confined), 1);
 	assert_said(line);
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 }
 
 /* As a container or a unit may have one around it. */
@@ -279,27 +283,23 @@ static void test_no_sandbox(void **state)
 		assert_not_confined(f->folder, refuse_filter, "hushfs: cannot limit system calls (seccomp): Cannot allocate memory\n");
 }
 
+static void answer_of_another(const void *context)
+{
+	struct writer_asked asked;
+
+	(void)context;
+	fixture_must(writer_start() == 0);
+	asked = writer_fate_ask(getpid(), getpid(), 0);
+	refused = ANSWERS;
+	writer_fate_answer(&asked);
+}
+
 /* No other answer is ever taken for the one that was asked for. */
 static void test_a_wrong_answer(void **state)
 {
-	int status;
-	pid_t pid;
-
 	(void)state;
-	fixture_listen();
-	pid = fork();
-	if (pid == 0) {
-		struct writer_asked asked;
-
-		fixture_must(writer_start() == 0);
-		asked = writer_fate_ask(getpid(), getpid(), 0);
-		refused = ANSWERS;
-		writer_fate_answer(&asked);
-		_exit(0);
-	}
-	fixture_must(pid > 0 && waitpid(pid, &status, 0) == pid);
+	assert_int_equal(fixture_status_of(answer_of_another, NULL), 1);
 	assert_said("hushfs: a helper has answered about another writer than it was asked about, so this worker can't go on\n");
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 }
 
 /* It is said once. */
