@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * engine_journal: SQLite's journal, written in few large pieces. Of engine_sqlite.c alone, under its lock.
+ * engine_journal: SQLite's journal, written in few large pieces. Under the lock of the engine.
  */
 #ifndef STORE_ENGINE_JOURNAL_H
 #define STORE_ENGINE_JOURNAL_H

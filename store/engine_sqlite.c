@@ -6,19 +6,14 @@
  * descriptor of it would drop the lock). The file comes from a disk that others could have written: whatever SQLite
  * can do on behalf of a schema is off, and the schema must be ours to the letter.
  */
-#include "store/engine.h"
+#include "store/engine_internal.h"
 
-#include "store/crypto.h"
-#include "store/engine_journal.h"
 #include "store/folder.h"
 #include "store/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
-#include <sqlite3.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,33 +22,9 @@
 #include <unistd.h>
 
 #define APPLICATION_ID "1752527720" /* 0x68757368, "hush" */
-#define APPLICATION_ID_OFFSET 68    /* in the file, big-endian */
 #define ENGINE_ATTEMPTS 20
 #define ENGINE_PAUSE_US 50000 /* at most, between two */
-#define ENGINE_PAGE_BYTES 4096
-#define ENGINE_JOURNAL_PAGES 1000 /* longer, it is moved into the file */
 #define TABLE_SQL "CREATE TABLE row(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL)"
-
-struct engine {
-	pthread_mutex_t changing; /* held by what changes rows, and by a scan from its begin to its end; before the other */
-	pthread_mutex_t lock;     /* over each call of SQLite */
-	sqlite3 *db;
-	sqlite3_stmt *get, *get_at;
-	sqlite3_stmt *put;
-	sqlite3_stmt *remove;
-	sqlite3_stmt *replace;
-	sqlite3_stmt *begin, *commit, *rollback; /* prepared, so that a transaction can be ended when memory has run out */
-	sqlite3_stmt *measure;
-	char *path;
-	int file;              /* the one that SQLite has open, once more (engine_reopen); -1 */
-	sqlite3_int64 bytes;   /* the file has at least so many, as far as anybody but us leaves it alone */
-	int journal_pages;     /* as of the last commit */
-	bool journal_stays;    /* it could not be moved into the file, and that was logged */
-	bool journal_is_named; /* its name is on disk */
-	bool sync_failed;      /* in the call that is under way */
-	atomic_bool read_only; /* see engine_distrust */
-	struct engine_journal journal;
-};
 
 static const char engine_setup[] = "PRAGMA locking_mode=EXCLUSIVE;"
 				   "PRAGMA temp_store=MEMORY;"
@@ -83,7 +54,7 @@ static int engine_system_errno(struct engine *engine)
 }
 
 /* SQLite's result as an errno, and the line that says so. */
-static int engine_error(struct engine *engine, const char *what)
+int engine_error(struct engine *engine, const char *what)
 {
 	int code = sqlite3_extended_errcode(engine->db);
 	int error = sqlite3_system_errno(engine->db);
@@ -120,16 +91,25 @@ static int engine_error(struct engine *engine, const char *what)
 	}
 }
 
-static int engine_run(struct engine *engine, const char *sql, const char *what)
+int engine_run(struct engine *engine, const char *sql, const char *what)
 {
 	return sqlite3_exec(engine->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : engine_error(engine, what);
 }
 
-static int engine_prepare(struct engine *engine, const char *sql, sqlite3_stmt **ret_statement)
+int engine_prepare(struct engine *engine, const char *sql, sqlite3_stmt **ret_statement)
 {
 	return sqlite3_prepare_v3(engine->db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret_statement, NULL) == SQLITE_OK
 		       ? 0
 		       : engine_error(engine, "preparing a statement");
+}
+
+/* A statement that gives no row. */
+int engine_step(struct engine *engine, sqlite3_stmt *statement, const char *what)
+{
+	int r = sqlite3_step(statement) == SQLITE_DONE ? 0 : engine_error(engine, what);
+
+	sqlite3_reset(statement);
+	return r;
 }
 
 /* A connection to an existing file, with everything dangerous off. Nothing of the file is read yet. */
@@ -328,19 +308,8 @@ static int engine_take_journal(struct engine *engine)
 	return -EIO;
 }
 
-/* Called by SQLite after a commit, in place of its own checkpoint, of which nobody would hear that it failed. */
-static int engine_committed(void *context, sqlite3 *db, const char *name, int pages)
-{
-	struct engine *engine = context;
-
-	(void)db;
-	(void)name;
-	engine->journal_pages = pages;
-	return SQLITE_OK;
-}
-
 /* The bytes that the pages take. */
-static int engine_measure(struct engine *engine, sqlite3_int64 *ret_bytes)
+int engine_measure(struct engine *engine, sqlite3_int64 *ret_bytes)
 {
 	int r = 0;
 
@@ -353,7 +322,7 @@ static int engine_measure(struct engine *engine, sqlite3_int64 *ret_bytes)
 }
 
 /* The bytes that the file has; @otherwise if that can't be asked. */
-static sqlite3_int64 engine_file_bytes(struct engine *engine, sqlite3_int64 otherwise)
+sqlite3_int64 engine_file_bytes(struct engine *engine, sqlite3_int64 otherwise)
 {
 	sqlite3_file *file = NULL;
 	sqlite3_int64 bytes;
@@ -374,47 +343,6 @@ static int engine_reopen(struct engine *engine)
 		log_error("%s: cannot open the store: %s", engine->path, log_reason(-r));
 	}
 	return r;
-}
-
-static const char engine_no_sync[] = "the disk failed to sync";
-
-/* Have the kernel forget what it keeps of the journal's bytes: those that it could not write count as written. */
-static void engine_forget_pages(const struct engine *engine)
-{
-	char journal[PATH_MAX];
-	int fd;
-
-	snprintf(journal, sizeof(journal), "%s-wal", engine->path); /* SQLite opens none whose name does not fit */
-	fd = open(journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return;
-	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	close(fd);
-}
-
-/* After a sync that failed. The kernel says it once and takes the bytes for written, so a later sync that succeeds says nothing about them:
- * nothing is committed on top of them. The journal stays as it is, for the next opening to find what the disk has of it. The same with a file
- * of which somebody has cut off the end. */
-static void engine_distrust(struct engine *engine, const char *why)
-{
-	if (engine->read_only)
-		return;
-	engine->read_only = true;
-	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	engine_forget_pages(engine);
-	log_error("%s: %s: the store is read-only from now on, until it is unmounted and mounted again, which verifies it; what was being "
-		  "written at that moment may be there then, or not",
-		  engine->path, why);
-}
-
-/* Nobody but us makes the file shorter. If it is, SQLite takes what was cut off for zeros: no row opens that is made of them, but more
- * commits would have them look like a part of the file. */
-static bool engine_is_cut(struct engine *engine)
-{
-	if (engine_file_bytes(engine, engine->bytes) >= engine->bytes)
-		return false;
-	engine_distrust(engine, "the file was cut short while it was open");
-	return true;
 }
 
 int engine_open(const char *path, struct engine **ret_engine)
@@ -514,179 +442,6 @@ int engine_get(struct engine *engine, const uint8_t *key, size_t key_size, uint8
 	return engine_get_at(engine, 0, key, key_size, ret_data, ret_size);
 }
 
-/* A row that a scan is at: valid until its next step, whatever else is read meanwhile. */
-struct engine_row {
-	const void *key, *data;
-	size_t key_size, size;
-	sqlite3_int64 rowid; /* where the table has it */
-};
-
-static int engine_refuse(const struct engine *engine, const char *what)
-{
-	log_error("%s: %s: the store was changed without the key and is refused; restore it from a backup", engine->path, what);
-	return -EBADMSG;
-}
-
-/* 1: a row; 0: the end. */
-static int engine_scan_step(struct engine *engine, sqlite3_stmt *scan, struct engine_row *ret_row)
-{
-	int step = sqlite3_step(scan);
-
-	if (step == SQLITE_DONE)
-		return 0;
-	if (step != SQLITE_ROW)
-		return engine_error(engine, "reading the rows");
-	/* a text with the bytes of a blob is another key to SQLite, and would be the same to the visitor */
-	if (sqlite3_column_type(scan, 1) != SQLITE_BLOB || sqlite3_column_type(scan, 2) != SQLITE_BLOB)
-		return engine_refuse(engine, "there is a row that is not ours");
-	*ret_row = (struct engine_row){.rowid = sqlite3_column_int64(scan, 0),
-				       .key = sqlite3_column_blob(scan, 1),
-				       .data = sqlite3_column_blob(scan, 2),
-				       .key_size = (size_t)sqlite3_column_bytes(scan, 1),
-				       .size = (size_t)sqlite3_column_bytes(scan, 2)};
-	return 1;
-}
-
-/* Which key belongs to which row of the table, for all of them: the sum of a hash of each, under a key that whoever wrote the file did not
- * know. The same sum from the table and from its index: the one says what the other does. */
-struct engine_pairs {
-	uint8_t key[CRYPTO_SHORT_KEY_BYTES];
-	uint64_t sum;
-};
-
-static void engine_pairs_add(struct engine_pairs *pairs, const struct engine_row *row)
-{
-	const uint64_t pair[2] = {crypto_short_hash(pairs->key, row->key, row->key_size), (uint64_t)row->rowid};
-
-	pairs->sum += crypto_short_hash(pairs->key, pair, sizeof(pair));
-}
-
-/* With both locks, of which the visitor does without the inner one. */
-static int engine_scan_rows(struct engine *engine, const char *sql, engine_visit *visit, void *context, struct engine_pairs *pairs)
-{
-	sqlite3_stmt *scan = NULL;
-	struct engine_row row = {0};
-	int r = engine_prepare(engine, sql, &scan);
-
-	while (r == 0 && (r = engine_scan_step(engine, scan, &row)) == 1) {
-		engine_pairs_add(pairs, &row);
-		pthread_mutex_unlock(&engine->lock);
-		r = visit(context, row.key, row.key_size, row.data, row.size, (uint64_t)row.rowid);
-		pthread_mutex_lock(&engine->lock);
-	}
-	sqlite3_finalize(scan);
-	return r;
-}
-
-/* A walk through all of them also comes by a row where a search goes astray. So in the table each is looked for, with a subquery, which begins at the
- * root (for a join SQLite only takes the step to the next one); the keys of the index, which are all of it, only have to be in their order. */
-static const char engine_table[] = "SELECT (SELECT rowid FROM row AS found WHERE found.rowid=row.rowid),key,data FROM row NOT INDEXED";
-static const char engine_index[] = "SELECT rowid,key,x'' FROM row INDEXED BY sqlite_autoindex_row_1 ORDER BY key"; /* without the table */
-
-/* The key before. */
-struct engine_walk {
-	const struct engine *engine;
-	uint8_t key[ENGINE_KEY_BYTES];
-	size_t key_size;
-};
-
-static int engine_is_next(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
-{
-	struct engine_walk *walk = context;
-	size_t both = key_size < walk->key_size ? key_size : walk->key_size;
-	int order = memcmp(walk->key, key, both);
-
-	(void)data;
-	(void)size;
-	(void)place;
-	if (order > 0 || (order == 0 && key_size <= walk->key_size) || key_size > sizeof(walk->key))
-		return engine_refuse(walk->engine, "its index is out of order");
-	memcpy(walk->key, key, key_size);
-	walk->key_size = key_size;
-	return 0;
-}
-
-static int engine_scan_stored(struct engine *engine, engine_visit *visit, void *context)
-{
-	struct engine_walk walk = {.engine = engine};
-	struct engine_pairs table = {0}, index;
-	int r;
-
-	crypto_random(table.key, sizeof(table.key));
-	index = table;
-	r = engine_scan_rows(engine, engine_table, visit, context, &table);
-	if (r == 0)
-		r = engine_scan_rows(engine, engine_index, engine_is_next, &walk, &index);
-	return r == 0 && table.sum != index.sum ? engine_refuse(engine, "its index is not that of its rows") : r;
-}
-
-int engine_scan(struct engine *engine, enum engine_order order, engine_visit *visit, void *context)
-{
-	struct engine_pairs unused = {0};
-	int r;
-
-	pthread_mutex_lock(&engine->changing);
-	pthread_mutex_lock(&engine->lock);
-	sqlite3_db_release_memory(engine->db); /* what is verified is what the disk has, not what was read from it before */
-	r = order == ENGINE_STORED ? engine_scan_stored(engine, visit, context)
-				   : engine_scan_rows(engine, "SELECT rowid,key,data FROM row ORDER BY key", visit, context, &unused);
-	pthread_mutex_unlock(&engine->lock);
-	pthread_mutex_unlock(&engine->changing);
-	return r;
-}
-
-/* A statement that gives no row. */
-static int engine_step(struct engine *engine, sqlite3_stmt *statement, const char *what)
-{
-	int r = sqlite3_step(statement) == SQLITE_DONE ? 0 : engine_error(engine, what);
-
-	sqlite3_reset(statement);
-	return r;
-}
-
-static int engine_apply(struct engine *engine, const struct engine_change *change)
-{
-	sqlite3_stmt *statement = change->data ? engine->put : engine->remove;
-	int r;
-
-	sqlite3_bind_blob(statement, 1, change->key, (int)change->key_size, SQLITE_STATIC);
-	if (change->data)
-		sqlite3_bind_blob(statement, 2, change->data, (int)change->size, SQLITE_STATIC);
-	r = engine_step(engine, statement, "writing a row");
-	sqlite3_clear_bindings(statement);
-	return r;
-}
-
-/* A row that goes gives its place to one of the same size that comes, unless that is there already: its pages are then written once, and not
- * some for the new row and zeros over the old one. 1: done; 0: it is not so. */
-static int engine_apply_both(struct engine *engine, const struct engine_change *goes, const struct engine_change *comes)
-{
-	int r;
-
-	sqlite3_bind_blob(engine->replace, 1, goes->key, (int)goes->key_size, SQLITE_STATIC);
-	sqlite3_bind_blob(engine->replace, 2, comes->key, (int)comes->key_size, SQLITE_STATIC);
-	sqlite3_bind_blob(engine->replace, 3, comes->data, (int)comes->size, SQLITE_STATIC);
-	r = engine_step(engine, engine->replace, "writing a row");
-	sqlite3_clear_bindings(engine->replace);
-	return r < 0 ? r : sqlite3_changes(engine->db);
-}
-
-static int engine_apply_all(struct engine *engine, const struct engine_change *changes, size_t n_changes)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < n_changes && r >= 0; i++) {
-		r = 0;
-		if (i + 1 < n_changes && !changes[i].data && changes[i + 1].data)
-			r = engine_apply_both(engine, &changes[i], &changes[i + 1]);
-		if (r == 0)
-			r = engine_apply(engine, &changes[i]);
-		else if (r == 1)
-			i++;
-	}
-	return r < 0 ? r : 0;
-}
-
 /* A new empty file with its mode, which SQLite then gives its journal too. */
 static int engine_make_file(const char *path, const char *what)
 {
@@ -725,188 +480,6 @@ int engine_create(const char *path, const struct engine_change *changes, size_t 
 	engine_close(engine); /* moves the journal into the file */
 	if (r < 0)
 		engine_remove(path);
-	return r;
-}
-
-bool engine_looks_ours(const char *path)
-{
-	static const char magic[] = "SQLite format 3"; /* with its NUL */
-	static const uint8_t zeros[APPLICATION_ID_OFFSET + 4];
-	uint8_t head[sizeof(zeros)];
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-	bool ours;
-
-	if (fd < 0)
-		return false;
-	ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-	if (ours && st.st_size > 0) {
-		ours = read(fd, head, sizeof(head)) == (ssize_t)sizeof(head);
-		/* a power cut may leave the first transaction without its first page */
-		ours = ours && (memcmp(head, zeros, sizeof(head)) == 0
-					? engine_is_begun(path)
-					: memcmp(head, magic, sizeof(magic)) == 0 &&
-						  memcmp(head + APPLICATION_ID_OFFSET, "hush", 4) == 0);
-	}
-	close(fd);
-	return ours;
-}
-
-bool engine_is_begun(const char *path)
-{
-	char journal[PATH_MAX];
-	struct stat st;
-
-	/* the first transaction has a rollback journal, later ones are in the WAL; opening it would undo that transaction, and leave a file
-	 * that no longer looks ours */
-	return (stat(path, &st) == 0 && st.st_size == 0) ||
-	       (snprintf(journal, sizeof(journal), "%s-journal", path) < (int)sizeof(journal) && access(journal, F_OK) == 0);
-}
-
-int engine_remove(const char *path)
-{
-	static const char *const ends[] = {"-wal", "-journal", ""}; /* itself last: they are never left without it */
-	char name[PATH_MAX];
-
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		if (snprintf(name, sizeof(name), "%s%s", path, ends[i]) >= (int)sizeof(name))
-			return -ENAMETOOLONG;
-		if (unlink(name) < 0 && errno != ENOENT) {
-			int r = -errno;
-
-			log_error("%s: cannot remove it: %s", name, log_reason(-r));
-			return r;
-		}
-	}
-	return 0;
-}
-
-bool engine_is_read_only(const struct engine *engine)
-{
-	return engine->read_only;
-}
-
-/* Take from the disk what the file will need when the journal is moved into it: so that needs no room, which may be gone by then. Within a
- * transaction, which makes it @ret_bytes. */
-static int engine_make_room(struct engine *engine, sqlite3_int64 *ret_bytes)
-{
-	sqlite3_int64 size = 0, found;
-	int error, r;
-
-	r = engine_measure(engine, &size);
-	if (r < 0)
-		return r;
-	*ret_bytes = size;
-	found = engine_file_bytes(engine, size);
-	if (size <= found)
-		return 0;
-	error = (uint64_t)(size - found) > engine_room(engine) ? ENOSPC : posix_fallocate(engine->file, found, size - found);
-	if (error)
-		r = error == ENOSPC || error == EDQUOT ? -ENOSPC : -EIO;
-	if (r == -ENOSPC)
-		log_error("%s: no space left on the disk (growing the file)", engine->path);
-	else if (r < 0)
-		log_error("%s: growing the file failed: %s", engine->path, log_reason(error));
-	return r;
-}
-
-/* Move the journal into the file. What it holds is on disk, so that this fails is no failure of a commit. */
-static void engine_checkpoint(struct engine *engine)
-{
-	int code;
-
-	engine->sync_failed = false;
-	code = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-	if (code == SQLITE_IOERR_FSYNC || (code != SQLITE_OK && !engine->journal_stays))
-		engine_error(engine, "moving the journal into the file");
-	engine->journal_stays = code != SQLITE_OK;
-	if (engine->sync_failed)
-		engine_distrust(engine, engine_no_sync);
-}
-
-/* Absolutely, or for the disk that it is on. */
-static bool engine_journal_is_long(const struct engine *engine)
-{
-	return engine->journal_pages >= ENGINE_JOURNAL_PAGES ||
-	       (uint64_t)engine->journal_pages * ENGINE_PAGE_BYTES > engine_room(engine);
-}
-
-/* SQLite made the journal when the file was opened. It syncs the folder as well, and does not look at what comes of it. Where that can't even be
- * opened nothing was synced, so nothing has failed that a later sync would hide. */
-static int engine_name_journal(struct engine *engine)
-{
-	int fd, r;
-
-	if (engine->journal_is_named)
-		return 0;
-	fd = folder_open(engine->path);
-	r = fd < 0 ? fd : fsync(fd) < 0 ? -errno : 0;
-	if (r < 0)
-		log_error("%s: cannot sync the folder of the store: %s", engine->path, log_reason(-r));
-	engine->journal_is_named = r == 0;
-	engine->sync_failed = fd >= 0 && r < 0;
-	if (fd >= 0)
-		close(fd);
-	return r;
-}
-
-/* With both locks. */
-static int engine_transact(struct engine *engine, const struct engine_change *changes, size_t n_changes)
-{
-	sqlite3_int64 bytes;
-	int r;
-
-	if (engine->read_only)
-		return -EROFS;
-	if (engine_is_cut(engine))
-		return -EIO;
-	engine->sync_failed = false; /* of a copy on another disk, if it is set */
-	r = engine_name_journal(engine);
-	if (r == 0)
-		r = engine_step(engine, engine->begin, "beginning a transaction");
-	if (r == 0)
-		r = engine_apply_all(engine, changes, n_changes);
-	if (r == 0)
-		r = engine_make_room(engine, &bytes);
-	if (r == 0)
-		r = engine_step(engine, engine->commit, "committing");
-	if (r == 0)
-		engine->bytes = bytes;
-	if (r < 0) /* before it is undone, which would have it written */
-		engine_journal_forget(&engine->journal);
-	if (r < 0 && !sqlite3_get_autocommit(engine->db))
-		engine_step(engine, engine->rollback, "undoing a transaction");
-	if (r == 0 && engine_journal_is_long(engine))
-		engine_checkpoint(engine);
-	if (engine->sync_failed)
-		engine_distrust(engine, engine_no_sync);
-	return r;
-}
-
-int engine_commit(struct engine *engine, const struct engine_change *changes, size_t n_changes)
-{
-	int r;
-
-	pthread_mutex_lock(&engine->changing);
-	pthread_mutex_lock(&engine->lock);
-	r = engine_transact(engine, changes, n_changes);
-	pthread_mutex_unlock(&engine->lock);
-	pthread_mutex_unlock(&engine->changing);
-	return r;
-}
-
-int engine_commit_lean(struct engine *engine, const struct engine_change *changes, size_t n_changes)
-{
-	int r;
-
-	pthread_mutex_lock(&engine->changing);
-	pthread_mutex_lock(&engine->lock);
-	engine_checkpoint(engine); /* the journal then begins anew, where it has its room already */
-	engine_run(engine, "PRAGMA secure_delete=FAST", "setting up"); /* else it takes more room, which it may not have */
-	r = engine_transact(engine, changes, n_changes);
-	engine_run(engine, "PRAGMA secure_delete=ON", "setting up");
-	pthread_mutex_unlock(&engine->lock);
-	pthread_mutex_unlock(&engine->changing);
 	return r;
 }
 
@@ -951,40 +524,4 @@ int engine_copy(struct engine *engine, const char *path)
 	if (r < 0)
 		engine_remove(path);
 	return r;
-}
-
-int engine_flush(struct engine *engine)
-{
-	int r = 0;
-
-	pthread_mutex_lock(&engine->changing);
-	pthread_mutex_lock(&engine->lock);
-	if (sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
-		r = engine_error(engine, "moving the journal into the file");
-	pthread_mutex_unlock(&engine->lock);
-	pthread_mutex_unlock(&engine->changing);
-	return r;
-}
-
-int engine_settle(struct engine *engine)
-{
-	char journal[PATH_MAX];
-	int r;
-
-	pthread_mutex_lock(&engine->changing);
-	pthread_mutex_lock(&engine->lock);
-	/* out of WAL mode everything is in the file; as locking_mode stays, so does the lock, and with it an empty journal */
-	r = engine_run(engine, "PRAGMA journal_mode=DELETE", "moving the journal into the file");
-	pthread_mutex_unlock(&engine->lock);
-	pthread_mutex_unlock(&engine->changing);
-	if (r < 0)
-		return r;
-	snprintf(journal, sizeof(journal), "%s-journal", engine->path);
-	unlink(journal);
-	snprintf(journal, sizeof(journal), "%s-wal", engine->path);
-	if (access(journal, F_OK) == 0) {
-		log_error("%s: the journal cannot be moved into the store; try again", journal);
-		return -EIO;
-	}
-	return 0;
 }

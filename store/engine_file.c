@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * engine_file: a store's file by its name, without opening it as one.
+ */
+#include "store/engine.h"
+
+#include "store/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define APPLICATION_ID_OFFSET 68 /* in the file, big-endian */
+
+bool engine_looks_ours(const char *path)
+{
+	static const char magic[] = "SQLite format 3"; /* with its NUL */
+	static const uint8_t zeros[APPLICATION_ID_OFFSET + 4];
+	uint8_t head[sizeof(zeros)];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	bool ours;
+
+	if (fd < 0)
+		return false;
+	ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	if (ours && st.st_size > 0) {
+		ours = read(fd, head, sizeof(head)) == (ssize_t)sizeof(head);
+		/* a power cut may leave the first transaction without its first page */
+		ours = ours && (memcmp(head, zeros, sizeof(head)) == 0
+					? engine_is_begun(path)
+					: memcmp(head, magic, sizeof(magic)) == 0 &&
+						  memcmp(head + APPLICATION_ID_OFFSET, "hush", 4) == 0);
+	}
+	close(fd);
+	return ours;
+}
+
+bool engine_is_begun(const char *path)
+{
+	char journal[PATH_MAX];
+	struct stat st;
+
+	/* the first transaction has a rollback journal, later ones are in the WAL; opening it would undo that transaction, and leave a file
+	 * that no longer looks ours */
+	return (stat(path, &st) == 0 && st.st_size == 0) ||
+	       (snprintf(journal, sizeof(journal), "%s-journal", path) < (int)sizeof(journal) && access(journal, F_OK) == 0);
+}
+
+int engine_remove(const char *path)
+{
+	static const char *const ends[] = {"-wal", "-journal", ""}; /* itself last: they are never left without it */
+	char name[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		if (snprintf(name, sizeof(name), "%s%s", path, ends[i]) >= (int)sizeof(name))
+			return -ENAMETOOLONG;
+		if (unlink(name) < 0 && errno != ENOENT) {
+			int r = -errno;
+
+			log_error("%s: cannot remove it: %s", name, log_reason(-r));
+			return r;
+		}
+	}
+	return 0;
+}

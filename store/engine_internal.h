@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * engine_internal: what the files of the engine share: an open file, and how SQLite is asked. Of engine_*.c alone, under the lock.
+ */
+#ifndef STORE_ENGINE_INTERNAL_H
+#define STORE_ENGINE_INTERNAL_H
+
+#include "store/engine.h"
+#include "store/engine_journal.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+struct engine {
+	pthread_mutex_t changing; /* held by what changes rows, and by a scan from its begin to its end; before the other */
+	pthread_mutex_t lock;     /* over each call of SQLite */
+	sqlite3 *db;
+	sqlite3_stmt *get, *get_at;
+	sqlite3_stmt *put;
+	sqlite3_stmt *remove;
+	sqlite3_stmt *replace;
+	sqlite3_stmt *begin, *commit, *rollback; /* prepared, so that a transaction can be ended when memory has run out */
+	sqlite3_stmt *measure;
+	char *path;
+	int file;              /* the one that SQLite has open, once more (engine_reopen); -1 */
+	sqlite3_int64 bytes;   /* the file has at least so many, as far as anybody but us leaves it alone */
+	int journal_pages;     /* as of the last commit */
+	bool journal_stays;    /* it could not be moved into the file, and that was logged */
+	bool journal_is_named; /* its name is on disk */
+	bool sync_failed;      /* in the call that is under way */
+	atomic_bool read_only; /* see engine_distrust */
+	struct engine_journal journal;
+};
+
+/* engine_error - SQLite's last result as -errno, and the line that says so: @what failed. */
+int engine_error(struct engine *engine, const char *what);
+
+/* engine_run - carry out statements that take no value and of which no row is wanted. */
+int engine_run(struct engine *engine, const char *sql, const char *what);
+
+/* engine_prepare - one that is used again and again; the caller finalizes it. */
+int engine_prepare(struct engine *engine, const char *sql, sqlite3_stmt **ret_statement);
+
+/* engine_step - carry out a prepared one that gives no row, and have it ready for the next time. */
+int engine_step(struct engine *engine, sqlite3_stmt *statement, const char *what);
+
+/* engine_measure - the bytes that the pages take, those in the journal and of the open transaction too. */
+int engine_measure(struct engine *engine, sqlite3_int64 *ret_bytes);
+
+/* engine_file_bytes - the bytes that the file has; @otherwise if that can't be asked. */
+sqlite3_int64 engine_file_bytes(struct engine *engine, sqlite3_int64 otherwise);
+
+/* engine_apply - write or remove one row, within a transaction. */
+int engine_apply(struct engine *engine, const struct engine_change *change);
+
+/* engine_committed - for sqlite3_wal_hook, with the engine as its context. */
+int engine_committed(void *context, sqlite3 *db, const char *name, int pages);
+
+/* engine_is_cut - before the file is read or written: has somebody made it shorter? Then it is read-only from now on, which is logged once. */
+bool engine_is_cut(struct engine *engine);
+
+#endif
