@@ -42,7 +42,7 @@ struct loop {
 };
 
 /* libfuse's own words, one line each. */
-static void loop_log(enum fuse_log_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void loop_log(enum fuse_log_level level, const char *format, va_list args)
 {
 	char line[512];
 	size_t size;

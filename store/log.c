@@ -32,7 +32,7 @@ void log_to_syslog(void)
 	log_syslog = true;
 }
 
-static void log_line(int priority, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void log_line(int priority, const char *format, va_list args)
 {
 	int saved = errno;
 
