@@ -36,6 +36,7 @@ struct bundle_reader {
 	const struct bundle_options *options;
 	struct bundle *bundle;
 	struct bundle_error *error;
+	bool in_list;
 };
 
 /* Fill in the error, and give it. What is shown of a document is a name or a key; whatever else may be in it is no text for a terminal. */
@@ -141,7 +142,8 @@ static int bundle_add(struct bundle_reader *reader, uint32_t node, const struct 
 	**ret_item = (struct bundle_item){.name = *name,
 					  .document = yaml_number(reader->stream),
 					  .line = yaml_line(reader->stream, node),
-					  .kubernetes = kubernetes};
+					  .kubernetes = kubernetes,
+					  .in_list = reader->in_list};
 	return 0;
 }
 
@@ -454,7 +456,8 @@ static int bundle_document(struct bundle_reader *reader, uint32_t node)
 	uint32_t items;
 	int r = 0;
 
-	if (!bundle_is_list(reader->stream, node, &items))
+	reader->in_list = bundle_is_list(reader->stream, node, &items);
+	if (!reader->in_list)
 		return bundle_resource(reader, node);
 	if (yaml_is_null(reader->stream, items))
 		return 0;

@@ -116,7 +116,7 @@ static mode_t ops_without_setid(mode_t mode)
 }
 
 /* The text of a Mesh's mesh.yaml: one document, that of this Mesh. It is kept as it was written, comments and all; in the Kubernetes
- * form as the Universal one that it means (*@ret_text is then not empty). */
+ * form, or as the only one of a list, as the Universal one that it means (*@ret_text is then not empty). */
 static int ops_mesh_text(const struct batch *batch, struct store_txn *txn, const struct name *name,
 			 const struct secbuf *given, struct secbuf *ret_text)
 {
@@ -135,7 +135,7 @@ static int ops_mesh_text(const struct batch *batch, struct store_txn *txn, const
 			 "it has to be one document, with type: Mesh and name: %s", name->name);
 		return -EINVAL;
 	}
-	if (bundle.items[0].kubernetes) {
+	if (bundle.items[0].kubernetes || bundle.items[0].in_list) {
 		*ret_text = bundle.items[0].value;
 		bundle.items[0].value = (struct secbuf){0}; /* transferred */
 	}

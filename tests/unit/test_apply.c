@@ -292,6 +292,9 @@ static void test_mesh_as_file(void **state)
 {
 	static const char text[] = "# a comment\ntype:   Mesh\nname: default   \nx: [1,   2]\n";
 	static const char kubernetes[] = "apiVersion: kuma.io/v1alpha1\nkind: Mesh\nmetadata:\n  name: default\nspec:\n  x: 1\n";
+	static const char list[] = "{\"total\": 1, \"items\": [{\"type\": \"Mesh\", \"name\": \"default\", \"x\": 2}], \"next\": null}\n";
+	static const char list_of_missing[] = "items: [{type: Mesh, name: default, mtls: {backends: [{name: a, type: provided, "
+					      "conf: {cert: {secret: no}, key: {secret: no}}}]}}]\n";
 	static const char *const refused[] = {"", "type: Mesh\nname: other\n", "type: Secret\nname: a\nmesh: default\n", "x: y\n",
 					      "type: Mesh\nname: default\n---\ntype: Mesh\nname: default\n", "type: Mesh\nname: [\n"};
 	const struct name mesh = fixture_mesh("default");
@@ -316,6 +319,10 @@ static void test_mesh_as_file(void **state)
 	assert_int_equal(fixture_do(store, STORE_APPEND, mesh, "y: 4\n", 5, NULL), -EINVAL); /* twice */
 	assert_int_equal(fixture_do(store, STORE_PUT, mesh, kubernetes, strlen(kubernetes), NULL), 0);
 	assert_true(fixture_holds(store, mesh, "type: Mesh\nname: default\nx: 1\n", 30));
+	/* as kumactl prints it: what the Mesh says counts, wherever it stands */
+	assert_int_equal(fixture_do(store, STORE_PUT, mesh, list_of_missing, strlen(list_of_missing), NULL), -EINVAL);
+	assert_int_equal(fixture_do(store, STORE_PUT, mesh, list, strlen(list), NULL), 0);
+	assert_true(fixture_holds(store, mesh, "type: Mesh\nname: default\nx: 2\n", 30));
 	/* removed by hand it forgets what it said */
 	txn = store_txn_new(1);
 	txn->ops[0].kind = STORE_SET_ATTRIBUTES;
