@@ -7,6 +7,7 @@
 #include "store/bundle.h"
 
 #include "store/base64.h"
+#include "store/log.h"
 #include "store/mesh.h"
 #include "store/nearest.h"
 #include "store/yaml.h"
@@ -51,9 +52,7 @@ __attribute__((format(printf, 3, 4))) static int bundle_refuse(struct bundle_rea
 	va_start(arguments, format);
 	vsnprintf(error->text, sizeof(error->text), format, arguments);
 	va_end(arguments);
-	for (char *c = error->text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	log_printable(error->text);
 	return -EINVAL;
 }
 

@@ -256,6 +256,11 @@ static void test_mesh_rules(void **state)
 		 "mtls.backends[0].conf.cert: could not load data: Resource not found: type=\"Secret\" name=\"x\" mesh=\"default\""},
 		{CONF("{cert: {secret: Not_A_Name}, key: {secret: x}}"),
 		 "mtls.backends[0].conf.cert: could not load data: Resource not found: type=\"Secret\" name=\"Not_A_Name\" mesh=\"default\""},
+		/* a line stays one, and commands no terminal */
+		{CONF("{cert: {secret: \"x\\n\\e[31m\\x9b\\u00e9\"}, key: {secret: x}}"),
+		 "mtls.backends[0].conf.cert: could not load data: Resource not found: type=\"Secret\" name=\"x??[31m??\u00e9\" mesh=\"default\""},
+		{MTLS("  backends: [{name: \"a\\n\", type: builtin}, {name: \"a\\n\", type: builtin}]\n"),
+		 "mtls.backends[1].name: \"a?\" name is already used for another backend"},
 		{MTLS("  backends: [{name: a, type: vault, conf: {fromCp: {address: x}}}]\n"), NULL},
 		{"type: Mesh\nname: default\nmtls: yes\n", "mtls: has to be a mapping"},
 	};
