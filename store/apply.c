@@ -16,10 +16,22 @@
 
 #define APPLY_ATTEMPTS 8 /* at removing a mesh in which somebody goes on making secrets */
 
-/* The folder that a resource is made in: its attributes, and its default ACL. False if it is not there (yet). */
-static bool apply_folder(struct store *store, const struct name *name, struct record_attributes *ret_folder,
+/* What makes the mesh @mesh, among the first @n of @txn; or NULL. */
+static const struct store_op *apply_making(const struct store_txn *txn, size_t n, const struct name *mesh)
+{
+	for (size_t i = 0; i < n && txn->ops[i].name.kind == NAME_MESH; i++)
+		if (name_equal(&txn->ops[i].name, mesh))
+			return &txn->ops[i];
+	return NULL;
+}
+
+/* The folder that the resource of the op @n is made in: its attributes, and its default ACL; of a mesh that the same transaction makes those that
+ * it gets. False if it is not there. */
+static bool apply_folder(struct store *store, const struct store_txn *txn, size_t n, struct record_attributes *ret_folder,
 			 struct acl *ret_default)
 {
+	const struct name *name = &txn->ops[n].name;
+	const struct store_op *making;
 	struct name owner = {.kind = NAME_ROOT};
 	enum record_inode inode = name->kind == NAME_MESH ? RECORD_MESHES : RECORD_GLOBAL;
 	struct store_info info;
@@ -29,21 +41,28 @@ static bool apply_folder(struct store *store, const struct name *name, struct re
 		name_set(&owner, NAME_MESH, "", name->mesh);
 		inode = RECORD_MESH_SECRETS;
 	}
-	if (store_look(store, store_node(store, &owner), &info) < 0 || !info.exists)
+	if (store_look(store, store_node(store, &owner), &info) == 0 && info.exists) {
+		*ret_folder = info.record.inodes[inode];
+		acl_get(&info.record.acls, inode, ACL_KIND_DEFAULT, ret_default);
+		return true;
+	}
+	making = apply_making(txn, n, &owner);
+	if (!making)
 		return false;
-	*ret_folder = info.record.inodes[inode];
-	acl_get(&info.record.acls, inode, ACL_KIND_DEFAULT, ret_default);
+	*ret_folder = making->attributes[inode];
+	acl_get(&making->acls, inode, ACL_KIND_DEFAULT, ret_default);
 	return true;
 }
 
-/* What the resource gets if it is new: nobody but its owner may read it, unless the folder's default ACL says who. */
-static int apply_attributes(struct store *store, uid_t uid, gid_t gid, struct store_op *op)
+/* What the resource of the op @n gets if it is new: nobody but its owner may read it, unless the folder's default ACL says who. */
+static int apply_attributes(struct store *store, uid_t uid, gid_t gid, struct store_txn *txn, size_t n)
 {
+	struct store_op *op = &txn->ops[n];
 	struct record_attributes owner = {.uid = uid, .gid = gid, .mode = op->name.kind == NAME_MESH ? 0755 : 0600};
 	struct record_attributes folder;
 	struct acl acl;
 
-	if (apply_folder(store, &op->name, &folder, &acl) && (folder.mode & S_ISGID)) {
+	if (apply_folder(store, txn, n, &folder, &acl) && (folder.mode & S_ISGID)) {
 		owner.gid = folder.gid;
 		owner.mode |= op->name.kind == NAME_MESH ? S_ISGID : 0;
 	}
@@ -164,7 +183,7 @@ static int apply_fill(struct store *store, struct bundle *bundle, uid_t uid, gid
 			op->writer = uid;
 			op->value = item->value;
 			item->value = (struct secbuf){0}; /* transferred */
-			r = apply_attributes(store, uid, gid, op);
+			r = apply_attributes(store, uid, gid, txn, n);
 			txn->ret_failed = n;
 			items[n++] = item;
 		}

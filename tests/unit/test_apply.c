@@ -469,6 +469,22 @@ static void test_inherited(void **state)
 	info = fixture_info(store, fixture_mesh("new"));
 	assert_int_equal(info.record.inodes[RECORD_SELF].gid, 2000);
 	assert_int_equal(info.record.inodes[RECORD_SELF].mode, 02755);
+	/* also to secrets that are made with it */
+	txn = store_txn_new(1);
+	txn->ops[0].kind = STORE_SET_ATTRIBUTES;
+	txn->ops[0].name = (struct name){.kind = NAME_ROOT};
+	txn->ops[0].inode = RECORD_MESHES;
+	txn->ops[0].set = RECORD_SET_DEFAULT_ACL;
+	fixture_must(acl_put(&txn->ops[0].acls, RECORD_MESHES, ACL_KIND_DEFAULT, &folder) == 0);
+	assert_int_equal(store_run(store, txn), 0);
+	store_txn_free(txn);
+	assert_int_equal(apply(store, SECRET("together", "a", "YQ==") SECRET("default", "b", "YQ==")
+			       "---\ntype: Mesh\nname: other\n---\ntype: Mesh\nname: together\n", NULL, &error), 0);
+	info = fixture_info(store, fixture_secret("together", "a"));
+	acl_get(&info.record.acls, RECORD_SELF, ACL_KIND_ACCESS, &acl);
+	assert_int_equal(acl.count, 1);
+	assert_int_equal(acl.named[0].id, 3000);
+	assert_int_equal(info.record.inodes[RECORD_SELF].mode & 0777, 0660);
 	store_close(store);
 }
 
