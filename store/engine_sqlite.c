@@ -82,6 +82,12 @@ static int engine_system_errno(struct engine *engine)
 	return error;
 }
 
+static int engine_no_space(const struct engine *engine, const char *what)
+{
+	log_error("%s: no space left on the disk (%s)", engine->path, what);
+	return -ENOSPC;
+}
+
 /* SQLite's result as an errno, and the line that says so. */
 static int engine_error(struct engine *engine, const char *what)
 {
@@ -100,8 +106,7 @@ static int engine_error(struct engine *engine, const char *what)
 		log_error("%s: the file is damaged (%s): restore it from a backup", engine->path, what);
 		return -EBADMSG;
 	case SQLITE_FULL:
-		log_error("%s: no space left on the disk (%s)", engine->path, what);
-		return -ENOSPC;
+		return engine_no_space(engine, what);
 	case SQLITE_NOMEM:
 		log_error("%s: no memory (%s); is there a limit (ulimit -v, in a unit MemoryMax=)?", engine->path, what);
 		return -ENOMEM;
@@ -113,6 +118,8 @@ static int engine_error(struct engine *engine, const char *what)
 		return error ? -error : -EIO;
 	default:
 		error = engine_system_errno(engine);
+		if (code == SQLITE_IOERR_WRITE && error == EDQUOT)
+			return engine_no_space(engine, what);
 		log_error("%s: %s failed: %s%s%s", engine->path, what, sqlite3_errmsg(engine->db),
 			  error ? ", " : "", error ? log_reason(error) : "");
 		engine->sync_failed |= code == SQLITE_IOERR_FSYNC;
@@ -197,7 +204,7 @@ uint64_t engine_room(const struct engine *engine)
 {
 	struct statvfs disk;
 
-	if (statvfs(engine->path, &disk) < 0)
+	if (statvfs(engine->path, &disk) < 0 || disk.f_blocks == 0) /* a filesystem without a bound, as ramfs, says 0 of all */
 		return UINT64_MAX;
 	return (uint64_t)disk.f_frsize * (geteuid() == 0 ? disk.f_bfree : disk.f_bavail);
 }
@@ -786,6 +793,17 @@ bool engine_is_read_only(const struct engine *engine)
 	return engine->read_only;
 }
 
+/* posix_fallocate(3), which some filesystems leave when a signal comes, also one that only stops the process and has it go on. */
+static int engine_grow(const struct engine *engine, sqlite3_int64 at, sqlite3_int64 bytes)
+{
+	int error;
+
+	do
+		error = posix_fallocate(engine->file, at, bytes);
+	while (error == EINTR);
+	return error;
+}
+
 /* Take from the disk what the file will need when the journal is moved into it: so that needs no room, which may be gone by then. Within a
  * transaction, which makes it @ret_bytes. */
 static int engine_make_room(struct engine *engine, sqlite3_int64 *ret_bytes)
@@ -800,11 +818,11 @@ static int engine_make_room(struct engine *engine, sqlite3_int64 *ret_bytes)
 	found = engine_file_bytes(engine, size);
 	if (size <= found)
 		return 0;
-	error = (uint64_t)(size - found) > engine_room(engine) ? ENOSPC : posix_fallocate(engine->file, found, size - found);
+	error = (uint64_t)(size - found) > engine_room(engine) ? ENOSPC : engine_grow(engine, found, size - found);
 	if (error)
 		r = error == ENOSPC || error == EDQUOT ? -ENOSPC : -EIO;
 	if (r == -ENOSPC)
-		log_error("%s: no space left on the disk (growing the file)", engine->path);
+		engine_no_space(engine, "growing the file");
 	else if (r < 0)
 		log_error("%s: growing the file failed: %s", engine->path, log_reason(error));
 	return r;
