@@ -38,6 +38,8 @@ struct bundle_reader {
 	struct bundle *bundle;
 	struct bundle_error *error;
 	bool in_list;
+	const char *list_version; /* of a list whose kind says that of its parts (SecretList), which the API then leaves out there; else "" */
+	char list_kind[32];
 };
 
 /* Fill in the error, and give it. What is shown of a document is a name or a key; whatever else may be in it is no text for a terminal. */
@@ -409,6 +411,10 @@ static int bundle_kubernetes(struct bundle_reader *reader, uint32_t node)
 		r = bundle_mapping(reader, node, "", "metadata", &metadata);
 	if (r < 0)
 		return r;
+	if (!*kind && !*version) {
+		kind = reader->list_kind;
+		version = reader->list_version;
+	}
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strcmp(kind, kinds[i].kind) != 0)
 			continue;
@@ -433,20 +439,26 @@ static int bundle_resource(struct bundle_reader *reader, uint32_t node)
 {
 	if (yaml_kind(reader->stream, node) != YAML_MAPPING)
 		return bundle_refuse(reader, node, "a resource has to be a mapping, with fields as \"type: Secret\"");
-	if (yaml_find(reader->stream, node, "kind") || yaml_find(reader->stream, node, "apiVersion"))
+	if (yaml_find(reader->stream, node, "kind") || yaml_find(reader->stream, node, "apiVersion") ||
+	    (*reader->list_kind && yaml_find(reader->stream, node, "metadata")))
 		return bundle_kubernetes(reader, node);
 	return bundle_universal(reader, node);
 }
 
-/* What kubectl and kumactl print of several resources; the key `items` alone makes it one, as neither form has such a field. */
-static bool bundle_is_list(const struct yaml_stream *stream, uint32_t node, uint32_t *ret_items)
+/* What kubectl, the API and kumactl give of several resources; the key `items` alone makes it one, as neither form has such a field. */
+static bool bundle_is_list(struct bundle_reader *reader, uint32_t node, uint32_t *ret_items)
 {
+	const struct yaml_stream *stream = reader->stream;
 	const char *kind = yaml_text(stream, yaml_find(stream, node, "kind"), NULL);
 	size_t size = strlen(kind);
 
+	reader->list_kind[0] = 0;
+	reader->list_version = yaml_text(stream, yaml_find(stream, node, "apiVersion"), NULL);
 	*ret_items = yaml_find(stream, node, "items");
-	if (size >= 4 && strcmp(kind + size - 4, "List") == 0)
+	if (size >= 4 && strcmp(kind + size - 4, "List") == 0) {
+		snprintf(reader->list_kind, sizeof(reader->list_kind), "%.*s", (int)(size - 4), kind);
 		return true;
+	}
 	return *ret_items && !*kind && !yaml_find(stream, node, "type");
 }
 
@@ -455,7 +467,7 @@ static int bundle_document(struct bundle_reader *reader, uint32_t node)
 	uint32_t items;
 	int r = 0;
 
-	reader->in_list = bundle_is_list(reader->stream, node, &items);
+	reader->in_list = bundle_is_list(reader, node, &items);
 	if (!reader->in_list)
 		return bundle_resource(reader, node);
 	if (yaml_is_null(reader->stream, items))
