@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define APPLY_ATTEMPTS 8 /* at removing a mesh in which somebody goes on making secrets */
+#define APPLY_ATTEMPTS 8 /* at removing a mesh in which somebody goes on making secrets, or removing them */
 
 /* What makes the mesh @mesh, among the first @n of @txn; or NULL. */
 static const struct store_op *apply_making(const struct store_txn *txn, size_t n, const struct name *mesh)
@@ -273,7 +273,9 @@ static int apply_removal_fill(struct store *store, const struct name *names, siz
 	return r;
 }
 
-static int apply_remove_once(struct store *store, const struct apply_removal *removal, struct bundle_error *ret_error)
+/* -ENOTEMPTY also if somebody else has removed a secret of a mesh that is to go: it has others than it had. */
+static int apply_remove_once(struct store *store, const struct name *names, size_t n, const struct apply_removal *removal,
+			     struct bundle_error *ret_error)
 {
 	static const char *const types[] = {
 		[NAME_MESH] = "Mesh", [NAME_SECRET] = "Secret", [NAME_GLOBAL_SECRET] = "GlobalSecret"};
@@ -291,6 +293,8 @@ static int apply_remove_once(struct store *store, const struct apply_removal *re
 	if (r == -ENOENT && txn->ret_failed < removal->n) {
 		const struct name *name = &removal->names[txn->ret_failed];
 
+		if (!apply_is_among(names, n, name))
+			r = -ENOTEMPTY;
 		snprintf(text, sizeof(text), "there is no %s with name \"%s\"; nothing was deleted", types[name->kind], name->name);
 		apply_refuse(NULL, r, text, ret_error);
 	} else if (r < 0) {
@@ -312,7 +316,7 @@ int apply_remove(struct store *store, const struct name *names, size_t n, struct
 		if (r < 0)
 			apply_refuse(NULL, r, "no memory; nothing was deleted", ret_error);
 		else
-			r = apply_remove_once(store, &removal, ret_error);
+			r = apply_remove_once(store, names, n, &removal, ret_error);
 	}
 	if (r < 0) {
 		free(removal.names);

@@ -533,6 +533,45 @@ static int run_after_others(struct store *store, struct store_txn *txn)
 	return store_run(store, txn);
 }
 
+/* Somebody removes one. */
+static int run_after_removal(struct store *store, struct store_txn *txn)
+{
+	if (attempts++ == 0)
+		assert_int_equal(fixture_do(store, STORE_REMOVE, fixture_secret("m", "b"), NULL, 0, NULL), 0);
+	return store_run(store, txn);
+}
+
+/* A mesh of which a secret goes meanwhile goes with the others. */
+static void test_remove_what_empties(void **state)
+{
+	struct fixture *f = *state;
+	const struct name mesh = fixture_mesh("m"), both[2] = {fixture_secret("m", "b"), mesh};
+	struct bundle_error error;
+	struct store *store;
+	struct name *gone;
+	size_t n;
+
+	fixture_make(f);
+	store = fixture_open(f, 10, 1 << 20);
+	for (int given = 0; given < 2; given++) {
+		assert_int_equal(apply(store, "type: Mesh\nname: m\n" SECRET("m", "a", "YQ==") SECRET("m", "b", "Yg=="), NULL, &error), 0);
+		attempts = 0;
+		instead_of_running = run_after_removal;
+		if (given) { /* who was told to remove it says that it is not there */
+			assert_int_equal(apply_remove(store, both, 2, &gone, &n, &error), -ENOENT);
+			assert_string_equal(error.text, "there is no Secret with name \"b\"; nothing was deleted");
+			assert_true(fixture_exists(store, mesh));
+		} else {
+			assert_int_equal(apply_remove(store, &mesh, 1, &gone, &n, &error), 0);
+			assert_int_equal(n, 2);
+			free(gone);
+			assert_false(fixture_exists(store, mesh));
+		}
+		instead_of_running = NULL;
+	}
+	store_close(store);
+}
+
 /* A mesh in which secrets are made while it is removed goes with them, unless there is no end to it. */
 static void test_remove_what_fills(void **state)
 {
@@ -656,7 +695,7 @@ int main(void)
 		TEST(test_outcomes),	 TEST(test_all_or_nothing), TEST(test_in_use),	  TEST(test_builtin), TEST(test_mesh_rules),
 		TEST(test_mesh_as_file), TEST(test_kubernetes_names), TEST(test_inherited), TEST(test_remove),	TEST(test_large),
 		TEST(test_longer_than_the_store_takes), TEST(test_mesh_of_nothing), TEST(test_kubernetes_names_again),
-		TEST(test_too_much_is_inherited), TEST(test_remove_what_fills), TEST(test_no_file),
+		TEST(test_too_much_is_inherited), TEST(test_remove_what_fills), TEST(test_remove_what_empties), TEST(test_no_file),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);
