@@ -14,12 +14,24 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define APPLY_ATTEMPTS 8 /* at removing a mesh in which somebody goes on making secrets */
+#define APPLY_ATTEMPTS 8 /* at removing a mesh in which somebody goes on making secrets, or removing them */
 
-/* The folder that a resource is made in: its attributes, and its default ACL. False if it is not there (yet). */
-static bool apply_folder(struct store *store, const struct name *name, struct record_attributes *ret_folder,
+/* What makes the mesh @mesh, among the first @n of @txn; or NULL. */
+static const struct store_op *apply_making(const struct store_txn *txn, size_t n, const struct name *mesh)
+{
+	for (size_t i = 0; i < n && txn->ops[i].name.kind == NAME_MESH; i++)
+		if (name_equal(&txn->ops[i].name, mesh))
+			return &txn->ops[i];
+	return NULL;
+}
+
+/* The folder that the resource of the op @n is made in: its attributes, and its default ACL; of a mesh that the same transaction makes those that
+ * it gets. False if it is not there. */
+static bool apply_folder(struct store *store, const struct store_txn *txn, size_t n, struct record_attributes *ret_folder,
 			 struct acl *ret_default)
 {
+	const struct name *name = &txn->ops[n].name;
+	const struct store_op *making;
 	struct name owner = {.kind = NAME_ROOT};
 	enum record_inode inode = name->kind == NAME_MESH ? RECORD_MESHES : RECORD_GLOBAL;
 	struct store_info info;
@@ -29,21 +41,28 @@ static bool apply_folder(struct store *store, const struct name *name, struct re
 		name_set(&owner, NAME_MESH, "", name->mesh);
 		inode = RECORD_MESH_SECRETS;
 	}
-	if (store_look(store, store_node(store, &owner), &info) < 0 || !info.exists)
+	if (store_look(store, store_node(store, &owner), &info) == 0 && info.exists) {
+		*ret_folder = info.record.inodes[inode];
+		acl_get(&info.record.acls, inode, ACL_KIND_DEFAULT, ret_default);
+		return true;
+	}
+	making = apply_making(txn, n, &owner);
+	if (!making)
 		return false;
-	*ret_folder = info.record.inodes[inode];
-	acl_get(&info.record.acls, inode, ACL_KIND_DEFAULT, ret_default);
+	*ret_folder = making->attributes[inode];
+	acl_get(&making->acls, inode, ACL_KIND_DEFAULT, ret_default);
 	return true;
 }
 
-/* What the resource gets if it is new: nobody but its owner may read it, unless the folder's default ACL says who. */
-static int apply_attributes(struct store *store, uid_t uid, gid_t gid, struct store_op *op)
+/* What the resource of the op @n gets if it is new: nobody but its owner may read it, unless the folder's default ACL says who. */
+static int apply_attributes(struct store *store, uid_t uid, gid_t gid, struct store_txn *txn, size_t n)
 {
+	struct store_op *op = &txn->ops[n];
 	struct record_attributes owner = {.uid = uid, .gid = gid, .mode = op->name.kind == NAME_MESH ? 0755 : 0600};
 	struct record_attributes folder;
 	struct acl acl;
 
-	if (apply_folder(store, &op->name, &folder, &acl) && (folder.mode & S_ISGID)) {
+	if (apply_folder(store, txn, n, &folder, &acl) && (folder.mode & S_ISGID)) {
 		owner.gid = folder.gid;
 		owner.mode |= op->name.kind == NAME_MESH ? S_ISGID : 0;
 	}
@@ -164,7 +183,7 @@ static int apply_fill(struct store *store, struct bundle *bundle, uid_t uid, gid
 			op->writer = uid;
 			op->value = item->value;
 			item->value = (struct secbuf){0}; /* transferred */
-			r = apply_attributes(store, uid, gid, op);
+			r = apply_attributes(store, uid, gid, txn, n);
 			txn->ret_failed = n;
 			items[n++] = item;
 		}
@@ -254,7 +273,9 @@ static int apply_removal_fill(struct store *store, const struct name *names, siz
 	return r;
 }
 
-static int apply_remove_once(struct store *store, const struct apply_removal *removal, struct bundle_error *ret_error)
+/* -ENOTEMPTY also if somebody else has removed a secret of a mesh that is to go: it has others than it had. */
+static int apply_remove_once(struct store *store, const struct name *names, size_t n, const struct apply_removal *removal,
+			     struct bundle_error *ret_error)
 {
 	static const char *const types[] = {
 		[NAME_MESH] = "Mesh", [NAME_SECRET] = "Secret", [NAME_GLOBAL_SECRET] = "GlobalSecret"};
@@ -272,6 +293,8 @@ static int apply_remove_once(struct store *store, const struct apply_removal *re
 	if (r == -ENOENT && txn->ret_failed < removal->n) {
 		const struct name *name = &removal->names[txn->ret_failed];
 
+		if (!apply_is_among(names, n, name))
+			r = -ENOTEMPTY;
 		snprintf(text, sizeof(text), "there is no %s with name \"%s\"; nothing was deleted", types[name->kind], name->name);
 		apply_refuse(NULL, r, text, ret_error);
 	} else if (r < 0) {
@@ -293,7 +316,7 @@ int apply_remove(struct store *store, const struct name *names, size_t n, struct
 		if (r < 0)
 			apply_refuse(NULL, r, "no memory; nothing was deleted", ret_error);
 		else
-			r = apply_remove_once(store, &removal, ret_error);
+			r = apply_remove_once(store, names, n, &removal, ret_error);
 	}
 	if (r < 0) {
 		free(removal.names);

@@ -7,6 +7,7 @@
 #include "store/bundle.h"
 
 #include "store/base64.h"
+#include "store/log.h"
 #include "store/mesh.h"
 #include "store/nearest.h"
 #include "store/yaml.h"
@@ -36,6 +37,9 @@ struct bundle_reader {
 	const struct bundle_options *options;
 	struct bundle *bundle;
 	struct bundle_error *error;
+	bool in_list;
+	const char *list_version; /* of a list whose kind says that of its parts (SecretList), which the API then leaves out there; else "" */
+	char list_kind[32];
 };
 
 /* Fill in the error, and give it. What is shown of a document is a name or a key; whatever else may be in it is no text for a terminal. */
@@ -50,9 +54,7 @@ __attribute__((format(printf, 3, 4))) static int bundle_refuse(struct bundle_rea
 	va_start(arguments, format);
 	vsnprintf(error->text, sizeof(error->text), format, arguments);
 	va_end(arguments);
-	for (char *c = error->text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	log_printable(error->text);
 	return -EINVAL;
 }
 
@@ -141,7 +143,8 @@ static int bundle_add(struct bundle_reader *reader, uint32_t node, const struct 
 	**ret_item = (struct bundle_item){.name = *name,
 					  .document = yaml_number(reader->stream),
 					  .line = yaml_line(reader->stream, node),
-					  .kubernetes = kubernetes};
+					  .kubernetes = kubernetes,
+					  .in_list = reader->in_list};
 	return 0;
 }
 
@@ -408,6 +411,10 @@ static int bundle_kubernetes(struct bundle_reader *reader, uint32_t node)
 		r = bundle_mapping(reader, node, "", "metadata", &metadata);
 	if (r < 0)
 		return r;
+	if (!*kind && !*version) {
+		kind = reader->list_kind;
+		version = reader->list_version;
+	}
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strcmp(kind, kinds[i].kind) != 0)
 			continue;
@@ -432,20 +439,26 @@ static int bundle_resource(struct bundle_reader *reader, uint32_t node)
 {
 	if (yaml_kind(reader->stream, node) != YAML_MAPPING)
 		return bundle_refuse(reader, node, "a resource has to be a mapping, with fields as \"type: Secret\"");
-	if (yaml_find(reader->stream, node, "kind") || yaml_find(reader->stream, node, "apiVersion"))
+	if (yaml_find(reader->stream, node, "kind") || yaml_find(reader->stream, node, "apiVersion") ||
+	    (*reader->list_kind && yaml_find(reader->stream, node, "metadata")))
 		return bundle_kubernetes(reader, node);
 	return bundle_universal(reader, node);
 }
 
-/* What kubectl and kumactl print of several resources; the key `items` alone makes it one, as neither form has such a field. */
-static bool bundle_is_list(const struct yaml_stream *stream, uint32_t node, uint32_t *ret_items)
+/* What kubectl, the API and kumactl give of several resources; the key `items` alone makes it one, as neither form has such a field. */
+static bool bundle_is_list(struct bundle_reader *reader, uint32_t node, uint32_t *ret_items)
 {
+	const struct yaml_stream *stream = reader->stream;
 	const char *kind = yaml_text(stream, yaml_find(stream, node, "kind"), NULL);
 	size_t size = strlen(kind);
 
+	reader->list_kind[0] = 0;
+	reader->list_version = yaml_text(stream, yaml_find(stream, node, "apiVersion"), NULL);
 	*ret_items = yaml_find(stream, node, "items");
-	if (size >= 4 && strcmp(kind + size - 4, "List") == 0)
+	if (size >= 4 && strcmp(kind + size - 4, "List") == 0) {
+		snprintf(reader->list_kind, sizeof(reader->list_kind), "%.*s", (int)(size - 4), kind);
 		return true;
+	}
 	return *ret_items && !*kind && !yaml_find(stream, node, "type");
 }
 
@@ -454,7 +467,8 @@ static int bundle_document(struct bundle_reader *reader, uint32_t node)
 	uint32_t items;
 	int r = 0;
 
-	if (!bundle_is_list(reader->stream, node, &items))
+	reader->in_list = bundle_is_list(reader, node, &items);
+	if (!reader->in_list)
 		return bundle_resource(reader, node);
 	if (yaml_is_null(reader->stream, items))
 		return 0;

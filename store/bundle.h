@@ -22,6 +22,7 @@ struct bundle_item {
 	unsigned document;          /* from 1 */
 	unsigned line;              /* where its document, or its part of a list, begins */
 	bool kubernetes;            /* the form it came in */
+	bool in_list;               /* it was a part of a list: its document is not that of it alone */
 	size_t source;              /* for whoever reads several texts: which; 0 */
 	enum store_outcome outcome; /* once it is applied */
 };

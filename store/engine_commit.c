@@ -116,6 +116,17 @@ static int engine_apply_all(struct engine *engine, const struct engine_change *c
 	return r < 0 ? r : 0;
 }
 
+/* posix_fallocate(3), which some filesystems leave when a signal comes, also one that only stops the process and has it go on. */
+static int engine_grow(const struct engine *engine, sqlite3_int64 at, sqlite3_int64 bytes)
+{
+	int error;
+
+	do
+		error = posix_fallocate(engine->file, at, bytes);
+	while (error == EINTR);
+	return error;
+}
+
 /* Take from the disk what the file will need when the journal is moved into it: so that needs no room, which may be gone by then. Within a
  * transaction, which makes it @ret_bytes. */
 static int engine_make_room(struct engine *engine, sqlite3_int64 *ret_bytes)
@@ -130,11 +141,11 @@ static int engine_make_room(struct engine *engine, sqlite3_int64 *ret_bytes)
 	found = engine_file_bytes(engine, size);
 	if (size <= found)
 		return 0;
-	error = (uint64_t)(size - found) > engine_room(engine) ? ENOSPC : posix_fallocate(engine->file, found, size - found);
+	error = (uint64_t)(size - found) > engine_room(engine) ? ENOSPC : engine_grow(engine, found, size - found);
 	if (error)
 		r = error == ENOSPC || error == EDQUOT ? -ENOSPC : -EIO;
 	if (r == -ENOSPC)
-		log_error("%s: no space left on the disk (growing the file)", engine->path);
+		engine_no_space(engine, "growing the file");
 	else if (r < 0)
 		log_error("%s: growing the file failed: %s", engine->path, log_reason(error));
 	return r;

@@ -35,6 +35,9 @@ struct engine {
 /* engine_error - SQLite's last result as -errno, and the line that says so: @what failed. */
 int engine_error(struct engine *engine, const char *what);
 
+/* engine_no_space - log that there is none left for @what. -ENOSPC. */
+int engine_no_space(const struct engine *engine, const char *what);
+
 /* engine_run - carry out statements that take no value and of which no row is wanted. */
 int engine_run(struct engine *engine, const char *sql, const char *what);
 

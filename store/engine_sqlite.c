@@ -53,6 +53,12 @@ static int engine_system_errno(struct engine *engine)
 	return error;
 }
 
+int engine_no_space(const struct engine *engine, const char *what)
+{
+	log_error("%s: no space left on the disk (%s)", engine->path, what);
+	return -ENOSPC;
+}
+
 /* SQLite's result as an errno, and the line that says so. */
 int engine_error(struct engine *engine, const char *what)
 {
@@ -71,8 +77,7 @@ int engine_error(struct engine *engine, const char *what)
 		log_error("%s: the file is damaged (%s): restore it from a backup", engine->path, what);
 		return -EBADMSG;
 	case SQLITE_FULL:
-		log_error("%s: no space left on the disk (%s)", engine->path, what);
-		return -ENOSPC;
+		return engine_no_space(engine, what);
 	case SQLITE_NOMEM:
 		log_error("%s: no memory (%s); is there a limit (ulimit -v, in a unit MemoryMax=)?", engine->path, what);
 		return -ENOMEM;
@@ -84,6 +89,8 @@ int engine_error(struct engine *engine, const char *what)
 		return error ? -error : -EIO;
 	default:
 		error = engine_system_errno(engine);
+		if (code == SQLITE_IOERR_WRITE && error == EDQUOT)
+			return engine_no_space(engine, what);
 		log_error("%s: %s failed: %s%s%s", engine->path, what, sqlite3_errmsg(engine->db),
 			  error ? ", " : "", error ? log_reason(error) : "");
 		engine->sync_failed |= code == SQLITE_IOERR_FSYNC;
@@ -177,7 +184,7 @@ uint64_t engine_room(const struct engine *engine)
 {
 	struct statvfs disk;
 
-	if (statvfs(engine->path, &disk) < 0)
+	if (statvfs(engine->path, &disk) < 0 || disk.f_blocks == 0) /* a filesystem without a bound, as ramfs, says 0 of all */
 		return UINT64_MAX;
 	return (uint64_t)disk.f_frsize * (geteuid() == 0 ? disk.f_bfree : disk.f_bavail);
 }

@@ -10,6 +10,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,6 +26,18 @@ static int folder_of(const char *path, char ret_folder[static PATH_MAX])
 	}
 	strcpy(ret_folder, dirname(copy));
 	return 0;
+}
+
+int folder_of_file(const char *path, char ret_path[static PATH_MAX])
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && realpath(path, ret_path))
+		return 0;
+	if (snprintf(ret_path, PATH_MAX, "%s", path) < PATH_MAX)
+		return 0;
+	log_error("%s: the path is too long", path);
+	return -ENAMETOOLONG;
 }
 
 int folder_check(const char *path)

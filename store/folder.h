@@ -4,11 +4,16 @@
 #ifndef STORE_FOLDER_H
 #define STORE_FOLDER_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 /* folder_check - may @path lie where it is? Whoever can write to its folder can put another file in its place, so the
  * folder has to belong to this user or root, and not be writable for everybody. 0, -EPERM, -errno (logged). */
 int folder_check(const char *path);
+
+/* folder_of_file - the path of the file itself, if @path is a symbolic link to one; else @path as it is. What belongs to a file lies beside it, not
+ * beside a link. -ENAMETOOLONG (logged). */
+int folder_of_file(const char *path, char ret_path[static PATH_MAX]);
 
 /* folder_give - give the file @path the owner and the mode of the file @like, in whose place it is to come; on disk. Blocks. -errno (logged). */
 int folder_give(const char *path, const char *like);

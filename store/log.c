@@ -89,6 +89,18 @@ const char *log_reason(int error)
 	}
 }
 
+void log_printable(char *text)
+{
+	for (unsigned char *c = (unsigned char *)text; *c; c++) {
+		bool two = c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f; /* U+0080 to U+009F */
+
+		if (two)
+			c[1] = '?';
+		if (two || *c < ' ' || *c == 0x7f)
+			*c = '?';
+	}
+}
+
 int log_no_memory(const char *for_what)
 {
 	log_error("no memory left %s; is there a limit (ulimit -v, in a unit MemoryMax=)?", for_what);

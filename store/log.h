@@ -26,6 +26,9 @@ void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* log_reason - what the errno @error says; of one that a limit of this process brings about, also which limit that is. */
 const char *log_reason(int error);
 
+/* log_printable - in @text, of which a part is another's, "?" for each byte that would begin a line or command a terminal. */
+void log_printable(char *text);
+
 /* log_no_memory - say that there is none left @for_what, as "to serve the mount". -ENOMEM. */
 int log_no_memory(const char *for_what);
 

@@ -10,9 +10,21 @@
 #include "store/mesh.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+/* Say why @txn fails. What is told of a document may be any text. */
+__attribute__((format(printf, 2, 3))) static void ops_say(struct store_txn *txn, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(txn->ret_why, sizeof(txn->ret_why), format, arguments);
+	va_end(arguments);
+	log_printable(txn->ret_why);
+}
 
 /* A folder's mtime says when an entry came or went. */
 static int ops_touch_folder(struct batch *batch, const struct name *entry)
@@ -116,7 +128,7 @@ static mode_t ops_without_setid(mode_t mode)
 }
 
 /* The text of a Mesh's mesh.yaml: one document, that of this Mesh. It is kept as it was written, comments and all; in the Kubernetes
- * form as the Universal one that it means (*@ret_text is then not empty). */
+ * form, or as the only one of a list, as the Universal one that it means (*@ret_text is then not empty). */
 static int ops_mesh_text(const struct batch *batch, struct store_txn *txn, const struct name *name,
 			 const struct secbuf *given, struct secbuf *ret_text)
 {
@@ -127,15 +139,14 @@ static int ops_mesh_text(const struct batch *batch, struct store_txn *txn, const
 
 	r = bundle_parse(given->data, given->size, &options, &bundle, &error);
 	if (r == -EINVAL)
-		snprintf(txn->ret_why, sizeof(txn->ret_why), "line %u: %s", error.line, error.text);
+		ops_say(txn, "line %u: %s", error.line, error.text);
 	if (r < 0)
 		return r;
 	if (bundle.n != 1 || !name_equal(&bundle.items[0].name, name)) {
-		snprintf(txn->ret_why, sizeof(txn->ret_why),
-			 "it has to be one document, with type: Mesh and name: %s", name->name);
+		ops_say(txn, "it has to be one document, with type: Mesh and name: %s", name->name);
 		return -EINVAL;
 	}
-	if (bundle.items[0].kubernetes) {
+	if (bundle.items[0].kubernetes || bundle.items[0].in_list) {
 		*ret_text = bundle.items[0].value;
 		bundle.items[0].value = (struct secbuf){0}; /* transferred */
 	}
@@ -342,7 +353,7 @@ static int ops_check_unused(const struct batch *batch, struct store_txn *txn, co
 	if (r < 0 || !mesh_uses(&backend, name->name))
 		return r;
 	mesh_in_use(name->mesh, &backend, name->name, in_use);
-	snprintf(txn->ret_why, sizeof(txn->ret_why), "%.*s", (int)sizeof(txn->ret_why) - 1, in_use);
+	ops_say(txn, "%s", in_use);
 	return -EBUSY;
 }
 
@@ -365,10 +376,10 @@ static int ops_check_source(const struct batch *batch, struct store_txn *txn, co
 		if (r < 0)
 			return r;
 	}
-	snprintf(txn->ret_why, sizeof(txn->ret_why),
-		 "mtls.backends[0].conf.%s: could not load data: Resource not found: type=\"Secret\" name=\"%s\" "
-		 "mesh=\"%s\"%s", field, source->secret, mesh,
-		 state.exists ? "; there is a GlobalSecret of that name, but a Mesh uses the Secrets of its own" : "");
+	ops_say(txn,
+		"mtls.backends[0].conf.%s: could not load data: Resource not found: type=\"Secret\" name=\"%s\" "
+		"mesh=\"%s\"%s", field, source->secret, mesh,
+		state.exists ? "; there is a GlobalSecret of that name, but a Mesh uses the Secrets of its own" : "");
 	return -EINVAL;
 }
 

@@ -47,7 +47,7 @@ static int reserve_make(const struct reserve *reserve)
 	if (fd < 0)
 		return -errno;
 	if (fallocate(fd, 0, 0, RESERVE_BYTES) < 0) {
-		r = errno == EDQUOT ? -ENOSPC : -errno;
+		r = errno == EDQUOT || errno == EINTR ? -ENOSPC : -errno; /* it may be had later */
 		unlink(reserve->path);
 	}
 	close(fd);

@@ -116,14 +116,17 @@ static int store_check_anchor(struct store *store)
 	return r < 0 ? r : 0;
 }
 
-int store_load(const char *path, const struct key *key, const struct store_options *options, struct store **ret_store)
+int store_load(const char *given, const struct key *key, const struct store_options *options, struct store **ret_store)
 {
+	char path[PATH_MAX];
 	struct store *store;
 	struct header header;
 	unsigned slot;
 	int r;
 
-	r = folder_check(path);
+	r = folder_of_file(given, path);
+	if (r == 0)
+		r = folder_check(path);
 	if (r < 0)
 		return r;
 	store = store_new(path, options);
@@ -157,7 +160,7 @@ int store_open(const char *path, const struct key *key, const struct store_optio
 
 	if (r < 0)
 		return r;
-	r = reserve_init(&store->reserve, path);
+	r = reserve_init(&store->reserve, store->path);
 	if (r == 0)
 		r = commit_start(store);
 	if (r < 0)

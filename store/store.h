@@ -77,7 +77,8 @@ int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid);
 
 /* store_open - verify every row and load the index; starts the commit thread. Reads the whole file.
  * -ENOENT, -EMEDIUMTYPE (not a store), -EPROTONOSUPPORT (newer), -EBUSY (in use), -EKEYREJECTED (wrong key),
- * -EBADMSG (changed without the key), -EPERM (folder as above), -ESTALE (not the newest state that its anchor knows). */
+ * -EBADMSG (changed without the key), -EPERM (folder as above, of the file itself if @path is a link), -ESTALE (not the newest state that its anchor
+ * knows). */
 int store_open(const char *path, const struct key *key, const struct store_options *options, struct store **ret_store);
 
 /* store_stop - commit what waits, answer it, and end the commit thread: after it nothing may be submitted.

@@ -256,6 +256,11 @@ static void test_mesh_rules(void **state)
 		 "mtls.backends[0].conf.cert: could not load data: Resource not found: type=\"Secret\" name=\"x\" mesh=\"default\""},
 		{CONF("{cert: {secret: Not_A_Name}, key: {secret: x}}"),
 		 "mtls.backends[0].conf.cert: could not load data: Resource not found: type=\"Secret\" name=\"Not_A_Name\" mesh=\"default\""},
+		/* a line stays one, and commands no terminal */
+		{CONF("{cert: {secret: \"x\\n\\e[31m\\x9b\\u00e9\"}, key: {secret: x}}"),
+		 "mtls.backends[0].conf.cert: could not load data: Resource not found: type=\"Secret\" name=\"x??[31m??\u00e9\" mesh=\"default\""},
+		{MTLS("  backends: [{name: \"a\\n\", type: builtin}, {name: \"a\\n\", type: builtin}]\n"),
+		 "mtls.backends[1].name: \"a?\" name is already used for another backend"},
 		{MTLS("  backends: [{name: a, type: vault, conf: {fromCp: {address: x}}}]\n"), NULL},
 		{"type: Mesh\nname: default\nmtls: yes\n", "mtls: has to be a mapping"},
 	};
@@ -292,6 +297,9 @@ static void test_mesh_as_file(void **state)
 {
 	static const char text[] = "# a comment\ntype:   Mesh\nname: default   \nx: [1,   2]\n";
 	static const char kubernetes[] = "apiVersion: kuma.io/v1alpha1\nkind: Mesh\nmetadata:\n  name: default\nspec:\n  x: 1\n";
+	static const char list[] = "{\"total\": 1, \"items\": [{\"type\": \"Mesh\", \"name\": \"default\", \"x\": 2}], \"next\": null}\n";
+	static const char list_of_missing[] = "items: [{type: Mesh, name: default, mtls: {backends: [{name: a, type: provided, "
+					      "conf: {cert: {secret: no}, key: {secret: no}}}]}}]\n";
 	static const char *const refused[] = {"", "type: Mesh\nname: other\n", "type: Secret\nname: a\nmesh: default\n", "x: y\n",
 					      "type: Mesh\nname: default\n---\ntype: Mesh\nname: default\n", "type: Mesh\nname: [\n"};
 	const struct name mesh = fixture_mesh("default");
@@ -316,6 +324,10 @@ static void test_mesh_as_file(void **state)
 	assert_int_equal(fixture_do(store, STORE_APPEND, mesh, "y: 4\n", 5, NULL), -EINVAL); /* twice */
 	assert_int_equal(fixture_do(store, STORE_PUT, mesh, kubernetes, strlen(kubernetes), NULL), 0);
 	assert_true(fixture_holds(store, mesh, "type: Mesh\nname: default\nx: 1\n", 30));
+	/* as kumactl prints it: what the Mesh says counts, wherever it stands */
+	assert_int_equal(fixture_do(store, STORE_PUT, mesh, list_of_missing, strlen(list_of_missing), NULL), -EINVAL);
+	assert_int_equal(fixture_do(store, STORE_PUT, mesh, list, strlen(list), NULL), 0);
+	assert_true(fixture_holds(store, mesh, "type: Mesh\nname: default\nx: 2\n", 30));
 	/* removed by hand it forgets what it said */
 	txn = store_txn_new(1);
 	txn->ops[0].kind = STORE_SET_ATTRIBUTES;
@@ -457,6 +469,22 @@ static void test_inherited(void **state)
 	info = fixture_info(store, fixture_mesh("new"));
 	assert_int_equal(info.record.inodes[RECORD_SELF].gid, 2000);
 	assert_int_equal(info.record.inodes[RECORD_SELF].mode, 02755);
+	/* also to secrets that are made with it */
+	txn = store_txn_new(1);
+	txn->ops[0].kind = STORE_SET_ATTRIBUTES;
+	txn->ops[0].name = (struct name){.kind = NAME_ROOT};
+	txn->ops[0].inode = RECORD_MESHES;
+	txn->ops[0].set = RECORD_SET_DEFAULT_ACL;
+	fixture_must(acl_put(&txn->ops[0].acls, RECORD_MESHES, ACL_KIND_DEFAULT, &folder) == 0);
+	assert_int_equal(store_run(store, txn), 0);
+	store_txn_free(txn);
+	assert_int_equal(apply(store, SECRET("together", "a", "YQ==") SECRET("default", "b", "YQ==")
+			       "---\ntype: Mesh\nname: other\n---\ntype: Mesh\nname: together\n", NULL, &error), 0);
+	info = fixture_info(store, fixture_secret("together", "a"));
+	acl_get(&info.record.acls, RECORD_SELF, ACL_KIND_ACCESS, &acl);
+	assert_int_equal(acl.count, 1);
+	assert_int_equal(acl.named[0].id, 3000);
+	assert_int_equal(info.record.inodes[RECORD_SELF].mode & 0777, 0660);
 	store_close(store);
 }
 
@@ -503,6 +531,45 @@ static int run_after_others(struct store *store, struct store_txn *txn)
 	if (attempts++ < others)
 		assert_int_equal(fixture_do(store, STORE_PUT, fixture_secret("m", name), "x", 1, NULL), 0);
 	return store_run(store, txn);
+}
+
+/* Somebody removes one. */
+static int run_after_removal(struct store *store, struct store_txn *txn)
+{
+	if (attempts++ == 0)
+		assert_int_equal(fixture_do(store, STORE_REMOVE, fixture_secret("m", "b"), NULL, 0, NULL), 0);
+	return store_run(store, txn);
+}
+
+/* A mesh of which a secret goes meanwhile goes with the others. */
+static void test_remove_what_empties(void **state)
+{
+	struct fixture *f = *state;
+	const struct name mesh = fixture_mesh("m"), both[2] = {fixture_secret("m", "b"), mesh};
+	struct bundle_error error;
+	struct store *store;
+	struct name *gone;
+	size_t n;
+
+	fixture_make(f);
+	store = fixture_open(f, 10, 1 << 20);
+	for (int given = 0; given < 2; given++) {
+		assert_int_equal(apply(store, "type: Mesh\nname: m\n" SECRET("m", "a", "YQ==") SECRET("m", "b", "Yg=="), NULL, &error), 0);
+		attempts = 0;
+		instead_of_running = run_after_removal;
+		if (given) { /* who was told to remove it says that it is not there */
+			assert_int_equal(apply_remove(store, both, 2, &gone, &n, &error), -ENOENT);
+			assert_string_equal(error.text, "there is no Secret with name \"b\"; nothing was deleted");
+			assert_true(fixture_exists(store, mesh));
+		} else {
+			assert_int_equal(apply_remove(store, &mesh, 1, &gone, &n, &error), 0);
+			assert_int_equal(n, 2);
+			free(gone);
+			assert_false(fixture_exists(store, mesh));
+		}
+		instead_of_running = NULL;
+	}
+	store_close(store);
 }
 
 /* A mesh in which secrets are made while it is removed goes with them, unless there is no end to it. */
@@ -628,7 +695,7 @@ int main(void)
 		TEST(test_outcomes),	 TEST(test_all_or_nothing), TEST(test_in_use),	  TEST(test_builtin), TEST(test_mesh_rules),
 		TEST(test_mesh_as_file), TEST(test_kubernetes_names), TEST(test_inherited), TEST(test_remove),	TEST(test_large),
 		TEST(test_longer_than_the_store_takes), TEST(test_mesh_of_nothing), TEST(test_kubernetes_names_again),
-		TEST(test_too_much_is_inherited), TEST(test_remove_what_fills), TEST(test_no_file),
+		TEST(test_too_much_is_inherited), TEST(test_remove_what_fills), TEST(test_remove_what_empties), TEST(test_no_file),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);

@@ -276,6 +276,43 @@ static void test_many(void **state)
 	assert_int_equal(bundle.n, 7);
 }
 
+/* As the API itself gives them (kubectl get --raw): the list says what its parts are. What has no metadata is none of them. */
+static void test_lists_of_a_kind(void **state)
+{
+	static const char text[] =
+		"{\"kind\": \"SecretList\", \"apiVersion\": \"v1\", \"metadata\": {}, \"items\": [\n"
+		"{\"metadata\": {\"name\": \"a\"}, \"data\": {\"value\": \"YQ==\"}, \"type\": \"system.kuma.io/secret\"},\n"
+		"{\"metadata\": {\"name\": \"b\"}, \"data\": {\"value\": \"Yg==\"}, \"type\": \"system.kuma.io/global-secret\"},\n"
+		"{\"type\": \"Secret\", \"mesh\": \"m\", \"name\": \"c\", \"data\": \"Yw==\"}]}\n"
+		"---\nkind: MeshList\napiVersion: kuma.io/v1alpha1\nitems:\n- metadata: {name: m}\n";
+	static const struct {
+		const char *text, *error;
+	} cases[] = {
+		{"kind: List\napiVersion: v1\nitems:\n- {metadata: {name: a}, type: system.kuma.io/secret}\n",
+		 "type: \"system.kuma.io/secret\" is none of Secret, GlobalSecret, Mesh; hushctl apply --skip-others passes over all others"},
+		{"kind: SecretList\napiVersion: v2\nitems:\n- {metadata: {name: a}, type: system.kuma.io/secret}\n",
+		 "apiVersion: of a Secret it has to be v1"},
+		{"kind: SecretList\napiVersion: v1\nitems:\n- {apiVersion: v1, metadata: {name: a}}\n",
+		 "kind: cannot be empty: it is Secret, Mesh or List"},
+		{"kind: SecretList\napiVersion: v1\nitems: []\n---\nmetadata: {name: a}\n",
+		 "type: cannot be empty: it is Secret, GlobalSecret or Mesh"},
+	};
+	struct bundle_error error;
+	BUNDLE_AUTO bundle = {0};
+
+	(void)state;
+	assert_int_equal(parse(text, NULL, &bundle, &error), 0);
+	assert_int_equal(bundle.n, 4);
+	assert_true(is(&bundle.items[0], fixture_secret("default", "a"), "a"));
+	assert_true(is(&bundle.items[1], fixture_global("b"), "b"));
+	assert_true(is(&bundle.items[2], fixture_secret("m", "c"), "c"));
+	assert_true(is(&bundle.items[3], fixture_mesh("m"), "type: Mesh\nname: m\n"));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(parse(cases[i].text, NULL, &bundle, &error), -EINVAL);
+		assert_string_equal(error.text, cases[i].error);
+	}
+}
+
 /* All that `kubectl get secrets -A -o yaml` prints, and an export with policies, of which only ours count. */
 static void test_skipping_others(void **state)
 {
@@ -422,7 +459,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one),	      cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_many),	      cmocka_unit_test(test_errors_have_no_values),
-		cmocka_unit_test(test_too_long), cmocka_unit_test(test_nearest),      cmocka_unit_test(test_skipping_others),
+		cmocka_unit_test(test_too_long), cmocka_unit_test(test_nearest),      cmocka_unit_test(test_lists_of_a_kind), cmocka_unit_test(test_skipping_others),
 		cmocka_unit_test(test_mesh_document), cmocka_unit_test(test_writing),
 		cmocka_unit_test(test_lines),
 	};

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,8 +39,9 @@ int __wrap_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *a
 	return r;
 }
 
-/* libc's; the file does not grow, if it is told so: then it notes the journal's length. */
+/* libc's; the file does not grow, if it is told so: then it notes the journal's length. Or a signal comes so many times. */
 static bool no_growth;
+static unsigned interruptions;
 static const char *journal;
 static off_t journal_length;
 
@@ -47,9 +49,27 @@ int __real_posix_fallocate(int fd, off_t offset, off_t size);
 int __wrap_posix_fallocate(int fd, off_t offset, off_t size);
 int __wrap_posix_fallocate(int fd, off_t offset, off_t size)
 {
+	if (interruptions) {
+		interruptions--;
+		return EINTR;
+	}
 	if (no_growth && journal)
 		journal_length = length(journal);
 	return no_growth ? EIO : __real_posix_fallocate(fd, offset, size);
+}
+
+/* libc's; a filesystem that has no bound says 0 of everything. */
+static bool no_bound;
+
+int __real_statvfs(const char *path, struct statvfs *ret_st);
+int __wrap_statvfs(const char *path, struct statvfs *ret_st);
+int __wrap_statvfs(const char *path, struct statvfs *ret_st)
+{
+	int r = __real_statvfs(path, ret_st);
+
+	if (no_bound)
+		ret_st->f_blocks = ret_st->f_bfree = ret_st->f_bavail = 0;
+	return r;
 }
 
 /* libc's; it fails if it is asked to. */
@@ -976,6 +996,58 @@ static void test_file_limit(void **state)
 	signal(SIGXFSZ, handler);
 }
 
+/* As SQLite calls libc, when a quota is used up. */
+static ssize_t write_beyond_quota(int fd, const void *bytes, size_t size, off_t at)
+{
+	(void)fd, (void)bytes, (void)size, (void)at;
+	errno = EDQUOT;
+	return -1;
+}
+
+/* To whoever has no room left it is the same whose bound that is. */
+static void test_quota(void **state)
+{
+	static const char *const calls[] = {"pwrite", "pwrite64"};
+	static const struct engine_change change = CHANGE("b", "TWO");
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+	struct fixture *fixture = *state;
+	struct engine *engine;
+
+	make(fixture->store);
+	engine = open_engine(fixture->store);
+	for (size_t i = 0; i < 2; i++)
+		vfs->xSetSystemCall(vfs, calls[i], (sqlite3_syscall_ptr)write_beyond_quota);
+	assert_int_equal(engine_commit(engine, &change, 1), -ENOSPC);
+	for (size_t i = 0; i < 2; i++)
+		vfs->xSetSystemCall(vfs, calls[i], NULL);
+	assert_row(engine, "b", 1, "two", 3);
+	assert_false(engine_is_read_only(engine));
+	assert_int_equal(engine_commit(engine, &change, 1), 0);
+	engine_close(engine);
+}
+
+/* It grows in spite of signals, and where nobody says how much room there is. */
+static void test_growth(void **state)
+{
+	static uint8_t bytes[200000];
+	const struct engine_change large = {(const uint8_t *)"l", 1, bytes, sizeof(bytes)};
+	const struct engine_change larger = {(const uint8_t *)"m", 1, bytes, sizeof(bytes)};
+	struct fixture *fixture = *state;
+	struct engine *engine;
+
+	make(fixture->store);
+	engine = open_engine(fixture->store);
+	interruptions = 3;
+	assert_int_equal(engine_commit(engine, &large, 1), 0);
+	assert_int_equal(interruptions, 0);
+	assert_true(engine_room(engine) < UINT64_MAX);
+	no_bound = true;
+	assert_true(engine_room(engine) == UINT64_MAX);
+	assert_int_equal(engine_commit(engine, &larger, 1), 0);
+	no_bound = false;
+	engine_close(engine);
+}
+
 static void limit_files(rlim_t bytes)
 {
 	struct rlimit limit;
@@ -1135,7 +1207,7 @@ int main(void)
 		TEST(test_changed_schema),
 		TEST(test_damaged_pages),
 		TEST(test_few_descriptors),
-		TEST(test_file_limit),
+		TEST(test_file_limit), TEST(test_quota), TEST(test_growth),
 		TEST(test_undone),
 		TEST(test_failed_sync_without_descriptors),
 	};

@@ -97,13 +97,13 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t size)
 	return no_room ? -1 : __real_fallocate(fd, mode, offset, size);
 }
 
-/* What a full disk, or a quota that is used up, has no room for may have it later; where room can't be kept it isn't asked for again. */
+/* What a full disk, or a quota that is used up, has no room for, or a signal interrupts, may have it later; where room can't be kept it isn't asked for again. */
 static void test_without_room(void **state)
 {
 	static const struct {
 		int error;
 		bool later;
-	} cases[] = {{ENOSPC, true}, {EDQUOT, true}, {EOPNOTSUPP, false}};
+	} cases[] = {{ENOSPC, true}, {EDQUOT, true}, {EINTR, true}, {EOPNOTSUPP, false}};
 	struct fixture *fixture = *state;
 	const char *path = fixture_path(fixture, "s.hush-reserve");
 

@@ -166,6 +166,30 @@ static void test_folder_checks(void **state)
 	chmod(fixture->folder, 0700);
 }
 
+/* A link to the store may lie elsewhere: what counts is where the file is. */
+static void test_link(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *link = fixture_path(fixture, "links/l");
+	struct store *store;
+
+	fixture_make(fixture);
+	assert_int_equal(mkdir(fixture_path(fixture, "links"), 0700), 0);
+	assert_int_equal(symlink(fixture->store, link), 0);
+	assert_int_equal(chmod(fixture->folder, 0777), 0);
+	assert_int_equal(fixture_try(fixture, link, &store), -EPERM);
+	assert_int_equal(chmod(fixture->folder, 0700), 0);
+	assert_int_equal(fixture_try(fixture, link, &store), 0);
+	assert_int_equal(PUT(store, fixture_global("g"), "x"), 0);
+	assert_string_equal(store_path(store), fixture->store);
+	assert_int_equal(access(fixture_path(fixture, "s.hush-reserve"), F_OK), 0);
+	assert_int_equal(access(fixture_path(fixture, "links/l-reserve"), F_OK), -1);
+	store_close(store);
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(symlink("nothing", link), 0);
+	assert_int_equal(fixture_try(fixture, link, &store), -ENOENT);
+}
+
 static void test_folder_of_somebody_else(void **state)
 {
 	struct fixture *fixture = *state;
@@ -700,18 +724,21 @@ static void test_long_paths(void **state)
 {
 	struct fixture *fixture = *state;
 	char path[PATH_MAX + 100], *end = path;
+	struct store *store;
 
 	end += snprintf(path, sizeof(path), "%s/", fixture->folder);
 	while (end - path < PATH_MAX - 10)
 		end = stpcpy(end, "./");
 	strcpy(end, "s");
 	assert_int_equal(store_create(path, fixture->key, 1, 1), -ENAMETOOLONG);
-	strcpy(end - 2, "s");
+	end -= 2;
+	strcpy(end, "s");
 	assert_int_equal(store_rekey(path, fixture->key, fixture->key, NULL, NULL, NULL), -ENAMETOOLONG);
 	while (end - path < PATH_MAX + 10)
 		end = stpcpy(end, "./");
 	strcpy(end, "s");
 	assert_int_equal(store_create(path, fixture->key, 1, 1), -ENAMETOOLONG);
+	assert_int_equal(fixture_try(fixture, path, &store), -ENAMETOOLONG);
 	assert_int_equal(rmdir(fixture->folder), 0); /* nothing was made */
 	assert_int_equal(mkdir(fixture->folder, 0700), 0);
 }
@@ -1141,6 +1168,7 @@ int main(void)
 		TEST(test_what_comes_with_a_mesh),
 		TEST(test_put_sets_attributes),
 		TEST(test_long_paths),
+		TEST(test_link),
 		TEST(test_unknown_numbers),
 		TEST(test_remove),
 		TEST(test_mesh_within_a_transaction),
