@@ -53,6 +53,17 @@ void control_set_kept(struct control *control, struct kept *kept)
 	control->kept = kept;
 }
 
+bool control_yield(struct control *control)
+{
+	bool yielding;
+
+	pthread_mutex_lock(&control->lock);
+	yielding = !control->locking && !store_is_locked(control->tree->store);
+	control->yielding |= yielding;
+	pthread_mutex_unlock(&control->lock);
+	return yielding;
+}
+
 bool control_stop(struct control *control)
 {
 	struct timespec until;

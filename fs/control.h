@@ -69,6 +69,10 @@ void control_set_kept(struct control *control, struct kept *kept);
 /* control_lock - as if somebody had written to lock; nobody hears of the end but the log. */
 void control_lock(struct control *control);
 
+/* control_yield - another worker is about to open the store, with a key: from now on a lock is refused (-EBUSY). False if the store is locked, or
+ * about to be: then that worker must not. */
+bool control_yield(struct control *control);
+
 /* control_stop - nothing more is begun; waits for what is being carried out. False if that doesn't end within some
  * seconds: then only the end of the process ends it. Before store_stop. NULL is allowed. */
 bool control_stop(struct control *control);

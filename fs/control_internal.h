@@ -64,6 +64,8 @@ struct control {
 	uint64_t last_handle;
 	unsigned running;
 	bool stopping;
+	bool yielding; /* another worker is about to have the store: it is not locked any more */
+	bool locking;  /* it is being locked */
 };
 
 /* control_job_run - carry out the request of @file, whose text is in @text (freed here): the thread's whole work. Waits

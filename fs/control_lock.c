@@ -20,6 +20,50 @@ static void control_lock_wipe(struct control *control)
 	notify_drop_all(control->kept->notify);
 }
 
+/* Whoever takes over has a key already, and would undo it. */
+static int control_lock_begin(struct control *control)
+{
+	int r;
+
+	pthread_mutex_lock(&control->lock);
+	r = control->yielding ? -EBUSY : 0;
+	control->locking = r == 0;
+	pthread_mutex_unlock(&control->lock);
+	return r;
+}
+
+/* The store says by now whether it is locked. */
+static void control_lock_end(struct control *control)
+{
+	pthread_mutex_lock(&control->lock);
+	control->locking = false;
+	pthread_mutex_unlock(&control->lock);
+}
+
+/* Its turn has come. */
+static int control_lock_store(struct control *control)
+{
+	int r = control_lock_begin(control);
+
+	if (r == 0)
+		r = store_lock(control->tree->store);
+	control_lock_end(control);
+	if (r == 0 && control->key_holder)
+		control->key_holder(control->key_holder_context, NULL);
+	if (r == 0)
+		control_lock_wipe(control);
+	return r;
+}
+
+static int control_lock_fail(struct control_file *file, int r)
+{
+	struct bundle_error error = {0};
+
+	if (r == -EBUSY)
+		snprintf(error.text, sizeof(error.text), "another worker is about to take over (upgrade): lock it once that serves, within seconds");
+	return control_job_fail(file, &error, r);
+}
+
 int control_lock_run(struct control_file *file, struct secbuf *text)
 {
 	struct control *control = file->control;
@@ -27,14 +71,10 @@ int control_lock_run(struct control_file *file, struct secbuf *text)
 
 	secbuf_deinit(text);
 	if (r == 0)
-		r = store_lock(control->tree->store);
-	if (r == 0 && control->key_holder)
-		control->key_holder(control->key_holder_context, NULL);
-	if (r == 0)
-		control_lock_wipe(control);
+		r = control_lock_store(control);
 	pthread_mutex_unlock(&control->turn);
 	if (r < 0)
-		return control_job_fail(file, NULL, r);
+		return control_lock_fail(file, r);
 	control_lock_drop(control);
 	log_info("%s: locked", store_path(control->tree->store));
 	control_say(file, "locked");

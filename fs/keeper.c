@@ -273,8 +273,11 @@ static void keeper_stop(struct keeper *keeper)
 		keeper_end(keeper, EXIT_SUCCESS);
 }
 
+/* Not if the store was locked meanwhile: it has a key, and is being ended. */
 static void keeper_next_ready(struct keeper *keeper)
 {
+	if (!keeper->key)
+		return;
 	keeper->next.phase = KEEPER_READY;
 	channel_say(keeper->worker.channel, CHANNEL_YIELD);
 }
@@ -293,10 +296,15 @@ static int keeper_unlocked(struct keeper *keeper, struct keeper_worker *from)
 	return r;
 }
 
+/* Nobody is to open it now, or to have a key: not who was to take over, either. */
 static void keeper_locked(struct keeper *keeper, const struct keeper_worker *from)
 {
 	keeper->key = key_free(keeper->key);
 	keeper->kept->locked = true;
+	if (keeper->next.phase) {
+		log_warning("the store was locked, so no other worker can open it: unlock it first (hushctl unlock)");
+		kill(keeper->next.pid, SIGKILL);
+	}
 	channel_say(from->channel, CHANNEL_FORGOTTEN);
 }
 

@@ -157,8 +157,11 @@ static bool worker_is_idle(struct worker *worker)
 	return files == 0 && stage_entries(worker->context.stage) == 0 && !control_in_use(worker->context.control);
 }
 
+/* Not while it is locked: when the keeper hears of that, it ends who was to take over. */
 static void worker_yield(struct worker *worker)
 {
+	if (!control_yield(worker->context.control))
+		return;
 	worker->context.yielding = true;
 	loop_end(worker->loop, worker_is_idle(worker) ? 0 : WORKER_YIELD_MS,
 		 worker_is_idle(worker) ? NULL : "open for writing, or in a scratch file, when another worker took over: it is lost");
