@@ -107,6 +107,16 @@ int folder_open(const char *path)
 	return fd;
 }
 
+int folder_place(const char *from, const char *path)
+{
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL)
+		return -errno;
+	/* NFS, sshfs and others can't, but have links, which replace nothing either */
+	return link(from, path) == 0 && unlink(from) == 0 ? 0 : -errno;
+}
+
 int folder_sync(const char *path)
 {
 	int fd = folder_open(path);

@@ -24,6 +24,10 @@ bool folder_same(const char *path, const char *other);
 /* folder_open - the folder of @path, to be synced. A descriptor, or -errno. */
 int folder_open(const char *path);
 
+/* folder_place - give the file @from the name @path beside it, unless there is such a file: -EEXIST, and nothing is changed. Not yet on disk.
+ * 0 or -errno, not logged. */
+int folder_place(const char *from, const char *path);
+
 /* folder_sync - have the name @path on disk. Blocks. 0 or -errno. */
 int folder_sync(const char *path);
 

@@ -10,10 +10,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
@@ -57,10 +59,14 @@ static int key_fill(struct key *key, int fd)
 	return n < 0 ? -errno : 0;
 }
 
-static void key_drop_newline(struct key *key)
+/* A passphrase is one line, without its newline. */
+static void key_cut_line(struct key *key)
 {
-	if (key->size && key->bytes[key->size - 1] == '\n')
-		key->bytes[--key->size] = 0;
+	const uint8_t *newline = memchr(key->bytes, '\n', key->size);
+	size_t size = newline ? (size_t)(newline - key->bytes) : key->size;
+
+	memset(key->bytes + size, 0, key->size - size);
+	key->size = size;
 }
 
 static int key_wrong_size(const char *path)
@@ -103,6 +109,8 @@ static int key_read_file(enum key_kind kind, const char *path, struct key **ret_
 		r = key_new(kind, &key);
 	if (r == 0) {
 		r = key_fill(key, fd);
+		if (r == -EINVAL && kind == KEY_PASSPHRASE && memchr(key->bytes, '\n', key->size))
+			r = 0; /* what is too long are lines that don't count */
 		if (r == -EINVAL && kind == KEY_FILE)
 			key_wrong_size(path);
 		else if (r == -EINVAL)
@@ -114,7 +122,7 @@ static int key_read_file(enum key_kind kind, const char *path, struct key **ret_
 	if (r < 0)
 		return r;
 	if (kind == KEY_PASSPHRASE)
-		key_drop_newline(key);
+		key_cut_line(key);
 	r = key_check_size(key, path);
 	if (r < 0)
 		return r;
@@ -159,49 +167,100 @@ static int key_make_file(const char *path, struct key **ret_key)
 	return 0;
 }
 
-/* Ask on the terminal, with echo off until the line is read; a signal is let through after echo is on again. Without a terminal
- * @instead says what else there is. */
+/* What would end or stop this process and leave the terminal without echo; not what the caller has blocked. */
+static void key_signals(sigset_t *ret_signals)
+{
+	static const int numbers[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP};
+	sigset_t blocked;
+
+	sigprocmask(SIG_BLOCK, NULL, &blocked);
+	sigemptyset(ret_signals);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (!sigismember(&blocked, numbers[i]))
+			sigaddset(ret_signals, numbers[i]);
+}
+
+/* Send what the terminal would have sent for a character among the @n that were typed. While echo is off it sends nothing: who waits for this
+ * process, as a shell, would be told before the terminal is as it was. False if there is none. */
+static bool key_send_typed(const struct termios *terminal, const uint8_t *typed, size_t n)
+{
+	static const struct {
+		int character, number;
+	} signals[] = {{VINTR, SIGINT}, {VQUIT, SIGQUIT}, {VSUSP, SIGTSTP}};
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		cc_t character = terminal->c_cc[signals[i].character];
+
+		if (character != _POSIX_VDISABLE && memchr(typed, character, n))
+			return kill(0, signals[i].number) == 0;
+	}
+	return false;
+}
+
+/* Read a line with echo off. How many bytes; -errno; -EINTR: a signal came first, which the caller has blocked and @signals tells of. */
+static ssize_t key_read_hidden(int fd, int signals, const char *prompt, struct key *key)
+{
+	struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+	struct termios shown, hidden;
+	ssize_t n = -EINTR;
+	int ready;
+
+	if (tcgetattr(fd, &shown) < 0)
+		return -errno;
+	hidden = shown;
+	hidden.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+	hidden.c_cc[VEOL] = shown.c_cc[VINTR]; /* not to wait for the end of the line with these */
+	hidden.c_cc[VEOL2] = shown.c_cc[VSUSP];
+	tcsetattr(fd, TCSAFLUSH, &hidden);
+	dprintf(fd, "%s: ", prompt);
+	do
+		ready = poll(fds, 2, -1);
+	while (ready < 0 && errno == EINTR);
+	if (!fds[1].revents) {
+		n = read(fd, key->bytes, sizeof(key->bytes) - 1);
+		n = n < 0 ? -errno : n;
+	}
+	tcsetattr(fd, TCSAFLUSH, &shown);
+	dprintf(fd, "\n");
+	return n > 0 && key_send_typed(&shown, key->bytes, (size_t)n) ? -EINTR : n;
+}
+
+/* Ask on the terminal. A signal is let through when echo is on again; who goes on after it is asked again. Without a terminal @instead says
+ * what else there is. */
 static int key_ask(const char *prompt, const char *instead, struct key **ret_key)
 {
 	__attribute__((cleanup(key_freep))) struct key *key = NULL;
-	struct termios shown, hidden;
+	struct termios terminal;
 	sigset_t blocked, before;
+	int fd, signals, r;
 	ssize_t n;
-	int fd, r;
 
 	r = key_new(KEY_PASSPHRASE, &key);
 	if (r < 0)
 		return r;
 	fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0 || tcgetattr(fd, &shown) < 0) {
+	if (fd < 0 || tcgetattr(fd, &terminal) < 0) {
 		log_error("%s, a passphrase file or a systemd credential, or run it at a terminal", instead);
 		if (fd >= 0)
 			close(fd);
 		return -ENOKEY;
 	}
-	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGINT);
-	sigaddset(&blocked, SIGTSTP);
-	sigaddset(&blocked, SIGQUIT);
-	sigprocmask(SIG_BLOCK, &blocked, &before);
-	hidden = shown;
-	hidden.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
-	tcsetattr(fd, TCSAFLUSH, &hidden);
-	dprintf(fd, "%s: ", prompt);
-	n = read(fd, key->bytes, sizeof(key->bytes) - 1);
-	r = n < 0 ? -errno : 0;
-	tcsetattr(fd, TCSAFLUSH, &shown);
-	dprintf(fd, "\n");
+	key_signals(&blocked);
+	signals = signalfd(-1, &blocked, SFD_CLOEXEC);
+	do {
+		sigprocmask(SIG_BLOCK, &blocked, &before);
+		n = key_read_hidden(fd, signals, prompt, key);
+		sigprocmask(SIG_SETMASK, &before, NULL);
+	} while (n == -EINTR);
+	if (signals >= 0)
+		close(signals);
 	close(fd);
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	if (n > 0 && memchr(key->bytes, 3, (size_t)n)) /* ^C: nothing was typed that counts */
-		r = -EINTR;
-	if (r < 0) {
-		log_error("no passphrase: %s", log_reason(-r));
-		return r;
+	if (n < 0) {
+		log_error("no passphrase: %s", log_reason((int)-n));
+		return (int)n;
 	}
 	key->size = (size_t)n;
-	key_drop_newline(key);
+	key_cut_line(key);
 	r = key_check_size(key, "terminal");
 	if (r < 0)
 		return r;

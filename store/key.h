@@ -30,7 +30,7 @@ struct key {
  * $CREDENTIALS_DIRECTORY/hushfs.key if there is that folder, else the terminal is asked. */
 struct key_source {
 	const char *key_file;        /* a path, or NULL */
-	const char *passphrase_file; /* a path, or NULL; one trailing newline is dropped */
+	const char *passphrase_file; /* a path, or NULL; its first line counts, without the newline */
 };
 
 /* key_read - read it; at a terminal, ask without echo. The caller frees with key_free. May block on a person.

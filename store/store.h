@@ -236,6 +236,9 @@ int store_check(struct store *store, store_progress *progress, void *context, st
  * -EEXIST. Changes wait meanwhile, and so does reading what is not cached. */
 int store_copy(struct store *store, const char *path);
 
+/* store_drop_copy - take away what a store_copy to @path that was interrupted has left. Also in a signal handler. */
+void store_drop_copy(const char *path);
+
 struct store_accepted {
 	bool refused;        /* it would have been: the anchor knew another state, or none that it could tell */
 	uint64_t known;      /* the generation that it had seen; 0 if it can't tell, or has not known any store */

@@ -3,13 +3,14 @@
  */
 #include "tools/target_internal.h"
 
+#include "store/folder.h"
 #include "store/log.h"
 #include "tools/arena.h"
 #include "tools/command.h"
 #include "tools/kind.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -215,32 +216,38 @@ int target_accept(struct target *target, struct store_accepted *ret_accepted)
 	return store_accept(target->store, ret_accepted);
 }
 
-/* So that the new name lasts. */
-static int target_sync_folder(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
-	int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	int r = fd >= 0 && fsync(fd) == 0 ? 0 : -errno;
-
-	if (fd >= 0)
-		close(fd);
-	free(folder);
-	return r;
-}
-
 /* Give what is complete its name, unless there is a file meanwhile. */
 static int target_place(const char *from, const char *path)
 {
-	int r = renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_NOREPLACE) == 0 ? 0 : -errno;
+	int r = folder_place(from, path);
 
 	if (r == 0)
-		r = target_sync_folder(path);
+		r = folder_sync(path);
 	if (r == -EEXIST)
 		log_error("%s: there is a file already; nothing was changed", path);
 	else if (r < 0)
 		log_error("%s: cannot make the copy: %s", path, log_reason(-r));
 	return r;
+}
+
+static const char *target_beside; /* what an interrupted backup would leave; NULL: nothing */
+
+static void target_interrupted(int number)
+{
+	if (target_beside)
+		store_drop_copy(target_beside);
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+/* Take away the copy that is being made if a signal ends this. What is ignored stays so. */
+static void target_interruptible(void)
+{
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (signal(numbers[i], target_interrupted) == SIG_IGN)
+			signal(numbers[i], SIG_IGN);
 }
 
 int target_backup(struct target *target, const char *path)
@@ -255,12 +262,15 @@ int target_backup(struct target *target, const char *path)
 	}
 	if (asprintf(&beside, "%s.part-%d", path, (int)getpid()) < 0)
 		return log_no_memory("to make the copy");
+	target_beside = beside;
+	target_interruptible();
 	r = target->calls->copy(target, beside);
 	made = r != -EEXIST;
 	if (r == 0)
 		r = target_place(beside, path);
 	if (r < 0 && made)
 		unlink(beside);
+	target_beside = NULL;
 	free(beside);
 	return r;
 }

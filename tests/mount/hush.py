@@ -80,7 +80,7 @@ def ctl(*arguments, input=None):
 def is_mounted(path):
     path = os.path.realpath(os.path.dirname(path)) + "/" + os.path.basename(path)
     with open("/proc/self/mountinfo") as mounts:
-        return any(line.split()[4] == path for line in mounts)
+        return any(line.split()[4].replace("\\040", " ") == path for line in mounts)
 
 
 def fork(work, *arguments):

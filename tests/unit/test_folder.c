@@ -25,6 +25,17 @@ int __wrap_fchown(int fd, uid_t uid, gid_t gid)
 	return no_fchown ? -1 : __real_fchown(fd, uid, gid);
 }
 
+/* As on a filesystem that knows no RENAME_NOREPLACE. */
+static bool no_renameat2;
+
+int __real_renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags);
+int __wrap_renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags);
+int __wrap_renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+	errno = EINVAL;
+	return no_renameat2 ? -1 : __real_renameat2(from_folder, from, to_folder, to, flags);
+}
+
 static void test_endless_path(void **state)
 {
 	struct fixture *fixture = *state;
@@ -83,11 +94,36 @@ static void test_give(void **state)
 	assert_int_equal(st.st_mode & 07777, 0640);
 }
 
+/* It never replaces, whichever way the filesystem has. */
+static void test_place(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *from = fixture_path(fixture, "from"), *path = fixture_path(fixture, "placed");
+	struct stat st;
+
+	for (int i = 0; i < 2; i++) {
+		no_renameat2 = i == 1;
+		assert_int_equal(folder_place(from, path), -ENOENT);
+		fixture_write(from, "one", 3, 0600);
+		assert_int_equal(folder_place(from, path), 0);
+		assert_int_equal(stat(from, &st), -1);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_nlink, 1);
+		fixture_write(from, "other", 5, 0600);
+		assert_int_equal(folder_place(from, path), -EEXIST);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_size, 3);
+		assert_int_equal(unlink(from), 0);
+		assert_int_equal(unlink(path), 0);
+	}
+	no_renameat2 = false;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {TEST(test_endless_path), TEST(test_same), TEST(test_sync_of_no_folder), TEST(test_give)};
+	const struct CMUnitTest tests[] = {TEST(test_endless_path), TEST(test_same), TEST(test_sync_of_no_folder), TEST(test_give), TEST(test_place)};
 
 	memset(endless, 'x', sizeof(endless) - 1);
 	return cmocka_run_group_tests(tests, fixture_group_setup, fixture_group_teardown);

@@ -156,8 +156,8 @@ static void test_passphrase_file(void **state)
 		const char *text;
 		const char *passphrase;
 	} cases[] = {
-		{"secret", "secret"},     {"secret\n", "secret"}, {"secret\n\n", "secret\n"},
-		{"two words ", "two words "}, {" \n", " "},        {"a\nb\n", "a\nb"},
+		{"secret", "secret"},     {"secret\n", "secret"}, {"secret\n\n", "secret"},
+		{"two words ", "two words "}, {" \n", " "},        {"a\nb\n", "a"},
 		{"tr\xc3\xa4umen\n", "tr\xc3\xa4umen"},
 	};
 	const char *path = fixture_path(*state, "pass");
@@ -193,6 +193,14 @@ static void test_passphrase_sizes(void **state)
 	assert_int_equal(read_passphrase_file(path, &key), 0);
 	assert_int_equal(key->size, KEY_PASSPHRASE_BYTES - 1);
 	key = key_free(key);
+	text[3] = '\n'; /* the first line alone counts, however much follows */
+	fixture_write(path, text, sizeof(text), 0600);
+	assert_int_equal(read_passphrase_file(path, &key), 0);
+	assert_int_equal(key->size, 3);
+	key = key_free(key);
+	fixture_write(path, "\nsecret\n", 8, 0600);
+	assert_int_equal(read_passphrase_file(path, &key), -EINVAL);
+	assert_null(key);
 }
 
 static void test_key_file_counts_first(void **state)
@@ -315,7 +323,17 @@ static void ask_in_child(bool full)
 	_exit(key->kind == KEY_PASSPHRASE && key->size == 6 && memcmp(key->bytes, "typed!", 6) == 0 ? 0 : 97);
 }
 
-/* What comes of asking at a terminal where @typed is typed, as a positive errno. What it shows goes to @ret_shown. */
+/* Is echo on, and does the terminal send signals? */
+static bool is_as_it_was(int terminal)
+{
+	struct termios now;
+
+	fixture_must(tcgetattr(terminal, &now) == 0);
+	return (now.c_lflag & ECHO) && (now.c_lflag & ISIG);
+}
+
+/* What comes of asking at a terminal where @typed is typed, as a positive errno, or 128 and the number of the signal. What it shows goes to
+ * @ret_shown. */
 static int ask(const char *typed, bool full, char *ret_shown, size_t size)
 {
 	size_t at = 0;
@@ -336,11 +354,11 @@ static int ask(const char *typed, bool full, char *ret_shown, size_t size)
 		}
 	}
 	close(terminal);
-	fixture_must(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
-	return WEXITSTATUS(status);
+	fixture_must(waitpid(pid, &status, 0) == pid);
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* It is not shown; ^C, nothing at all, or a terminal that goes away, give none. */
+/* It is not shown; ^C and ^\\, nothing at all, or a terminal that goes away, give none. ^C doesn't wait for the end of the line. */
 static void test_terminal(void **state)
 {
 	static const struct {
@@ -351,10 +369,11 @@ static void test_terminal(void **state)
 		const char *shown;
 	} cases[] = {
 		{"typed!\n", 0, 0, false, 0, "Passphrase of the store: "},
-		{"typed\x03!\n", 0, 0, false, EINTR, "no passphrase: Interrupted system call"},
+		{"typed\x03", 0, 0, false, 128 + SIGINT, "Passphrase of the store: \r\n"},
+		{"typed\x1c\n", 0, 0, false, 128 + SIGQUIT, "Passphrase of the store: \r\n"},
 		{"\n", 0, 0, false, EINVAL, "the passphrase is empty"},
 		{"\x04", 0, 0, false, EINVAL, "the passphrase is empty"},
-		{"", EIO, 0, false, EIO, "no passphrase: Input/output error"},
+		{"typed!\n", EIO, 0, false, EIO, "no passphrase: Input/output error"},
 		{"", 0, ENOTTY, false, ENOKEY, "no key: give a key file"},
 		{"", 0, 0, true, ENOMEM, "no locked memory left for the key"},
 	};
@@ -369,6 +388,58 @@ static void test_terminal(void **state)
 		assert_non_null(strstr(shown, cases[i].shown));
 		assert_null(strstr(shown, "typed"));
 	}
+}
+
+static void await_prompt(int terminal)
+{
+	char shown[4096] = "";
+	size_t at = 0;
+
+	while (!strstr(shown, "Passphrase of the store: ")) {
+		ssize_t n = __real_read(terminal, shown + at, sizeof(shown) - 1 - at);
+
+		fixture_must(n > 0);
+		at += (size_t)n;
+		shown[at] = '\0';
+	}
+}
+
+/* A signal that ends or stops it: echo is on again by then. Who goes on is asked again. */
+static void test_terminal_and_signals(void **state)
+{
+	static const int ends[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+	int terminal, status;
+	pid_t pid;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		pid = forkpty(&terminal, NULL, NULL, NULL);
+		fixture_must(pid >= 0);
+		if (pid == 0) {
+			signal(ends[i], SIG_DFL);
+			ask_in_child(false);
+		}
+		await_prompt(terminal);
+		assert_false(is_as_it_was(terminal));
+		assert_int_equal(kill(pid, ends[i]), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == ends[i]);
+		assert_true(is_as_it_was(terminal));
+		close(terminal);
+	}
+	pid = forkpty(&terminal, NULL, NULL, NULL);
+	fixture_must(pid >= 0);
+	if (pid == 0) {
+		signal(SIGTSTP, SIG_IGN); /* it leads a session that nobody could wake it in */
+		ask_in_child(false);
+	}
+	await_prompt(terminal);
+	assert_int_equal(write(terminal, "typed\x1a", 6), 6);
+	await_prompt(terminal);
+	assert_int_equal(write(terminal, "typed!\n", 7), 7);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	close(terminal);
 }
 
 static void test_new_key_file_is_made(void **state)
@@ -513,6 +584,7 @@ int main(void)
 		TEST(test_no_source_and_no_terminal),
 		TEST(test_failing_reads),
 		TEST(test_terminal),
+		TEST(test_terminal_and_signals),
 		TEST(test_new_key_file_is_made),
 		TEST(test_new_key_file_errors),
 		TEST(test_full_arena),
