@@ -48,7 +48,7 @@ PKG_CONFIG ?= pkg-config
 FUSE_CFLAGS = $(eval FUSE_CFLAGS := $(shell $(PKG_CONFIG) --cflags fuse3))$(FUSE_CFLAGS)
 FUSE_LIBS = $(eval FUSE_LIBS := $(shell $(PKG_CONFIG) --libs fuse3))$(FUSE_LIBS)
 CONFINE_LIBS = -lseccomp -lcap-ng
-STORE_LIBS = -lsodium -lgcrypt -lsqlite3 -lyaml -lpthread
+STORE_LIBS = -lsodium -lgcrypt -lsqlite3 -lyaml -lbsd -lpthread
 TOOLS_LIBS = -lcrypto
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wvla \
@@ -121,7 +121,7 @@ UNIT_WRAPS_crypto := open sodium_init
 UNIT_WRAPS_engine := folder_open fstat fsync posix_fallocate sqlite3_file_control statvfs
 UNIT_WRAPS_folder := fchown renameat2
 UNIT_WRAPS_header := crypto_pwhash
-UNIT_WRAPS_key := fstat read tcgetattr
+UNIT_WRAPS_key := fstat read readpassphrase
 UNIT_WRAPS_lines := calloc control_job_run helper_hear memfd_create pthread_cond_clockwait reallocarray seccomp_init
 UNIT_WRAPS_ops := read
 UNIT_WRAPS_publish := batch_get batch_push_value engine_commit engine_get_at index_node pwrite seal_open_value

@@ -7,17 +7,14 @@
 #include "store/log.h"
 #include "store/secmem.h"
 
+#include <bsd/readpassphrase.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 struct key *key_free(struct key *key)
@@ -43,7 +40,7 @@ static int key_new(enum key_kind kind, struct key **ret_key)
 	return 0;
 }
 
-/* Read @fd to its end into @key; one byte more than fits tells that it is too long. */
+/* Read @fd into @key, to its end or as much as there is room for. */
 static int key_fill(struct key *key, int fd)
 {
 	ssize_t n;
@@ -53,8 +50,6 @@ static int key_fill(struct key *key, int fd)
 		n = read(fd, key->bytes + key->size, sizeof(key->bytes) - key->size);
 		if (n > 0)
 			key->size += (size_t)n;
-		if (key->size == sizeof(key->bytes))
-			return -EINVAL;
 	} while (n > 0 || (n < 0 && errno == EINTR));
 	return n < 0 ? -errno : 0;
 }
@@ -69,22 +64,17 @@ static void key_cut_line(struct key *key)
 	key->size = size;
 }
 
-static int key_wrong_size(const char *path)
-{
-	log_error("%s: this is no key file, which has exactly %d bytes: give the one that hushctl init made", path,
-		  CRYPTO_KEY_BYTES);
-	return -EINVAL;
-}
-
 static int key_check_size(const struct key *key, const char *path)
 {
 	if (key->kind == KEY_FILE && key->size != CRYPTO_KEY_BYTES)
-		return key_wrong_size(path);
-	if (key->kind == KEY_PASSPHRASE && key->size == 0) {
+		log_error("%s: this is no key file, which has exactly %d bytes: give the one that hushctl init made", path, CRYPTO_KEY_BYTES);
+	else if (key->kind == KEY_PASSPHRASE && key->size == 0)
 		log_error("%s: the passphrase is empty: give one", path);
-		return -EINVAL;
-	}
-	return 0;
+	else if (key->kind == KEY_PASSPHRASE && key->size >= KEY_PASSPHRASE_BYTES)
+		log_error("%s: too long for a passphrase (%d bytes at most)", path, KEY_PASSPHRASE_BYTES - 1);
+	else
+		return 0;
+	return -EINVAL;
 }
 
 static int key_read_file(enum key_kind kind, const char *path, struct key **ret_key)
@@ -109,13 +99,7 @@ static int key_read_file(enum key_kind kind, const char *path, struct key **ret_
 		r = key_new(kind, &key);
 	if (r == 0) {
 		r = key_fill(key, fd);
-		if (r == -EINVAL && kind == KEY_PASSPHRASE && memchr(key->bytes, '\n', key->size))
-			r = 0; /* what is too long are lines that don't count */
-		if (r == -EINVAL && kind == KEY_FILE)
-			key_wrong_size(path);
-		else if (r == -EINVAL)
-			log_error("%s: too long for a passphrase (%d bytes at most)", path, KEY_PASSPHRASE_BYTES - 1);
-		else if (r < 0)
+		if (r < 0)
 			log_error("%s: cannot read the %s: %s", path, what, log_reason(-r));
 	}
 	close(fd);
@@ -167,100 +151,24 @@ static int key_make_file(const char *path, struct key **ret_key)
 	return 0;
 }
 
-/* What would end or stop this process and leave the terminal without echo; not what the caller has blocked. */
-static void key_signals(sigset_t *ret_signals)
-{
-	static const int numbers[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP};
-	sigset_t blocked;
-
-	sigprocmask(SIG_BLOCK, NULL, &blocked);
-	sigemptyset(ret_signals);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		if (!sigismember(&blocked, numbers[i]))
-			sigaddset(ret_signals, numbers[i]);
-}
-
-/* Send what the terminal would have sent for a character among the @n that were typed. While echo is off it sends nothing: who waits for this
- * process, as a shell, would be told before the terminal is as it was. False if there is none. */
-static bool key_send_typed(const struct termios *terminal, const uint8_t *typed, size_t n)
-{
-	static const struct {
-		int character, number;
-	} signals[] = {{VINTR, SIGINT}, {VQUIT, SIGQUIT}, {VSUSP, SIGTSTP}};
-
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-		cc_t character = terminal->c_cc[signals[i].character];
-
-		if (character != _POSIX_VDISABLE && memchr(typed, character, n))
-			return kill(0, signals[i].number) == 0;
-	}
-	return false;
-}
-
-/* Read a line with echo off. How many bytes; -errno; -EINTR: a signal came first, which the caller has blocked and @signals tells of. */
-static ssize_t key_read_hidden(int fd, int signals, const char *prompt, struct key *key)
-{
-	struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
-	struct termios shown, hidden;
-	ssize_t n = -EINTR;
-	int ready;
-
-	if (tcgetattr(fd, &shown) < 0)
-		return -errno;
-	hidden = shown;
-	hidden.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
-	hidden.c_cc[VEOL] = shown.c_cc[VINTR]; /* not to wait for the end of the line with these */
-	hidden.c_cc[VEOL2] = shown.c_cc[VSUSP];
-	tcsetattr(fd, TCSAFLUSH, &hidden);
-	dprintf(fd, "%s: ", prompt);
-	do
-		ready = poll(fds, 2, -1);
-	while (ready < 0 && errno == EINTR);
-	if (!fds[1].revents) {
-		n = read(fd, key->bytes, sizeof(key->bytes) - 1);
-		n = n < 0 ? -errno : n;
-	}
-	tcsetattr(fd, TCSAFLUSH, &shown);
-	dprintf(fd, "\n");
-	return n > 0 && key_send_typed(&shown, key->bytes, (size_t)n) ? -EINTR : n;
-}
-
-/* Ask on the terminal. A signal is let through when echo is on again; who goes on after it is asked again. Without a terminal @instead says
- * what else there is. */
+/* Ask on the terminal, without echo. Without a terminal @instead says what else there is. */
 static int key_ask(const char *prompt, const char *instead, struct key **ret_key)
 {
 	__attribute__((cleanup(key_freep))) struct key *key = NULL;
-	struct termios terminal;
-	sigset_t blocked, before;
-	int fd, signals, r;
-	ssize_t n;
+	int r;
 
 	r = key_new(KEY_PASSPHRASE, &key);
 	if (r < 0)
 		return r;
-	fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0 || tcgetattr(fd, &terminal) < 0) {
-		log_error("%s, a passphrase file or a systemd credential, or run it at a terminal", instead);
-		if (fd >= 0)
-			close(fd);
-		return -ENOKEY;
+	if (!readpassphrase(prompt, (char *)key->bytes, sizeof(key->bytes), RPP_REQUIRE_TTY)) {
+		r = -errno;
+		if (r == -ENOTTY)
+			log_error("%s, a passphrase file or a systemd credential, or run it at a terminal", instead);
+		else
+			log_error("no passphrase: %s", log_reason(-r));
+		return r == -ENOTTY ? -ENOKEY : r;
 	}
-	key_signals(&blocked);
-	signals = signalfd(-1, &blocked, SFD_CLOEXEC);
-	do {
-		sigprocmask(SIG_BLOCK, &blocked, &before);
-		n = key_read_hidden(fd, signals, prompt, key);
-		sigprocmask(SIG_SETMASK, &before, NULL);
-	} while (n == -EINTR);
-	if (signals >= 0)
-		close(signals);
-	close(fd);
-	if (n < 0) {
-		log_error("no passphrase: %s", log_reason((int)-n));
-		return (int)n;
-	}
-	key->size = (size_t)n;
-	key_cut_line(key);
+	key->size = strlen((char *)key->bytes);
 	r = key_check_size(key, "terminal");
 	if (r < 0)
 		return r;
@@ -288,7 +196,7 @@ int key_read(const struct key_source *source, struct key **ret_key)
 		return key_read_file(KEY_PASSPHRASE, source->passphrase_file, ret_key);
 	if (key_credential(path))
 		return key_read_file(KEY_FILE, path, ret_key);
-	return key_ask("Passphrase of the store",
+	return key_ask("Passphrase of the store: ",
 		       "no key: give a key file (hushfs -o key_file=FILE, hushctl --key-file FILE)", ret_key);
 }
 
@@ -308,9 +216,9 @@ int key_read_new(const struct key_source *source, struct key **ret_key, bool *re
 	}
 	if (source->key_file || source->passphrase_file || key_credential(path))
 		return key_read(source, ret_key);
-	r = key_ask("New passphrase", instead, &first);
+	r = key_ask("New passphrase: ", instead, &first);
 	if (r == 0)
-		r = key_ask("Once more", instead, &again);
+		r = key_ask("Once more: ", instead, &again);
 	if (r < 0)
 		return r;
 	if (first->size != again->size || !crypto_equal(first->bytes, again->bytes, first->size)) {

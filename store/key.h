@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KEY_PASSPHRASE_BYTES 1024 /* a passphrase is shorter than this, its newline included */
+#define KEY_PASSPHRASE_BYTES 1024 /* a passphrase is shorter than this */
 
 enum key_kind {
 	KEY_FILE = 1,       /* @bytes are 32 random bytes: the key itself */
@@ -23,7 +23,7 @@ enum key_kind {
 struct key {
 	enum key_kind kind;
 	size_t size;
-	uint8_t bytes[KEY_PASSPHRASE_BYTES];
+	uint8_t bytes[KEY_PASSPHRASE_BYTES + 1]; /* so that one that is too long is seen to be */
 };
 
 /* Where to look; the first that is set counts. With none, the systemd credential

@@ -21,7 +21,7 @@
 
 /* libc's, which fail so if they are asked to. */
 static struct {
-	int fstat, read, tcgetattr; /* errno; 0: they work */
+	int fstat, read, readpassphrase; /* errno; 0: they work */
 	unsigned interrupts;        /* so many times reading fails with EINTR */
 } failing;
 
@@ -42,12 +42,12 @@ ssize_t __wrap_read(int fd, void *ret_bytes, size_t size)
 	return errno ? -1 : __real_read(fd, ret_bytes, size);
 }
 
-int __real_tcgetattr(int fd, struct termios *ret_terminal);
-int __wrap_tcgetattr(int fd, struct termios *ret_terminal);
-int __wrap_tcgetattr(int fd, struct termios *ret_terminal)
+char *__real_readpassphrase(const char *prompt, char *ret_text, size_t size, int flags);
+char *__wrap_readpassphrase(const char *prompt, char *ret_text, size_t size, int flags);
+char *__wrap_readpassphrase(const char *prompt, char *ret_text, size_t size, int flags)
 {
-	errno = failing.tcgetattr;
-	return errno ? -1 : __real_tcgetattr(fd, ret_terminal);
+	errno = failing.readpassphrase;
+	return errno ? NULL : __real_readpassphrase(prompt, ret_text, size, flags);
 }
 
 static int read_key_file(const char *path, struct key **ret_key)
@@ -305,6 +305,8 @@ static void test_failing_reads(void **state)
 	key_free(key);
 }
 
+#define OTHER_PASSPHRASE 97 /* than is typed in most cases */
+
 static void ask_in_child(bool full)
 {
 	struct key *key = NULL;
@@ -320,7 +322,7 @@ static void ask_in_child(bool full)
 	r = key_read(&(struct key_source){0}, &key);
 	if (r < 0)
 		_exit(key ? 98 : -r);
-	_exit(key->kind == KEY_PASSPHRASE && key->size == 6 && memcmp(key->bytes, "typed!", 6) == 0 ? 0 : 97);
+	_exit(key->kind == KEY_PASSPHRASE && key->size == 6 && memcmp(key->bytes, "typed!", 6) == 0 ? 0 : OTHER_PASSPHRASE);
 }
 
 /* Is echo on, and does the terminal send signals? */
@@ -330,6 +332,20 @@ static bool is_as_it_was(int terminal)
 
 	fixture_must(tcgetattr(terminal, &now) == 0);
 	return (now.c_lflag & ECHO) && (now.c_lflag & ISIG);
+}
+
+/* Wait until @pid waits for what is typed: a signal that comes between the prompt and that is heard with the next character only. */
+static void await_reading(pid_t pid)
+{
+	char path[64], state = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	while (state != 'S') {
+		FILE *file = fopen(path, "r");
+
+		fixture_must(file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
+		fclose(file);
+	}
 }
 
 /* What comes of asking at a terminal where @typed is typed, as a positive errno, or 128 and the number of the signal. What it shows goes to
@@ -349,6 +365,7 @@ static int ask(const char *typed, bool full, char *ret_shown, size_t size)
 		at += (size_t)n;
 		ret_shown[at] = '\0';
 		if (!done && strstr(ret_shown, "Passphrase of the store: ")) {
+			await_reading(pid);
 			fixture_must(write(terminal, typed, strlen(typed)) == (ssize_t)strlen(typed));
 			done = true;
 		}
@@ -363,34 +380,39 @@ static void test_terminal(void **state)
 {
 	static const struct {
 		const char *typed;
-		int read, tcgetattr;
+		int readpassphrase;
 		bool full;
 		int expected;
 		const char *shown;
 	} cases[] = {
-		{"typed!\n", 0, 0, false, 0, "Passphrase of the store: "},
-		{"typed\x03", 0, 0, false, 128 + SIGINT, "Passphrase of the store: \r\n"},
-		{"typed\x1c\n", 0, 0, false, 128 + SIGQUIT, "Passphrase of the store: \r\n"},
-		{"\n", 0, 0, false, EINVAL, "the passphrase is empty"},
-		{"\x04", 0, 0, false, EINVAL, "the passphrase is empty"},
-		{"typed!\n", EIO, 0, false, EIO, "no passphrase: Input/output error"},
-		{"", 0, ENOTTY, false, ENOKEY, "no key: give a key file"},
-		{"", 0, 0, true, ENOMEM, "no locked memory left for the key"},
+		{"typed!\n", 0, false, 0, "Passphrase of the store: "},
+		{"typed\x03", 0, false, 128 + SIGINT, "Passphrase of the store: \r\n"},
+		{"typed\x1c\n", 0, false, 128 + SIGQUIT, "Passphrase of the store: \r\n"},
+		{"\n", 0, false, EINVAL, "the passphrase is empty"},
+		{"\x04", 0, false, EINVAL, "the passphrase is empty"},
+		{"typed!\n", EIO, false, EIO, "no passphrase: Input/output error"},
+		{"", ENOTTY, false, ENOKEY, "no key: give a key file"},
+		{"", 0, true, ENOMEM, "no locked memory left for the key"},
 	};
-	char shown[4096] = "";
+	char shown[4096] = "", line[KEY_PASSPHRASE_BYTES + 2];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		failing.read = cases[i].read;
-		failing.tcgetattr = cases[i].tcgetattr;
+		failing.readpassphrase = cases[i].readpassphrase;
 		assert_int_equal(ask(cases[i].typed, cases[i].full, shown, sizeof(shown)), cases[i].expected);
-		failing.read = failing.tcgetattr = 0;
+		failing.readpassphrase = 0;
 		assert_non_null(strstr(shown, cases[i].shown));
 		assert_null(strstr(shown, "typed"));
 	}
+	memset(line, 'x', sizeof(line));
+	for (int more = 0; more <= 1; more++) {
+		memcpy(line + KEY_PASSPHRASE_BYTES - 1 + more, "\n", 2);
+		assert_int_equal(ask(line, false, shown, sizeof(shown)), more ? EINVAL : OTHER_PASSPHRASE);
+		assert_int_equal(strstr(shown, "terminal: too long for a passphrase (1023 bytes at most)") != NULL, more);
+	}
 }
 
-static void await_prompt(int terminal)
+static void await_prompt(int terminal, pid_t pid)
 {
 	char shown[4096] = "";
 	size_t at = 0;
@@ -402,6 +424,7 @@ static void await_prompt(int terminal)
 		at += (size_t)n;
 		shown[at] = '\0';
 	}
+	await_reading(pid);
 }
 
 /* A signal that ends or stops it: echo is on again by then. Who goes on is asked again. */
@@ -419,7 +442,7 @@ static void test_terminal_and_signals(void **state)
 			signal(ends[i], SIG_DFL);
 			ask_in_child(false);
 		}
-		await_prompt(terminal);
+		await_prompt(terminal, pid);
 		assert_false(is_as_it_was(terminal));
 		assert_int_equal(kill(pid, ends[i]), 0);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -433,9 +456,9 @@ static void test_terminal_and_signals(void **state)
 		signal(SIGTSTP, SIG_IGN); /* it leads a session that nobody could wake it in */
 		ask_in_child(false);
 	}
-	await_prompt(terminal);
+	await_prompt(terminal, pid);
 	assert_int_equal(write(terminal, "typed\x1a", 6), 6);
-	await_prompt(terminal);
+	await_prompt(terminal, pid);
 	assert_int_equal(write(terminal, "typed!\n", 7), 7);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
