@@ -32,6 +32,7 @@
 #define ENGINE_PAUSE_US 50000 /* at most, between two */
 #define ENGINE_PAGE_BYTES 4096
 #define ENGINE_JOURNAL_PAGES 1000 /* longer, it is moved into the file */
+#define ENGINE_SCHEMA_STEPS 100000 /* of SQLite's machine, to read two rows: it takes some hundred */
 #define TABLE_SQL "CREATE TABLE row(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL)"
 
 struct engine {
@@ -82,6 +83,12 @@ static int engine_system_errno(struct engine *engine)
 	return error;
 }
 
+static int engine_refuse_schema(const struct engine *engine)
+{
+	log_error("%s: the schema was changed without the key: the store is refused; restore it from a backup", engine->path);
+	return -EBADMSG;
+}
+
 static int engine_no_space(const struct engine *engine, const char *what)
 {
 	log_error("%s: no space left on the disk (%s)", engine->path, what);
@@ -105,6 +112,8 @@ static int engine_error(struct engine *engine, const char *what)
 	case SQLITE_CORRUPT:
 		log_error("%s: the file is damaged (%s): restore it from a backup", engine->path, what);
 		return -EBADMSG;
+	case SQLITE_INTERRUPT:
+		return engine_refuse_schema(engine);
 	case SQLITE_FULL:
 		return engine_no_space(engine, what);
 	case SQLITE_NOMEM:
@@ -238,7 +247,15 @@ static int engine_prepare_all(struct engine *engine)
 	return r;
 }
 
-/* Ours: the application id, and a schema of our one table and nothing else. */
+/* Called when a statement takes too long. */
+static int engine_give_up(void *context)
+{
+	(void)context;
+	return 1;
+}
+
+/* Ours: the application id, and a schema of our one table and nothing else. Pages can be made to lead to each other so that reading it would
+ * have no end. */
 static int engine_check_format(struct engine *engine)
 {
 	static const char sql[] = "SELECT (SELECT application_id FROM pragma_application_id)=" APPLICATION_ID
@@ -249,20 +266,19 @@ static int engine_check_format(struct engine *engine)
 	bool ours, intact;
 	int r;
 
+	sqlite3_progress_handler(engine->db, ENGINE_SCHEMA_STEPS, engine_give_up, NULL);
 	r = engine_prepare(engine, sql, &statement);
-	if (r < 0)
-		return r;
-	if (sqlite3_step(statement) != SQLITE_ROW)
+	if (r == 0 && sqlite3_step(statement) != SQLITE_ROW)
 		r = engine_error(engine, "reading the schema");
 	ours = r == 0 && sqlite3_column_int(statement, 0);
 	intact = r == 0 && sqlite3_column_int(statement, 1);
 	sqlite3_finalize(statement);
+	sqlite3_progress_handler(engine->db, 0, NULL, NULL);
 	if (r == 0 && !ours) {
 		log_error("%s: this is not a hushfs store: give the file that hushctl init made", engine->path);
 		r = -EMEDIUMTYPE;
 	} else if (r == 0 && !intact) {
-		log_error("%s: the schema was changed without the key: the store is refused; restore it from a backup", engine->path);
-		r = -EBADMSG;
+		r = engine_refuse_schema(engine);
 	}
 	return r;
 }
@@ -568,14 +584,23 @@ static void engine_pairs_add(struct engine_pairs *pairs, const struct engine_row
 	pairs->sum += crypto_short_hash(pairs->key, pair, sizeof(pair));
 }
 
-/* With both locks, of which the visitor does without the inner one. */
+/* With both locks, of which the visitor does without the inner one. Pages can be made to lead to each other so that the rows would have no end; but
+ * all of them together have no more bytes than the file. */
 static int engine_scan_rows(struct engine *engine, const char *sql, engine_visit *visit, void *context, struct engine_pairs *pairs)
 {
 	sqlite3_stmt *scan = NULL;
 	struct engine_row row = {0};
+	sqlite3_int64 left = 0;
 	int r = engine_prepare(engine, sql, &scan);
 
+	if (r == 0)
+		r = engine_measure(engine, &left);
 	while (r == 0 && (r = engine_scan_step(engine, scan, &row)) == 1) {
+		left -= (sqlite3_int64)(row.key_size + row.size + 1);
+		if (left < 0) {
+			r = engine_refuse(engine, "there are more rows than it has room for");
+			break;
+		}
 		engine_pairs_add(pairs, &row);
 		pthread_mutex_unlock(&engine->lock);
 		r = visit(context, row.key, row.key_size, row.data, row.size, (uint64_t)row.rowid);
