@@ -67,6 +67,24 @@ int folder_check(const char *path)
 	return 0;
 }
 
+int folder_place(const char *from, const char *path)
+{
+	int r;
+
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	/* NFS, ZFS and some of FUSE know no such flag; what they know is links */
+	if (link(from, path) < 0)
+		return -errno;
+	if (unlink(from) == 0)
+		return 0;
+	r = -errno;
+	unlink(path);
+	return r;
+}
+
 bool folder_same(const char *path, const char *other)
 {
 	char folder[PATH_MAX], other_folder[PATH_MAX];

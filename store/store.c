@@ -280,7 +280,7 @@ int store_create(const char *path, const struct key *key, uid_t uid, gid_t gid)
 	}
 	r = store_create_at(temporary, key, uid, gid);
 	if (r == 0) {
-		r = renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) < 0 ? -errno : 0;
+		r = folder_place(temporary, path);
 		if (r == 0) {
 			r = folder_sync(path);
 			if (r < 0)

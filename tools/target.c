@@ -3,6 +3,7 @@
  */
 #include "tools/target_internal.h"
 
+#include "store/folder.h"
 #include "store/log.h"
 #include "tools/arena.h"
 #include "tools/command.h"
@@ -232,7 +233,7 @@ static int target_sync_folder(const char *path)
 /* Give what is complete its name, unless there is a file meanwhile. */
 static int target_place(const char *from, const char *path)
 {
-	int r = renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_NOREPLACE) == 0 ? 0 : -errno;
+	int r = folder_place(from, path);
 
 	if (r == 0)
 		r = target_sync_folder(path);
