@@ -25,6 +25,7 @@ struct batch_state {
 	/* for publish.c */
 	bool newest;            /* no later state of the same resource */
 	bool was;               /* it existed before this batch */
+	unsigned written;       /* how many values this batch writes for it, of the newest */
 	struct resource *fresh; /* what will enter the index if live is NULL; owned until then */
 	struct record_packed *packed; /* the record as the index will have it; owned until then */
 	uint8_t hash[CRYPTO_HASH_BYTES]; /* of the record's new row */

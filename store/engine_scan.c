@@ -56,14 +56,23 @@ static void engine_pairs_add(struct engine_pairs *pairs, const struct engine_row
 	pairs->sum += crypto_short_hash(pairs->key, pair, sizeof(pair));
 }
 
-/* With both locks, of which the visitor does without the inner one. */
+/* With both locks, of which the visitor does without the inner one. Pages can be made to lead to each other so that the rows would have no end; but
+ * all of them together have no more bytes than the file. */
 static int engine_scan_rows(struct engine *engine, const char *sql, engine_visit *visit, void *context, struct engine_pairs *pairs)
 {
 	sqlite3_stmt *scan = NULL;
 	struct engine_row row = {0};
+	sqlite3_int64 left = 0;
 	int r = engine_prepare(engine, sql, &scan);
 
+	if (r == 0)
+		r = engine_measure(engine, &left);
 	while (r == 0 && (r = engine_scan_step(engine, scan, &row)) == 1) {
+		left -= (sqlite3_int64)(row.key_size + row.size + 1);
+		if (left < 0) {
+			r = engine_refuse(engine, "there are more rows than it has room for");
+			break;
+		}
 		engine_pairs_add(pairs, &row);
 		pthread_mutex_unlock(&engine->lock);
 		r = visit(context, row.key, row.key_size, row.data, row.size, (uint64_t)row.rowid);

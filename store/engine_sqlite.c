@@ -24,6 +24,7 @@
 #define APPLICATION_ID "1752527720" /* 0x68757368, "hush" */
 #define ENGINE_ATTEMPTS 20
 #define ENGINE_PAUSE_US 50000 /* at most, between two */
+#define ENGINE_SCHEMA_STEPS 100000 /* of SQLite's machine, to read two rows: it takes some hundred */
 #define TABLE_SQL "CREATE TABLE row(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL)"
 
 static const char engine_setup[] = "PRAGMA locking_mode=EXCLUSIVE;"
@@ -53,6 +54,12 @@ static int engine_system_errno(struct engine *engine)
 	return error;
 }
 
+static int engine_refuse_schema(const struct engine *engine)
+{
+	log_error("%s: the schema was changed without the key: the store is refused; restore it from a backup", engine->path);
+	return -EBADMSG;
+}
+
 int engine_no_space(const struct engine *engine, const char *what)
 {
 	log_error("%s: no space left on the disk (%s)", engine->path, what);
@@ -76,6 +83,8 @@ int engine_error(struct engine *engine, const char *what)
 	case SQLITE_CORRUPT:
 		log_error("%s: the file is damaged (%s): restore it from a backup", engine->path, what);
 		return -EBADMSG;
+	case SQLITE_INTERRUPT:
+		return engine_refuse_schema(engine);
 	case SQLITE_FULL:
 		return engine_no_space(engine, what);
 	case SQLITE_NOMEM:
@@ -218,7 +227,15 @@ static int engine_prepare_all(struct engine *engine)
 	return r;
 }
 
-/* Ours: the application id, and a schema of our one table and nothing else. */
+/* Called when a statement takes too long. */
+static int engine_give_up(void *context)
+{
+	(void)context;
+	return 1;
+}
+
+/* Ours: the application id, and a schema of our one table and nothing else. Pages can be made to lead to each other so that reading it would
+ * have no end. */
 static int engine_check_format(struct engine *engine)
 {
 	static const char sql[] = "SELECT (SELECT application_id FROM pragma_application_id)=" APPLICATION_ID
@@ -229,20 +246,19 @@ static int engine_check_format(struct engine *engine)
 	bool ours, intact;
 	int r;
 
+	sqlite3_progress_handler(engine->db, ENGINE_SCHEMA_STEPS, engine_give_up, NULL);
 	r = engine_prepare(engine, sql, &statement);
-	if (r < 0)
-		return r;
-	if (sqlite3_step(statement) != SQLITE_ROW)
+	if (r == 0 && sqlite3_step(statement) != SQLITE_ROW)
 		r = engine_error(engine, "reading the schema");
 	ours = r == 0 && sqlite3_column_int(statement, 0);
 	intact = r == 0 && sqlite3_column_int(statement, 1);
 	sqlite3_finalize(statement);
+	sqlite3_progress_handler(engine->db, 0, NULL, NULL);
 	if (r == 0 && !ours) {
 		log_error("%s: this is not a hushfs store: give the file that hushctl init made", engine->path);
 		r = -EMEDIUMTYPE;
 	} else if (r == 0 && !intact) {
-		log_error("%s: the schema was changed without the key: the store is refused; restore it from a backup", engine->path);
-		r = -EBADMSG;
+		r = engine_refuse_schema(engine);
 	}
 	return r;
 }

@@ -67,6 +67,24 @@ int folder_check(const char *path)
 	return 0;
 }
 
+int folder_place(const char *from, const char *path)
+{
+	int r;
+
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	/* NFS, ZFS, sshfs and others know no such flag; but links, which replace nothing either */
+	if (link(from, path) < 0)
+		return -errno;
+	if (unlink(from) == 0)
+		return 0;
+	r = -errno;
+	unlink(path);
+	return r;
+}
+
 bool folder_same(const char *path, const char *other)
 {
 	char folder[PATH_MAX], other_folder[PATH_MAX];
@@ -105,16 +123,6 @@ int folder_open(const char *path)
 	if (fd < 0)
 		return -errno;
 	return fd;
-}
-
-int folder_place(const char *from, const char *path)
-{
-	if (renameat2(AT_FDCWD, from, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL)
-		return -errno;
-	/* NFS, sshfs and others can't, but have links, which replace nothing either */
-	return link(from, path) == 0 && unlink(from) == 0 ? 0 : -errno;
 }
 
 int folder_sync(const char *path)

@@ -18,15 +18,15 @@ int folder_of_file(const char *path, char ret_path[static PATH_MAX]);
 /* folder_give - give the file @path the owner and the mode of the file @like, in whose place it is to come; on disk. Blocks. -errno (logged). */
 int folder_give(const char *path, const char *like);
 
+/* folder_place - give the file @from the name @path on the same filesystem, unless there is one of that name: -EEXIST. Not yet on disk. -errno (not
+ * logged), and both are as they were. */
+int folder_place(const char *from, const char *path);
+
 /* folder_same - are @path and @other in the same folder? Not if one of them isn't there to be looked at. */
 bool folder_same(const char *path, const char *other);
 
 /* folder_open - the folder of @path, to be synced. A descriptor, or -errno. */
 int folder_open(const char *path);
-
-/* folder_place - give the file @from the name @path beside it, unless there is such a file: -EEXIST, and nothing is changed. Not yet on disk.
- * 0 or -errno, not logged. */
-int folder_place(const char *from, const char *path);
 
 /* folder_sync - have the name @path on disk. Blocks. 0 or -errno. */
 int folder_sync(const char *path);

@@ -36,13 +36,15 @@ static void publish_settle(struct batch *batch)
 
 		state->newest = batch_newest(batch, state->node) == (int)i;
 		state->was = state->live && state->live->exists;
+		state->written = 0;
 	}
 	for (size_t i = 0; i < batch->n_values; i++) {
 		struct batch_value *v = &batch->values[i];
-		const struct batch_state *state = &batch->states[batch_newest(batch, v->node)];
+		struct batch_state *state = &batch->states[batch_newest(batch, v->node)];
 
 		if (state->exists && v->generation >= state->record.created) {
 			batch->values[kept++] = *v;
+			state->written++;
 		} else {
 			free(v->row.data);
 			free(v->version);
@@ -51,14 +53,11 @@ static void publish_settle(struct batch *batch)
 	batch->n_values = kept;
 }
 
-/* Push the removal of the live versions that nobody will need after this batch. With the lock. */
-static int publish_prune(struct batch *batch, const struct resource *live)
+/* Push the removal of the live versions that nobody will need after this batch, which writes @newer. With the lock. */
+static int publish_prune(struct batch *batch, const struct resource *live, unsigned newer)
 {
-	unsigned newer = 0;
 	int r = 0;
 
-	for (size_t i = 0; i < batch->n_values; i++)
-		newer += batch->values[i].row.data && batch->values[i].node == resource_node(live);
 	for (struct version *v = live->versions; v && r == 0; v = v->older, newer++) {
 		struct batch_value removal = {
 			.id = live->id, .node = resource_node(live), .generation = v->generation, .version = v};
@@ -83,14 +82,14 @@ static int publish_prune_all(struct batch *batch, uint64_t *nodes, size_t n_node
 
 	for (size_t i = 0; i < batch->n_states && r == 0; i++)
 		if (batch->states[i].newest && batch->states[i].live)
-			r = publish_prune(batch, batch->states[i].live);
+			r = publish_prune(batch, batch->states[i].live, batch->states[i].written);
 	if (n_nodes > 1)
 		qsort(nodes, n_nodes, sizeof(nodes[0]), publish_order);
 	for (size_t i = 0; i < n_nodes && r == 0; i++) {
 		const struct resource *live = index_find(&batch->store->index, nodes[i]);
 
 		if (live && batch_newest(batch, nodes[i]) < 0 && (i == 0 || nodes[i] != nodes[i - 1]))
-			r = publish_prune(batch, live);
+			r = publish_prune(batch, live, 0);
 	}
 	return r;
 }

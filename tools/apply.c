@@ -190,7 +190,7 @@ static int apply_do(const struct apply_options *options, struct target *target)
 int command_apply(int argc, char **argv)
 {
 	__attribute__((cleanup(target_closep))) struct target *target = NULL;
-	struct apply_options options = {0};
+	struct apply_options options = {.target.changes = true};
 	int r = apply_parse(argc, argv, &options);
 
 	if (r != 0)

@@ -156,7 +156,7 @@ static int delete_run(struct deletion *delete, struct target *target)
 int command_delete(int argc, char **argv)
 {
 	__attribute__((cleanup(target_closep))) struct target *target = NULL;
-	struct deletion delete = {0};
+	struct deletion delete = {.options.changes = true};
 	int r = delete_parse(argc, argv, &delete);
 
 	if (r != 0)

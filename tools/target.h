@@ -24,6 +24,7 @@ struct target_options {
 	const char *store;       /* --store */
 	struct key_source key;   /* --key-file, --passphrase-file */
 	const char *anchor;      /* --anchor */
+	bool changes;            /* the command changes resources, so that of a store older versions go, as those of a mount do. Who only looks removes none */
 	bool accept_rollback;    /* --accept-rollback, of check alone: the anchor neither refuses the store nor is written to before target_accept */
 };
 

@@ -19,7 +19,7 @@
 int target_store_open(const struct target_options *options, struct target *target)
 {
 	struct store_options store_options = {.value_bytes = STORE_VALUE_BYTES_MAX,
-					      .history = STORE_HISTORY_DEFAULT,
+					      .history = options->changes ? STORE_HISTORY_DEFAULT : STORE_HISTORY_MAX,
 					      .cache_bytes = TARGET_STORE_CACHE_BYTES,
 					      .anchor_later = options->accept_rollback};
 	__attribute__((cleanup(key_freep))) struct key *key = NULL;

@@ -370,6 +370,94 @@ static bool tree_is_taken(const char *path)
 	return taken;
 }
 
+/* Big-endian. */
+static void put_number(uint8_t *at, unsigned bytes, size_t number)
+{
+	while (bytes--) {
+		at[bytes] = (uint8_t)number;
+		number >>= 8;
+	}
+}
+
+/* An inner page of a table at @page (of page 1: behind the file's header) that leads to @child @n times, and then to @last. */
+static void put_inner(uint8_t *page, size_t head, uint32_t child, unsigned n, uint32_t last)
+{
+	uint8_t *at = page + TREE_PAGE;
+
+	memset(page + head, 0, TREE_PAGE - head);
+	page[head] = 5;
+	put_number(page + head + 3, 2, n);
+	put_number(page + head + 5, 2, TREE_PAGE - 6 * n);
+	put_number(page + head + 8, 4, last);
+	for (unsigned i = 0; i < n; i++) {
+		at -= 6; /* the child, and a key of two bytes */
+		put_number(at, 4, child);
+		at[4] = 0x81 + (uint8_t)(i / 128);
+		at[5] = (uint8_t)(i % 128);
+		put_number(page + head + TREE_CELLS + 2 * i, 2, (size_t)(at - page));
+	}
+}
+
+/* The pages of the file @bytes, of which each but the last few was there before. */
+static void put_pages(const char *path, uint8_t *bytes, size_t pages)
+{
+	put_number(bytes + 28, 4, pages);
+	fixture_write(path, bytes, pages * TREE_PAGE, 0600);
+}
+
+static int count_rows(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
+{
+	(void)key, (void)key_size, (void)data, (void)size, (void)place;
+	++*(size_t *)context;
+	return 0;
+}
+
+/* A few pages that lead to each other, so that there is no end to the rows that are found in them, in the table or in the schema: refused at once. */
+static void test_rows_without_end(void **state)
+{
+	enum { FAN = 400, MORE = 6 };
+	struct fixture *fixture = *state;
+	struct engine *engine;
+	uint8_t *bytes, *made;
+	uint32_t last;
+	size_t size, rows = 0;
+
+	make(fixture->store);
+	bytes = fixture_read(fixture->store, &size);
+	made = calloc(1, size + MORE * TREE_PAGE);
+	memcpy(made, bytes, size);
+	last = (uint32_t)(size / TREE_PAGE);
+	assert_int_equal(bytes[TREE_PAGE], 13); /* the table is a leaf */
+	memcpy(made + size, bytes + TREE_PAGE, TREE_PAGE);
+	put_inner(made + size + TREE_PAGE, 0, last + 1, FAN, last + 1);
+	put_inner(made + TREE_PAGE, 0, last + 2, FAN, last + 2);
+	put_pages(fixture->store, made, last + 2);
+	engine = open_engine(fixture->store);
+	assert_int_equal(engine_scan(engine, ENGINE_STORED, count_rows, &rows), -EBADMSG);
+	assert_in_range(rows, 3, (last + 2) * TREE_PAGE);
+	engine_close(engine);
+
+	memcpy(made, bytes, size);
+	assert_int_equal(bytes[100], 13); /* so is the schema, of the table and its index */
+	for (int row = 0; row < 2; row++) {
+		uint8_t *leaf = made + size + (size_t)row * TREE_PAGE;
+
+		memcpy(leaf, bytes, TREE_PAGE);
+		memcpy(leaf, bytes + 100, TREE_LEAF_CELLS);
+		put_number(leaf + 3, 2, 1);
+		memcpy(leaf + TREE_LEAF_CELLS, bytes + 100 + TREE_LEAF_CELLS + 2 * row, 2);
+	}
+	for (uint32_t page = 2; page < MORE; page++)
+		put_inner(made + size + page * TREE_PAGE, 0, last + page, FAN, last + page);
+	put_inner(made, 100, last + 1, 1, last + MORE);
+	put_pages(fixture->store, made, last + MORE);
+	alarm(60);
+	assert_int_equal(open_fails(fixture->store), -EBADMSG);
+	alarm(0);
+	free(made);
+	free(bytes);
+}
+
 /* Where a search turns is changed, while each row stays where it is: a walk through all would not notice. */
 static void test_tree_that_leads_astray(void **state)
 {
@@ -1206,6 +1294,7 @@ int main(void)
 		TEST(test_cut_while_open),
 		TEST(test_changed_schema),
 		TEST(test_damaged_pages),
+		TEST(test_rows_without_end),
 		TEST(test_few_descriptors),
 		TEST(test_file_limit), TEST(test_quota), TEST(test_growth),
 		TEST(test_undone),

@@ -37,6 +37,16 @@ static void test_line(void **state)
 	assert_ptr_equal(memchr(line, '\n', size), line + size - 1);
 }
 
+/* What would begin a line or command a terminal does not; all else is as it was, also the first byte of a character that was cut. */
+static void test_printable(void **state)
+{
+	char text[] = "a\tb\n\x1b[31m \x7f \xc2\x80 \xc2\x9f \xc2\xa9 \xc3\xa9 \xc2 \xc2";
+
+	(void)state;
+	log_printable(text);
+	assert_string_equal(text, "a?b??[31m ? ?? ?? \xc2\xa9 \xc3\xa9 \xc2 \xc2");
+}
+
 /* Nobody is left to be told, and it goes on. */
 static void test_closed(void **state)
 {
@@ -53,7 +63,7 @@ static void test_closed(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_line), cmocka_unit_test(test_closed)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_line), cmocka_unit_test(test_printable), cmocka_unit_test(test_closed)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

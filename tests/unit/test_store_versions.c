@@ -95,6 +95,30 @@ static struct store_status status_of(struct store *store)
 	return status;
 }
 
+/* A version that is one too many goes with the commit that makes it so: none follows that only removes it. */
+static void test_pruned_at_once(void **state)
+{
+	struct name name = fixture_secret("default", "web");
+	struct store_status before, after;
+	struct store *store;
+	uint64_t rows;
+	char text[20];
+
+	fixture_make(*state);
+	store = fixture_open(*state, 2, CACHE);
+	rows = status_of(store).rows;
+	for (unsigned n = 0; n < 6; n++) {
+		before = status_of(store);
+		snprintf(text, sizeof(text), "value %u", n);
+		PUT(store, name, text);
+		usleep(100000); /* five times what a removal waits for company */
+		after = status_of(store);
+		assert_int_equal(after.generation, before.generation + 1);
+		assert_int_equal(after.rows, rows + 1 + (n < 2 ? n + 1 : 3));
+	}
+	store_close(store);
+}
+
 /* What removing leaves goes with the next commit, if that comes soon: as many commits as transactions. And if none comes, alone. */
 static void test_pruned_with_the_next(void **state)
 {
@@ -678,6 +702,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_history),
 		TEST(test_history_within_a_transaction),
+		TEST(test_pruned_at_once),
 		TEST(test_pruned_with_the_next),
 		TEST(test_replacement_takes_the_place),
 		TEST(test_pins),
