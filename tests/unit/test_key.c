@@ -13,6 +13,7 @@
 #include <pty.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -337,13 +338,16 @@ static bool is_as_it_was(int terminal)
 /* Wait until @pid waits for what is typed: a signal that comes between the prompt and that is heard with the next character only. */
 static void await_reading(pid_t pid)
 {
-	char path[64], state = 0;
+	char path[64];
+	long call = -1;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	while (state != 'S') {
+	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
+	while (call != SYS_read) {
 		FILE *file = fopen(path, "r");
 
-		fixture_must(file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
+		fixture_must(file);
+		if (fscanf(file, "%ld", &call) != 1)
+			call = -1; /* it runs */
 		fclose(file);
 	}
 }
