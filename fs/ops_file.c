@@ -139,7 +139,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct ops_context *context = ops_context(req);
-	struct stage_open open = {.uid = fuse_req_ctx(req)->uid, .truncate = fi->flags & O_TRUNC};
+	struct stage_open open = {.uid = fuse_req_ctx(req)->uid, .truncate = fi->flags & O_TRUNC, .thread = STAGE_NO_THREAD};
 	struct fuse_entry_param entry;
 	struct scratch_place place;
 	struct store_info info;
@@ -370,7 +370,7 @@ void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t
 		r = scratch_extend(context->scratch, ino, size);
 	else
 		r = stage_extend(context->stage, fi->fh, size);
-	ops_reply_error(req, r);
+	ops_reply_error(req, r == -ENOENT ? -EIO : r);
 }
 
 /* Who has renamed a secret away and then failed to make it anew goes on not finding it: what it removes now, or renames its backup over,

@@ -131,7 +131,7 @@ static struct staged *stage_enter(struct stage *stage, uint64_t handle)
 	if (!entry)
 		pthread_mutex_unlock(&stage->lock);
 	else
-		entry->opening = 0; /* it is being used */
+		entry->opening = STAGE_NO_THREAD; /* it is being used */
 	return entry;
 }
 
@@ -247,7 +247,7 @@ int stage_cut_opened(struct stage *stage, uint64_t ino, pid_t thread)
 		    stage_lock_check(stage, entry) == 0)
 			break;
 	if (entry) {
-		entry->opening = 0;
+		entry->opening = STAGE_NO_THREAD;
 		entry->truncated = true;
 		draft_resize(&stage->drafts, &entry->draft, 0);
 	}
@@ -262,7 +262,7 @@ void stage_looked_up(struct stage *stage, pid_t thread)
 	pthread_mutex_lock(&stage->lock);
 	LIST_FOREACH(entry, &stage->entries, link)
 		if (entry->opening == thread)
-			entry->opening = 0;
+			entry->opening = STAGE_NO_THREAD;
 	pthread_mutex_unlock(&stage->lock);
 }
 

@@ -511,6 +511,36 @@ static void test_another_took_its_place(void **state)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+/* Who can't be seen, as in a container, has the number 0, like all others there. */
+static void test_cut_by_unseen(void **state)
+{
+	struct played *f = *state;
+	const struct fuse_setattr_in cut = {.valid = FATTR_SIZE};
+	uint64_t node, handle;
+
+	f->kernel->pid = 0;
+	for (int made = 0; made < 2; made++) {
+		if (made) {
+			assert_int_equal(kernel_create(f->kernel, f->secrets, "a", O_WRONLY, &node, &handle), 0);
+		} else {
+			assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "old"), 0);
+			node = kernel_walk(f->kernel, "meshes/default/secrets/a");
+			assert_int_equal(kernel_open(f->kernel, node, O_WRONLY, &handle), 0);
+		}
+		assert_int_equal(kernel_write(f->kernel, node, handle, 0, O_WRONLY, "new", 3), 0);
+		assert_int_equal(kernel_setattr(f->kernel, node, &cut, NULL), 0); /* by another, of what everybody sees */
+		assert_true(kernel_holds(f->kernel, f->secrets, "a", ""));
+		assert_int_equal(kernel_flush(f->kernel, node, handle), 0);
+		assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+		assert_true(kernel_holds(f->kernel, f->secrets, "a", "new"));
+	}
+	assert_int_equal(kernel_open(f->kernel, node, O_WRONLY | O_TRUNC, &handle), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", "new"));
+	assert_int_equal(kernel_flush(f->kernel, node, handle), 0);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", ""));
+}
+
 /* Two make a file of one name: the later one is asked for what it would have found. */
 static void test_made_by_another(void **state)
 {
@@ -865,6 +895,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_setattr, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_another_took_its_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_made_by_another, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut_by_unseen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_acl, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_acl_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_acl_of_a_new_file, setup, teardown),
