@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -434,6 +435,7 @@ static pid_t nobody(void)
 	if (pid == 0) {
 		if (getuid() == 0 && setuid(ANA) < 0)
 			_exit(1);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(ready[1], 3);
 		close_range(4, ~0u, 0); /* the connection is to end with its kernel */
 		if (write(3, "", 1) == 1)
