@@ -16,6 +16,8 @@
 #include "fs/stage.h"
 #include "fs/tree.h"
 
+#define OPS_AGAIN 64
+
 /* What the operations work on: the session's userdata. */
 struct ops_context {
 	struct tree tree;
@@ -33,6 +35,11 @@ struct ops_context {
 	bool muted;            /* the kernel has had the answer to INIT already */
 	uint64_t restarts;     /* workers that died before this one */
 	unsigned failed_upgrades; /* since this one serves */
+	struct ops_again { /* who was told to ask again, and of which file as it was then (ops_may.c); by thread */
+		pid_t thread;  /* 0: nobody */
+		uint64_t ino;
+		struct timespec ctime;
+	} again[OPS_AGAIN];
 	struct sandbox sandbox; /* in which it is served; zeroed: in none */
 	pid_t keeper;          /* 0: it is gone */
 };

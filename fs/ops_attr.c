@@ -5,6 +5,7 @@
 #include "fs/ops_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 /* The size of the version that a reader has open: where its end is, whatever the current one's size. */
 static int ops_size_of_version(struct ops_context *context, fuse_ino_t ino, uint64_t generation, struct stat *st)
@@ -135,6 +136,8 @@ void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, const stru
 	r = tree_resource(&context->tree, ino, &info, &inode);
 	if (r == 0 && !info.record.name.kind) /* it was removed while another worker served: its name is not known */
 		r = -ENOENT;
+	if (r == 0 && !ops_may_set(req, &info.record.inodes[inode], set, attributes->mode))
+		r = -EPERM;
 	if (r < 0) {
 		ops_reply_error(req, ops_stale(r));
 		return;
@@ -145,6 +148,8 @@ void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, const stru
 	txn->ops[0].inode = inode;
 	txn->ops[0].set = set;
 	txn->ops[0].attributes[0] = *attributes;
+	txn->ops[0].owned = fuse_req_ctx(req)->uid != 0;
+	txn->ops[0].owner = info.record.inodes[inode].uid;
 	if (acl)
 		acl_put(&txn->ops[0].acls, inode, set & RECORD_SET_ACL ? ACL_KIND_ACCESS : ACL_KIND_DEFAULT, acl);
 	change_submit(req, txn);
@@ -186,6 +191,10 @@ static void ops_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size, unsigned
 		return;
 	}
 	r = ops_stage_existing(req, ino, size == 0, &handle);
+	if (r == 0 && !ops_may_open(req, ino, O_WRONLY)) {
+		stage_discard(context->stage, handle);
+		r = -ESTALE;
+	}
 	if (r == 0) {
 		r = stage_resize(context->stage, handle, size);
 		if (r < 0)

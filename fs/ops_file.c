@@ -66,6 +66,15 @@ static void ops_unpin(struct ops_context *context, fuse_ino_t ino, uint64_t gene
 	store_unpin(context->tree.store, node_resource(ino), generation);
 }
 
+/* Nobody has got that handle. */
+static void ops_undo_open(struct ops_context *context, fuse_ino_t ino, uint64_t handle)
+{
+	if (handle & STAGE_HANDLE)
+		stage_discard(context->stage, handle);
+	else if (handle)
+		ops_unpin(context, ino, handle);
+}
+
 /* Is it better left to the worker that is about to take over? The kernel sends to that what was not answered. */
 static bool ops_leave(fuse_req_t req)
 {
@@ -111,16 +120,17 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fi->noflush = 0;
 		r = stage_share(context->stage, ino, ops_process(req), &fi->fh);
 	}
+	if (r == 0 && !ops_may_open(req, ino, fi->flags)) {
+		ops_undo_open(context, ino, fi->fh);
+		r = -ESTALE;
+	}
 	if (r == 0 && ops_writes(fi))
 		ledger_opening(context->ledger, ino, fuse_req_ctx(req)->pid);
 	if (r < 0) {
 		/* a reader takes ENOENT for an answer: the kernel would look only once more */
 		ops_reply_error(req, ops_writes(fi) ? ops_stale(r) : r);
 	} else if (fuse_reply_open(req, fi) == -ENOENT) { /* interrupted: release will not come */
-		if (fi->fh & STAGE_HANDLE)
-			stage_discard(context->stage, fi->fh);
-		else if (fi->fh)
-			ops_unpin(context, ino, fi->fh);
+		ops_undo_open(context, ino, fi->fh);
 	} else if (!(fi->fh & STAGE_HANDLE)) { /* while the answer is on its way, and the request to read */
 		store_prefetch(context->tree.store, node_resource(ino), fi->fh);
 	}
@@ -129,7 +139,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct ops_context *context = ops_context(req);
-	struct stage_open open = {.uid = fuse_req_ctx(req)->uid, .truncate = fi->flags & O_TRUNC};
+	struct stage_open open = {.uid = fuse_req_ctx(req)->uid, .truncate = fi->flags & O_TRUNC, .thread = STAGE_NO_THREAD};
 	struct fuse_entry_param entry;
 	struct scratch_place place;
 	struct store_info info;
@@ -169,6 +179,10 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 		open.info = NULL;
 		r = stage_open(context->stage, &open, &fi->fh);
 	}
+	if (r == 0 && open.info && !open.anew && !ops_may_create(req, open.ino, fi->flags)) {
+		stage_discard(context->stage, fi->fh);
+		r = -ESTALE;
+	}
 	if (r < 0) {
 		ops_reply_error(req, r);
 		return;
@@ -199,10 +213,10 @@ struct ops_part {
 };
 
 /* For the page cache, which belongs to all who have the file open: so the current version is the only one that may go there.
- * mmap(2) leaves open whether a later change is seen. A part of it would make sendfile(2) mix two versions. */
-static int ops_read_paged(struct ops_context *context, fuse_ino_t ino, uint64_t generation, uint64_t offset,
-			  struct ops_part *ret_part)
+ * mmap(2) leaves open whether a later change is seen. A part of it would make sendfile(2) mix two versions. Who may not read that one gets nothing. */
+static int ops_read_paged(fuse_req_t req, fuse_ino_t ino, uint64_t generation, uint64_t offset, struct ops_part *ret_part)
 {
+	struct ops_context *context = ops_context(req);
 	uint64_t current = generation;
 	int r = notify_paged(context->notify, ino);
 
@@ -216,20 +230,20 @@ static int ops_read_paged(struct ops_context *context, fuse_ino_t ino, uint64_t 
 		r = store_pin(context->tree.store, node_resource(ino), &current);
 	if (offset > 0 || r < 0)
 		return -EIO;
-	r = store_read(context->tree.store, node_resource(ino), current, &ret_part->value);
+	r = ops_may_read(req, ino) ? store_read(context->tree.store, node_resource(ino), current, &ret_part->value) : -EACCES;
 	store_unpin(context->tree.store, node_resource(ino), current);
 	return r;
 }
 
-static int ops_read_version(struct ops_context *context, fuse_ino_t ino, uint64_t generation, size_t size, uint64_t offset,
+static int ops_read_version(fuse_req_t req, fuse_ino_t ino, uint64_t generation, size_t size, uint64_t offset,
 			    bool paged, struct ops_part *ret_part)
 {
 	size_t left;
 	int r;
 
 	*ret_part = (struct ops_part){.generation = paged ? 0 : generation};
-	r = paged ? ops_read_paged(context, ino, generation, offset, ret_part)
-		  : store_read(context->tree.store, node_resource(ino), generation, &ret_part->value);
+	r = paged ? ops_read_paged(req, ino, generation, offset, ret_part)
+		  : store_read(ops_context(req)->tree.store, node_resource(ino), generation, &ret_part->value);
 	if (r < 0)
 		return r;
 	ret_part->start = offset < ret_part->value.size ? (size_t)offset : ret_part->value.size;
@@ -249,7 +263,7 @@ static int ops_read_part(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offs
 
 	autolock_used(&context->autolock);
 	if (!(fi->fh & STAGE_HANDLE) && node_kind(ino) != NODE_SCRATCH)
-		return ops_read_version(context, ino, fi->fh, size, (uint64_t)offset, paged, ret_part);
+		return ops_read_version(req, ino, fi->fh, size, (uint64_t)offset, paged, ret_part);
 	if (node_kind(ino) == NODE_SCRATCH) {
 		if (paged)
 			r = notify_paged(context->notify, ino);
@@ -356,7 +370,7 @@ void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t
 		r = scratch_extend(context->scratch, ino, size);
 	else
 		r = stage_extend(context->stage, fi->fh, size);
-	ops_reply_error(req, r);
+	ops_reply_error(req, r == -ENOENT ? -EIO : r);
 }
 
 /* Who has renamed a secret away and then failed to make it anew goes on not finding it: what it removes now, or renames its backup over,

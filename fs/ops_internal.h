@@ -133,6 +133,20 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, st
 void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, const struct record_attributes *attributes,
 			const struct acl *acl, void (*reply)(struct change *change));
 
+/* ops_may.c: the kernel has checked who asks, but maybe for a file whose place another has taken since. */
+
+/* ops_may_open - may it open @ino with @flags as that is now? If it was changed a moment ago and does not let it, the kernel has to look again: to be
+ * told so, ESTALE. To be asked when a version is pinned: what that is of is no newer. ops_may_create - the same of CREATE, for a file that the kernel did not
+ * find, and that is there. */
+bool ops_may_open(fuse_req_t req, fuse_ino_t ino, int flags);
+bool ops_may_create(fuse_req_t req, fuse_ino_t ino, int flags);
+
+/* ops_may_read - may it read @ino as that is now, whatever it has opened? Asks /proc. */
+bool ops_may_read(fuse_req_t req, fuse_ino_t ino);
+
+/* ops_may_set - may it set these (RECORD_SET_..., @mode if that is among them) of @file as that is now? Asks /proc if it isn't the owner. */
+bool ops_may_set(fuse_req_t req, const struct record_attributes *file, unsigned set, mode_t mode);
+
 /* ops_xattr.c */
 
 /* ops_get_acl - of a scratch file, of a new file while it is made, or what is committed. Not present if there is none. */

@@ -100,7 +100,7 @@ void ops_scratch_setattr(fuse_req_t req, fuse_ino_t ino, const struct stat *st, 
 	if (to_set & FUSE_SET_ATTR_SIZE)
 		r = scratch_resize(scratch, ino, (uint64_t)st->st_size);
 	if (r < 0)
-		ops_reply_error(req, r);
+		ops_reply_error(req, r == -ENOENT ? -EIO : r);
 	else
 		ops_set_attributes(req, ino, set, &attributes, NULL, change_reply_attributes);
 }

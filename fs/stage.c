@@ -131,7 +131,7 @@ static struct staged *stage_enter(struct stage *stage, uint64_t handle)
 	if (!entry)
 		pthread_mutex_unlock(&stage->lock);
 	else
-		entry->opening = 0; /* it is being used */
+		entry->opening = STAGE_NO_THREAD; /* it is being used */
 	return entry;
 }
 
@@ -171,7 +171,7 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 	entry->handle = STAGE_HANDLE | ++stage->last_handle;
 	entry->opens = 1;
 	r = stage_lock_check(stage, NULL);
-	if (r == 0 && !entry->draft.whole)
+	if (r == 0 && !entry->fresh && !entry->draft.whole) /* of what somebody has made meanwhile it has nothing */
 		draft_rebase(&stage->drafts, &entry->draft, store_node(stage->tree->store, &entry->name));
 	if (r == 0 && !entry->fresh && !entry->draft.whole && !entry->draft.base)
 		r = -ENOENT;
@@ -247,7 +247,7 @@ int stage_cut_opened(struct stage *stage, uint64_t ino, pid_t thread)
 		    stage_lock_check(stage, entry) == 0)
 			break;
 	if (entry) {
-		entry->opening = 0;
+		entry->opening = STAGE_NO_THREAD;
 		entry->truncated = true;
 		draft_resize(&stage->drafts, &entry->draft, 0);
 	}
@@ -262,7 +262,7 @@ void stage_looked_up(struct stage *stage, pid_t thread)
 	pthread_mutex_lock(&stage->lock);
 	LIST_FOREACH(entry, &stage->entries, link)
 		if (entry->opening == thread)
-			entry->opening = 0;
+			entry->opening = STAGE_NO_THREAD;
 	pthread_mutex_unlock(&stage->lock);
 }
 
@@ -351,6 +351,7 @@ static struct store_txn *staged_transaction(struct stage *stage, struct staged *
 	op->kind = entry->draft.whole ? STORE_PUT : STORE_APPEND;
 	op->name = entry->name;
 	op->only_created = entry->fresh ? 0 : entry->created;
+	op->unaware = entry->fresh;
 	op->writer = entry->uid;
 	op->set = entry->set | (entry->anew ? RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL : 0);
 	if (entry->name.kind == NAME_MESH)
@@ -368,7 +369,7 @@ static void staged_replace(struct stage *stage, const struct name *name, const s
 	struct staged *entry;
 
 	LIST_FOREACH(entry, &stage->entries, link)
-		if (entry != by && !entry->fresh && name_equal(&entry->name, name))
+		if (entry != by && name_equal(&entry->name, name))
 			entry->unlinked = true;
 }
 

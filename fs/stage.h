@@ -29,6 +29,8 @@
 #define STAGE_BYTES_DEFAULT (16u * 1024 * 1024)
 #define STAGE_HANDLE (UINT64_C(1) << 63) /* set in all handles of the stage, clear in a version's generation */
 
+#define STAGE_NO_THREAD ((pid_t)-1) /* 0 is any that the daemon can't see */
+
 struct stage;
 struct kept;
 
@@ -46,7 +48,7 @@ struct stage_open {
 	bool anew; /* who opens it has set @info aside (aside.h): for it, and when it is published, it is new */
 	uid_t uid;
 	pid_t process; /* 0: not known */
-	pid_t thread;
+	pid_t thread; /* that may cut it right after this (O_TRUNC), or STAGE_NO_THREAD */
 };
 
 /* stage_new - @max_bytes: of all that is staged at a time. @kept (or NULL) is to keep nothing of what is being written. NULL without memory. */

@@ -23,7 +23,7 @@ struct staged {
 	bool unlinked;    /* it is never to be published */
 	uid_t uid;
 	struct writers writers;
-	pid_t opening;                       /* the thread that opened it, as long as O_TRUNC may come after it */
+	pid_t opening;                       /* the thread that opened it, as long as O_TRUNC may come after it; else STAGE_NO_THREAD */
 	struct record_attributes attributes; /* of a fresh one, or one that is made anew; and times set by hand */
 	struct acl_list acls;                /* of such a one */
 	unsigned set;                        /* RECORD_SET_MTIME, RECORD_SET_ATIME: @attributes has them */

@@ -97,6 +97,13 @@ bool writer_is_member(pid_t tid, gid_t group)
 	return writer_ask(&(struct writer_question){.wants = WRITER_MEMBER, .thread = tid, .group = group}).member;
 }
 
+bool writer_is_capable(pid_t tid, int capability, uid_t owner, gid_t group)
+{
+	return writer_ask(&(struct writer_question){
+				  .wants = WRITER_CAPABLE, .thread = tid, .group = group, .owner = owner, .capability = capability})
+		.capable;
+}
+
 /* What has to be looked for. @process: of @tid; 0: that is asked for, too. */
 static struct writer_question writer_fate_question(pid_t tid, pid_t process, pid_t other, uint64_t ino)
 {

@@ -27,6 +27,10 @@ bool writer_is_gone(pid_t process);
 /* writer_is_member - is @group one of the supplementary groups of @tid? False if that can't be known. */
 bool writer_is_member(pid_t tid, gid_t group);
 
+/* writer_is_capable - has the thread @tid the capability @capability (CAP_...) over a file of that owner and group: do they exist in its user
+ * namespace? False if that can't be known. */
+bool writer_is_capable(pid_t tid, int capability, uid_t owner, gid_t group);
+
 /* writer_fate - writer_process and writer_killed_by of @tid and writer_is_gone of @other, asked for at once. And unless @ino is 0: has the
  * process of @tid a descriptor (another than the one that it is closing) by which it may write to the file @ino? False if that can't be
  * known. The time of that grows with the number of its descriptors. */

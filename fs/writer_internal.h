@@ -13,22 +13,25 @@ enum {
 	WRITER_GONE = 1 << 2,
 	WRITER_HOLDS = 1 << 3,
 	WRITER_MEMBER = 1 << 4,
+	WRITER_CAPABLE = 1 << 5,
 };
 
 /* One message each. */
 struct writer_question {
 	uint32_t wants; /* WRITER_... */
-	pid_t thread;   /* PROCESS, KILLED_BY, HOLDS, MEMBER */
+	pid_t thread;   /* PROCESS, KILLED_BY, HOLDS, MEMBER, CAPABLE */
 	pid_t process;  /* GONE */
-	gid_t group;    /* MEMBER */
+	gid_t group;    /* MEMBER, CAPABLE */
 	uint64_t ino;   /* HOLDS */
+	uid_t owner;    /* CAPABLE */
+	int32_t capability;
 };
 
 struct writer_answer {
 	pid_t thread; /* of the question */
 	pid_t process;
 	int killed_by;
-	uint32_t gone, holds, member; /* 0 or 1; all of it is sent, so it has no padding, in which the stack would show */
+	uint32_t gone, holds, member, capable; /* 0 or 1; all of it is sent, so it has no padding, in which the stack would show */
 };
 
 /* writer_look - see writer.h. */

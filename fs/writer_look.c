@@ -121,22 +121,47 @@ static bool writer_list_has(char *numbers, gid_t group)
 	return false;
 }
 
-/* The list may be longer than anything else in that file. */
-static bool writer_has_group(pid_t tid, gid_t group)
+/* Is there a line in a file of /proc/TID of which @is says so? A line may be as long as it likes. */
+static bool writer_has_line(pid_t tid, const char *name, bool (*is)(char *line, const void *what), const void *what)
 {
 	char path[64], *line = NULL;
 	size_t capacity = 0;
 	bool found = false;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	snprintf(path, sizeof(path), "/proc/%d/%s", tid, name);
 	file = fopen(path, "re");
 	while (file && !found && getline(&line, &capacity, file) > 0)
-		found = strncmp(line, "Groups:", 7) == 0 && writer_list_has(line + 7, group);
+		found = is(line, what);
 	free(line);
 	if (file)
 		fclose(file);
 	return found;
+}
+
+static bool writer_line_has_group(char *line, const void *group)
+{
+	return strncmp(line, "Groups:", 7) == 0 && writer_list_has(line + 7, *(const gid_t *)group);
+}
+
+static bool writer_line_has_capability(char *line, const void *capability)
+{
+	return strncmp(line, "CapEff:", 7) == 0 && strtoull(line + 7, NULL, 16) >> *(const int32_t *)capability & 1;
+}
+
+/* Of uid_map and gid_map: what a range is called inside, outside, and how long it is. */
+static bool writer_line_maps(char *line, const void *id)
+{
+	unsigned inside, outside, count;
+
+	return sscanf(line, "%u %u %u", &inside, &outside, &count) == 3 && *(const uint32_t *)id - outside < count;
+}
+
+/* As the kernel has it: in a user namespace of one's own one has all of them, but over nobody who isn't in there. */
+static bool writer_has_capability(pid_t tid, int32_t capability, uid_t owner, gid_t group)
+{
+	return tid > 0 && writer_has_line(tid, "status", writer_line_has_capability, &capability) &&
+	       writer_has_line(tid, "uid_map", writer_line_maps, &owner) && writer_has_line(tid, "gid_map", writer_line_maps, &group);
 }
 
 struct writer_answer writer_look(const struct writer_question *question)
@@ -152,7 +177,9 @@ struct writer_answer writer_look(const struct writer_question *question)
 	if (question->wants & WRITER_HOLDS)
 		answer.holds = writer_has_open(question->thread, question->ino);
 	if (question->wants & WRITER_MEMBER)
-		answer.member = writer_has_group(question->thread, question->group);
+		answer.member = writer_has_line(question->thread, "status", writer_line_has_group, &question->group);
+	if (question->wants & WRITER_CAPABLE)
+		answer.capable = writer_has_capability(question->thread, question->capability, question->owner, question->group);
 	return answer;
 }
 

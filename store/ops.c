@@ -153,6 +153,13 @@ static int ops_mesh_text(const struct batch *batch, struct store_txn *txn, const
 	return 0;
 }
 
+/* Would it have been opened to write? */
+static bool ops_lets_write(const struct record_attributes *file, const struct store_op *op)
+{
+	return op->writer == 0 || (op->writer == file->uid && (file->mode & S_IWUSR)) || (file->mode & S_IWOTH) ||
+	       (op->attributes[0].gid == file->gid && (file->mode & S_IWGRP));
+}
+
 static int ops_put(struct batch *batch, struct store_txn *txn, struct store_op *op)
 {
 	SECBUF_AUTO whole = {0};
@@ -174,6 +181,8 @@ static int ops_put(struct batch *batch, struct store_txn *txn, struct store_op *
 	}
 	if (op->exclusive && state.exists)
 		return -EEXIST;
+	if (op->unaware && state.exists && !ops_lets_write(file, op))
+		return -EACCES;
 	if (op->kind == STORE_APPEND && state.exists) {
 		r = ops_prepend_current(batch, &state, &op->value, &whole);
 		if (r < 0)
@@ -234,6 +243,8 @@ static int ops_set_attributes(struct batch *batch, const struct store_op *op)
 		return r;
 	if (!state.exists)
 		return batch_set_removed(batch, &state, op->inode, op->set, &op->attributes[0]);
+	if (op->owned && state.record.inodes[op->inode].uid != op->owner)
+		return -EPERM;
 	if ((op->set & RECORD_SET_ABSENT) && batch_has_secrets(batch, &state))
 		return -ENOTEMPTY;
 	if ((op->set & RECORD_SET_ABSENT) && op->inode == RECORD_MESH_YAML) {

@@ -172,6 +172,10 @@ struct store_op {
 	bool exclusive;         /* -EEXIST if @name (STORE_RENAME: @to) is there already */
 	uint64_t only_created;  /* STORE_PUT, STORE_APPEND, unless 0: only if record.created is this, otherwise do nothing and succeed: a
 				 * resource that was removed is not brought back by somebody who still has it open */
+	bool unaware;           /* STORE_PUT, STORE_APPEND: its writer found no such resource. One that somebody else has made since is written only as far as
+				 * its mode lets @writer, of the group attributes[0].gid: else -EACCES */
+	bool owned;             /* STORE_SET_ATTRIBUTES: only if @owner still owns the inode; else -EPERM */
+	uid_t owner;
 	struct secbuf value;    /* STORE_PUT, STORE_APPEND; freed with the transaction */
 	uid_t writer;           /* kept with the value */
 	enum record_inode inode;                               /* STORE_SET_ATTRIBUTES */

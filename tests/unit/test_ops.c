@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -401,6 +402,172 @@ static void test_rename_errors(void **state)
 	assert_true(kernel_holds(f->kernel, f->secrets, "b", "a"));
 }
 
+enum { ANA = 1000, BEN = 2000, CARL = 3000 };
+
+/* Ben's file of the mode 0600 in the place of Ana's, which she has open to read. */
+static uint64_t take_place(struct played *f, uint64_t *ret_handle)
+{
+	const struct fuse_setattr_in mode = {.valid = FATTR_MODE, .mode = 0600};
+	uint64_t node, secret;
+
+	f->kernel->uid = ANA;
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "ana's"), 0);
+	node = kernel_walk(f->kernel, "meshes/default/secrets/a");
+	assert_int_equal(kernel_open(f->kernel, node, O_RDONLY, ret_handle), 0);
+	f->kernel->uid = BEN;
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "b", "ben's"), 0);
+	secret = kernel_walk(f->kernel, "meshes/default/secrets/b");
+	assert_int_equal(kernel_setattr(f->kernel, secret, &mode, NULL), 0);
+	assert_int_equal(kernel_rename(f->kernel, f->secrets, "b", f->secrets, "a", 0), 0);
+	f->kernel->uid = ANA;
+	return node;
+}
+
+/* A process without a capability; to be killed. */
+static pid_t nobody(void)
+{
+	int ready[2];
+	pid_t pid;
+	char byte;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (getuid() == 0 && setuid(ANA) < 0)
+			_exit(1);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(ready[1], 3);
+		close_range(4, ~0u, 0); /* the connection is to end with its kernel */
+		if (write(3, "", 1) == 1)
+			pause();
+		_exit(0);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+/* What the kernel has allowed for the file that was there before. */
+static void test_another_took_its_place(void **state)
+{
+	struct played *f = *state;
+	const struct fuse_setattr_in open_it = {.valid = FATTR_MODE, .mode = 0644}, take_it = {.valid = FATTR_GID, .gid = 1001},
+				     touch_it = {.valid = FATTR_MTIME | FATTR_MTIME_NOW};
+	struct fuse_read_in paged = {.size = 100};
+	uint64_t handle, other, node = take_place(f, &handle);
+	struct fuse_attr attr;
+	uint32_t own = f->kernel->pid;
+	pid_t pid = nobody();
+
+	/* its attributes are its owner's to set, and root's */
+	f->kernel->pid = (uint32_t)pid;
+	assert_int_equal(kernel_setattr(f->kernel, node, &open_it, NULL), -EPERM);
+	assert_int_equal(kernel_setattr(f->kernel, node, &take_it, NULL), -EPERM);
+	assert_int_equal(kernel_setattr(f->kernel, node, &touch_it, NULL), 0);
+	assert_int_equal(kernel_getattr(f->kernel, node, 0, &attr), 0);
+	assert_int_equal(attr.mode & 07777, 0600);
+	assert_int_equal(attr.gid, 1001);
+
+	/* who opened the old one reads that, and what goes through the page cache isn't that */
+	assert_int_equal(kernel_read(f->kernel, node, handle, 0, 100), 0);
+	assert_memory_equal(f->kernel->answer, "ana's", 5);
+	paged.fh = handle;
+	assert_int_equal(kernel_call(f->kernel, FUSE_READ, node, &paged, sizeof(paged), NULL, 0), -EACCES);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+
+	/* the kernel looks at the new one before it opens that: each thread's question is one of its own */
+	f->kernel->n_notices = 0;
+	assert_int_equal(kernel_open(f->kernel, node, O_RDONLY, &handle), -ESTALE);
+	assert_true(f->kernel->n_notices > 0);
+	assert_int_equal(f->kernel->notices[f->kernel->n_notices - 1].ino, node);
+	f->kernel->pid = own;
+	assert_int_equal(kernel_open(f->kernel, node, O_RDWR, &handle), -ESTALE);
+	f->kernel->pid = (uint32_t)pid;
+	assert_int_equal(kernel_open(f->kernel, node, O_RDONLY, &handle), 0);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_int_equal(kernel_open(f->kernel, node, O_RDONLY, &handle), -ESTALE);
+	assert_int_equal(kernel_setattr(f->kernel, node, &open_it, NULL), -EPERM);
+
+	/* CREATE of what the kernel did not find was not checked at all */
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "a", O_RDWR, &other, &handle), -ESTALE);
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "a", O_RDWR, &other, &handle), -ESTALE);
+	assert_int_equal(stage_entries(f->kernel->context.stage), 0);
+	f->kernel->uid = 0;
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "a", O_RDWR, &other, &handle), 0);
+	assert_int_equal(kernel_release(f->kernel, other, handle), 0);
+	f->kernel->uid = BEN;
+	assert_int_equal(kernel_open(f->kernel, node, O_RDWR, &handle), 0);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_int_equal(kernel_setattr(f->kernel, node, &open_it, NULL), 0);
+	f->kernel->uid = CARL;
+	assert_int_equal(kernel_open(f->kernel, node, O_RDONLY, &handle), 0);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	if (getuid() == 0) { /* who has the capability may do it, too */
+		f->kernel->pid = own;
+		assert_int_equal(kernel_setattr(f->kernel, node, &take_it, NULL), 0);
+		assert_int_equal(kernel_setattr(f->kernel, node, &open_it, NULL), 0);
+	}
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* Who can't be seen, as in a container, has the number 0, like all others there. */
+static void test_cut_by_unseen(void **state)
+{
+	struct played *f = *state;
+	const struct fuse_setattr_in cut = {.valid = FATTR_SIZE};
+	uint64_t node, handle;
+
+	f->kernel->pid = 0;
+	for (int made = 0; made < 2; made++) {
+		if (made) {
+			assert_int_equal(kernel_create(f->kernel, f->secrets, "a", O_WRONLY, &node, &handle), 0);
+		} else {
+			assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "old"), 0);
+			node = kernel_walk(f->kernel, "meshes/default/secrets/a");
+			assert_int_equal(kernel_open(f->kernel, node, O_WRONLY, &handle), 0);
+		}
+		assert_int_equal(kernel_write(f->kernel, node, handle, 0, O_WRONLY, "new", 3), 0);
+		assert_int_equal(kernel_setattr(f->kernel, node, &cut, NULL), 0); /* by another, of what everybody sees */
+		assert_true(kernel_holds(f->kernel, f->secrets, "a", ""));
+		assert_int_equal(kernel_flush(f->kernel, node, handle), 0);
+		assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+		assert_true(kernel_holds(f->kernel, f->secrets, "a", "new"));
+	}
+	assert_int_equal(kernel_open(f->kernel, node, O_WRONLY | O_TRUNC, &handle), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", "new"));
+	assert_int_equal(kernel_flush(f->kernel, node, handle), 0);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", ""));
+}
+
+/* Two make a file of one name: the later one is asked for what it would have found. */
+static void test_made_by_another(void **state)
+{
+	struct played *f = *state;
+	const struct fuse_setattr_in mode = {.valid = FATTR_MODE, .mode = 0600};
+	uint64_t node, handle;
+
+	f->kernel->uid = ANA;
+	assert_int_equal(kernel_create(f->kernel, f->secrets, "a", O_RDWR | O_APPEND, &node, &handle), 0);
+	f->kernel->uid = BEN;
+	f->kernel->pid++; /* another process, as far as that can be known */
+	assert_int_equal(kernel_put(f->kernel, f->secrets, "a", "ben's"), 0);
+	assert_int_equal(kernel_setattr(f->kernel, node, &mode, NULL), 0);
+	f->kernel->uid = ANA;
+	f->kernel->pid--;
+	assert_int_equal(kernel_write(f->kernel, node, handle, 0, O_RDWR | O_APPEND, "!", 1), 0);
+	assert_int_equal(kernel_fsync(f->kernel, node, handle), -EACCES);
+	assert_int_equal(kernel_read(f->kernel, node, handle, 0, 100), 0);
+	assert_int_equal(f->kernel->answer_size, 1);
+	assert_int_equal(kernel_flush(f->kernel, node, handle), -EACCES);
+	assert_int_equal(kernel_release(f->kernel, node, handle), 0);
+	f->kernel->uid = BEN;
+	assert_true(kernel_holds(f->kernel, f->secrets, "a", "ben's"));
+}
+
 static void test_setattr(void **state)
 {
 	struct played *f = *state;
@@ -431,6 +598,7 @@ static void test_setattr(void **state)
 	assert_int_equal(attr.atime, 78);
 
 	/* size, by path and by handle */
+	f->kernel->uid = 7; /* whose it is now */
 	assert_int_equal(kernel_setattr(f->kernel, node, &size, &attr), 0);
 	assert_int_equal(attr.size, 2);
 	assert_true(kernel_holds(f->kernel, f->secrets, "a", "va"));
@@ -727,6 +895,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unlink_and_rename_while_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rename_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_setattr, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_another_took_its_place, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_made_by_another, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut_by_unseen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_acl, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_acl_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_acl_of_a_new_file, setup, teardown),

@@ -485,6 +485,43 @@ static void test_set_attributes(void **state)
 	store_close(store);
 }
 
+/* Who asked before has asked about what was there before. */
+static void test_whose(void **state)
+{
+	static const struct {
+		uid_t writer;
+		gid_t group;
+		mode_t mode;
+		int result;
+	} rows[] = {{7, 9, 0600, 0}, {7, 9, 0400, -EACCES}, {0, 9, 0400, 0}, {8, 9, 0644, -EACCES}, {8, 9, 0622, 0}, {8, 6, 0664, 0}, {8, 5, 0664, -EACCES}};
+	struct store *store = made(state);
+	struct name name = fixture_secret("default", "web");
+	struct store_txn *txn;
+
+	assert_int_equal(PUT(store, name, "one"), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		txn = one(STORE_SET_ATTRIBUTES, name, NULL);
+		txn->ops[0].set = RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE;
+		txn->ops[0].attributes[0] = (struct record_attributes){.uid = 7, .gid = 6, .mode = rows[i].mode};
+		assert_int_equal(run_and_free(store, txn), 0);
+		txn = one(STORE_PUT, name, "two");
+		txn->ops[0].unaware = true;
+		txn->ops[0].writer = rows[i].writer;
+		txn->ops[0].attributes[0].gid = rows[i].group;
+		assert_int_equal(run_and_free(store, txn), rows[i].result);
+	}
+	for (uid_t owner = 6; owner <= 7; owner++) {
+		txn = one(STORE_SET_ATTRIBUTES, name, NULL);
+		txn->ops[0].set = RECORD_SET_MODE;
+		txn->ops[0].attributes[0].mode = 0777;
+		txn->ops[0].owned = true;
+		txn->ops[0].owner = owner;
+		assert_int_equal(run_and_free(store, txn), owner == 7 ? 0 : -EPERM);
+		assert_int_equal(attributes(store, name, RECORD_SELF).mode, owner == 7 ? 0777 : 0664);
+	}
+	store_close(store);
+}
+
 /* ACLs. */
 
 static struct acl naming(uint32_t user)
@@ -1165,6 +1202,7 @@ int main(void)
 		TEST(test_put_sets_acl),
 		TEST(test_acls_go_with_the_resource),
 		TEST(test_set_attributes_of_each_inode),
+		TEST(test_whose),
 		TEST(test_what_comes_with_a_mesh),
 		TEST(test_put_sets_attributes),
 		TEST(test_long_paths),

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ops_may: what the kernel has allowed for the file as it knew it, and not for the one that has taken its place.
+ *
+ * The kernel decides who may do what, by the attributes that it has. A file that another one is renamed over goes on, on any other filesystem, as
+ * what is open of it; here a name has one inode, whatever is behind it. So what was on its way when that happened, and what is asked for by somebody who has
+ * the old file open, is for the old one: it is looked at again here, as far as the request tells who asks.
+ */
+#include "fs/node.h"
+#include "fs/ops_internal.h"
+#include "fs/writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define OPS_MAY_SECONDS 10 /* after a change; what was asked for before is answered by then */
+
+enum { MAY_WRITE = 2, MAY_READ = 4 };
+
+/* A group whose permissions say more than others' do: is the process in it? @look: asking /proc, too; else not if it isn't known. */
+static bool ops_in_group(fuse_req_t req, gid_t group, bool look)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return ctx->gid == group || (look && writer_is_member(ctx->pid, group));
+}
+
+/* Does one of the ACL's names let it? */
+static bool ops_acl_lets(fuse_req_t req, const struct acl *acl, unsigned want, bool look)
+{
+	unsigned mask = acl->mode >> 3 & 7;
+
+	for (unsigned i = 0; i < acl->count; i++) {
+		const struct acl_named *named = &acl->named[i];
+
+		if ((named->permission & mask & want) == want &&
+		    (named->group ? ops_in_group(req, named->id, look) : named->id == fuse_req_ctx(req)->uid))
+			return true;
+	}
+	return false;
+}
+
+/* As in acl(5), but that any entry will do: what lets less than others' permissions is seen to by the kernel. Of root nothing is asked. */
+static bool ops_lets(fuse_req_t req, const struct store_info *info, enum record_inode inode, unsigned want, bool look)
+{
+	const struct record_attributes *file = &info->record.inodes[inode];
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	unsigned group = file->mode >> 3 & 7;
+	struct acl acl;
+
+	if (ctx->uid == 0 || (file->mode & want) == want)
+		return true;
+	if (ctx->uid == file->uid)
+		return (file->mode >> 6 & want) == want;
+	acl_get(&info->record.acls, inode, ACL_KIND_ACCESS, &acl);
+	acl.mode = file->mode & 0777;
+	if (acl.present)
+		group &= acl.group;
+	return ((group & want) == want && ops_in_group(req, file->gid, look)) || (acl.present && ops_acl_lets(req, &acl, want, look));
+}
+
+static unsigned ops_wants(int flags)
+{
+	int access = flags & O_ACCMODE;
+
+	return (access == O_WRONLY ? 0 : MAY_READ) | (access == O_RDONLY ? 0 : MAY_WRITE);
+}
+
+static struct ops_again *ops_again(fuse_req_t req)
+{
+	return &ops_context(req)->again[(unsigned)fuse_req_ctx(req)->pid % OPS_AGAIN];
+}
+
+static bool ops_is_recent(const struct timespec *when)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec - when->tv_sec < OPS_MAY_SECONDS; /* also if the clock was set back */
+}
+
+/* Have the kernel look at the attributes as they are now, when it is told to ask again: that thread, of this file as it is now, is not told so twice. */
+static void ops_ask_again(fuse_req_t req, fuse_ino_t ino, const struct timespec *ctime)
+{
+	notify_attributes(ops_context(req)->notify, ino);
+	*ops_again(req) = (struct ops_again){.thread = fuse_req_ctx(req)->pid, .ino = ino, .ctime = *ctime};
+}
+
+static bool ops_has_asked_again(fuse_req_t req, fuse_ino_t ino, const struct timespec *ctime)
+{
+	struct ops_again *again = ops_again(req);
+	bool asked = again->thread == fuse_req_ctx(req)->pid && again->ino == ino && again->ctime.tv_sec == ctime->tv_sec &&
+		     again->ctime.tv_nsec == ctime->tv_nsec;
+
+	if (asked)
+		again->thread = 0;
+	return asked;
+}
+
+/* @checked: by the kernel, maybe with what it was before. */
+static bool ops_may(fuse_req_t req, fuse_ino_t ino, int flags, bool checked)
+{
+	struct store_info info;
+	enum record_inode inode = tree_inode(ino);
+	const struct timespec *ctime = &info.record.inodes[inode].ctime;
+
+	if (!fuse_req_ctx(req)->pid || store_look(ops_context(req)->tree.store, node_resource(ino), &info) < 0 || !info.exists ||
+	    (checked && !ops_is_recent(ctime)) || ops_lets(req, &info, inode, ops_wants(flags), false) ||
+	    (checked && ops_has_asked_again(req, ino, ctime)))
+		return true;
+	ops_ask_again(req, ino, ctime);
+	return false;
+}
+
+bool ops_may_open(fuse_req_t req, fuse_ino_t ino, int flags)
+{
+	return ops_may(req, ino, flags, true);
+}
+
+bool ops_may_create(fuse_req_t req, fuse_ino_t ino, int flags)
+{
+	return ops_may(req, ino, flags, false);
+}
+
+bool ops_may_read(fuse_req_t req, fuse_ino_t ino)
+{
+	struct store_info info;
+
+	return store_look(ops_context(req)->tree.store, node_resource(ino), &info) < 0 || !info.exists ||
+	       ops_lets(req, &info, tree_inode(ino), MAY_READ, true);
+}
+
+/* Whoever writes a file takes its set-id bits away. */
+static bool ops_takes_set_id(const struct record_attributes *file, mode_t mode)
+{
+	return (file->mode & ~(mode_t)(S_ISUID | S_ISGID)) == (mode & ~(mode_t)(S_ISUID | S_ISGID)) && !(mode & ~file->mode);
+}
+
+bool ops_may_set(fuse_req_t req, const struct record_attributes *file, unsigned set, mode_t mode)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	bool owners = set & (RECORD_SET_ACL | RECORD_SET_DEFAULT_ACL);
+
+	owners |= (set & RECORD_SET_MODE) && !ops_takes_set_id(file, mode);
+	if (ctx->uid == 0 || ctx->uid == file->uid)
+		return true;
+	if ((set & (RECORD_SET_UID | RECORD_SET_GID)) && !writer_is_capable(ctx->pid, CAP_CHOWN, file->uid, file->gid))
+		return false;
+	return !owners || writer_is_capable(ctx->pid, CAP_FOWNER, file->uid, file->gid);
+}
