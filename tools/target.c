@@ -165,6 +165,11 @@ int target_find(struct target *target, const struct name *name, struct target_en
 	return target->calls->find(target, name, ret_entry);
 }
 
+bool target_can_read(struct target *target, const struct name *name)
+{
+	return target->calls->can_read(target, name);
+}
+
 int target_read(struct target *target, const struct name *name, struct secbuf *ret_value)
 {
 	return target->calls->read(target, name, ret_value);

@@ -72,6 +72,9 @@ int target_list(struct target *target, enum name_kind kind, const char *mesh, st
 /* target_find - one resource. -ENOENT, which it does not say. */
 int target_find(struct target *target, const struct name *name, struct target_entry *ret_entry);
 
+/* target_can_read - may its value be read by this user and at this moment? Says nothing if not. */
+bool target_can_read(struct target *target, const struct name *name);
+
 /* target_read - its value; the caller frees. -ENOENT, which it does not say. */
 int target_read(struct target *target, const struct name *name, struct secbuf *ret_value);
 
