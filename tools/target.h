@@ -82,7 +82,7 @@ int target_read(struct target *target, const struct name *name, struct secbuf *r
  * the item to blame (0: none). */
 int target_apply(struct target *target, struct bundle *bundle, struct bundle_error *ret_error);
 
-/* target_remove - all of @names or none (on a mount: of meshes; of secrets in their order); a mesh goes with its secrets. -errno with
+/* target_remove - all of @names or none (secrets on a mount of somebody else: in their order); a mesh goes with its secrets. -errno with
  * *@ret_error, which it does not say. */
 int target_remove(struct target *target, const struct name *names, size_t n, struct bundle_error *ret_error);
 
