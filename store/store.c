@@ -321,11 +321,6 @@ int store_copy(struct store *store, const char *path)
 	return engine_copy(store->engine, path);
 }
 
-void store_drop_copy(const char *path)
-{
-	engine_remove(path);
-}
-
 const char *store_path(const struct store *store)
 {
 	return store->path;

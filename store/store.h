@@ -236,12 +236,12 @@ struct store_checked {
  * says. Changes wait meanwhile, reading goes on. -EBADMSG after a line in the log for what is wrong. @progress may be NULL. */
 int store_check(struct store *store, store_progress *progress, void *context, struct store_checked *ret_checked);
 
-/* store_copy - a consistent copy of the store in the new file @path (mode 0600), on disk when it returns; opened by the same keys.
- * -EEXIST. Changes wait meanwhile, and so does reading what is not cached. */
-int store_copy(struct store *store, const char *path);
+#define STORE_COPY_JOURNAL "-journal"
 
-/* store_drop_copy - take away what a store_copy to @path that was interrupted has left. Also in a signal handler. */
-void store_drop_copy(const char *path);
+/* store_copy - a consistent copy of the store in the new file @path (mode 0600), on disk when it returns; opened by the same keys.
+ * -EEXIST. Changes wait meanwhile, and so does reading what is not cached. If the process ends meanwhile, there is a part of it, and @path with
+ * STORE_COPY_JOURNAL. */
+int store_copy(struct store *store, const char *path);
 
 struct store_accepted {
 	bool refused;        /* it would have been: the anchor knew another state, or none that it could tell */

@@ -21,8 +21,8 @@ static const char export_usage[] =
 	"Writes all resources as YAML documents, with their values: meshes, then secrets, then global secrets.\n"
 	"\n"
 	"  -m, --mesh MESH      only this mesh and its secrets\n"
-	"  --format FORMAT      universal or kubernetes (universal)\n"
-	"  --namespace NAME     in Kubernetes documents (" OUTPUT_NAMESPACE ")\n" TARGET_USAGE;
+	"  --format FORMAT      universal or kubernetes (universal; with -n kubernetes)\n"
+	"  -n, --namespace NAME in Kubernetes documents (" OUTPUT_NAMESPACE ")\n" TARGET_USAGE;
 
 #define EXPORT_KINDS 3
 #define EXPORT_CLASH_BYTES 700
@@ -44,7 +44,7 @@ static int export_parse(int argc, char **argv, struct exporter *ret)
 {
 	const struct flag table[] = {{.name = "mesh", .letter = 'm', .text = &ret->mesh},
 				     {.name = "format", .text = &ret->format},
-				     {.name = "namespace", .text = &ret->form.namespace},
+				     {.name = "namespace", .letter = 'n', .text = &ret->form.namespace},
 				     TARGET_FLAGS(ret->options),
 				     {0}};
 	int n;
@@ -54,7 +54,8 @@ static int export_parse(int argc, char **argv, struct exporter *ret)
 		return r;
 	if (n > 0)
 		return flags_only(argv[0]);
-	return form_parse_format(argv[0], ret->format, &ret->form.kubernetes);
+	ret->form.kubernetes = ret->form.namespace;
+	return ret->format ? form_parse_format(argv[0], ret->format, &ret->form.kubernetes) : 0;
 }
 
 /* The one Mesh that is wanted. */

@@ -83,15 +83,18 @@ static void listing_backend(const struct yaml_stream *stream, char ret_text[stat
 	}
 }
 
-/* "-" for a document that is none, or of a Mesh that is gone meanwhile. */
+/* "-" for a document that is none, that can't be read (the mount is locked, or it isn't for this user), or of a Mesh that is gone meanwhile. */
 static int listing_mtls(struct listing *listing, const struct name *name, char ret_text[static LISTING_MTLS_BYTES])
 {
 	__attribute__((cleanup(yaml_stream_freep))) struct yaml_stream *stream = NULL;
 	struct yaml_error error;
 	SECBUF_AUTO yaml = {0};
-	int r = target_read(listing->target, name, &yaml);
+	int r;
 
 	snprintf(ret_text, LISTING_MTLS_BYTES, "-");
+	if (!target_can_read(listing->target, name))
+		return 0;
+	r = target_read(listing->target, name, &yaml);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	if (yaml_stream_new(yaml.data, yaml.size, &stream) == 0 && yaml_stream_next(stream, &error) == 1)

@@ -50,7 +50,10 @@ static int main_unknown(const char *word)
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		names[i] = commands[i].name;
 	meant = nearest(word, names);
-	if (meant)
+	if (word[0] == '-')
+		log_error("%.*s: a COMMAND comes first, and its flags behind it; hushctl --help lists the commands",
+			  (int)strcspn(word, "="), word);
+	else if (meant)
 		log_error("%s: there is no such command; did you mean %s?", word, meant);
 	else
 		log_error("%s: there is no such command; hushctl --help lists them", word);
@@ -61,6 +64,8 @@ static int main_run(int argc, char **argv)
 {
 	const char *word = argv[1];
 
+	if (strcmp(word, "help") == 0 && argc > 2)
+		return main_run(3, (char *[]){argv[0], argv[2], "--help", NULL});
 	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)
 		return main_usage(stdout, COMMAND_DONE);
 	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {

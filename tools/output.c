@@ -93,6 +93,24 @@ static void output_mesh(struct emit *emit, const struct output_form *form, const
 		emit_entry(emit, stream, key);
 }
 
+/* The labels of a Mesh (@labels), or all else; below @in, if there is any. */
+static void output_part(struct emit *emit, const struct yaml_stream *stream, uint32_t first, bool labels, const char *in)
+{
+	bool begun = !in;
+
+	for (uint32_t key = first; key != YAML_NONE; key = output_next_field(stream, key)) {
+		if (yaml_equals(stream, key, "labels") != labels)
+			continue;
+		if (!begun)
+			emit_map_begin(emit, in);
+		begun = true;
+		emit_entry(emit, stream, key);
+	}
+	if (in && begun)
+		emit_map_end(emit);
+}
+
+/* Labels stand at the top of the Universal form, and in the metadata of this one. */
 static void output_kubernetes_mesh(struct emit *emit, const struct output_form *form, const struct target_entry *entry,
 				   const struct yaml_stream *stream, uint32_t first)
 {
@@ -102,13 +120,9 @@ static void output_kubernetes_mesh(struct emit *emit, const struct output_form *
 	emit_string(emit, "name", entry->name.name);
 	if (form->times)
 		emit_time(emit, "creationTimestamp", &entry->created);
+	output_part(emit, stream, first, true, NULL);
 	emit_map_end(emit);
-	if (first == YAML_NONE)
-		return;
-	emit_map_begin(emit, "spec");
-	for (uint32_t key = first; key != YAML_NONE; key = output_next_field(stream, key))
-		emit_entry(emit, stream, key);
-	emit_map_end(emit);
+	output_part(emit, stream, first, false, "spec");
 }
 
 /* A Mesh's document is read and written anew, as it may be wanted as JSON or below spec. */

@@ -165,6 +165,11 @@ int target_find(struct target *target, const struct name *name, struct target_en
 	return target->calls->find(target, name, ret_entry);
 }
 
+bool target_can_read(struct target *target, const struct name *name)
+{
+	return target->calls->can_read(target, name);
+}
+
 int target_read(struct target *target, const struct name *name, struct secbuf *ret_value)
 {
 	return target->calls->read(target, name, ret_value);
@@ -230,12 +235,12 @@ static int target_place(const char *from, const char *path)
 	return r;
 }
 
-static const char *target_beside; /* what an interrupted backup would leave; NULL: nothing */
+static char *target_leaves[2]; /* what an interrupted backup would leave; NULL: nothing */
 
 static void target_interrupted(int number)
 {
-	if (target_beside)
-		store_drop_copy(target_beside);
+	for (size_t i = 0; i < 2 && target_leaves[i]; i++)
+		unlink(target_leaves[i]);
 	signal(number, SIG_DFL);
 	raise(number);
 }
@@ -252,7 +257,7 @@ static void target_interruptible(void)
 
 int target_backup(struct target *target, const char *path)
 {
-	char *beside;
+	char *beside, *journal;
 	bool made;
 	int r;
 
@@ -262,7 +267,12 @@ int target_backup(struct target *target, const char *path)
 	}
 	if (asprintf(&beside, "%s.part-%d", path, (int)getpid()) < 0)
 		return log_no_memory("to make the copy");
-	target_beside = beside;
+	if (asprintf(&journal, "%s" STORE_COPY_JOURNAL, beside) < 0) {
+		free(beside);
+		return log_no_memory("to make the copy");
+	}
+	target_leaves[0] = beside;
+	target_leaves[1] = journal;
 	target_interruptible();
 	r = target->calls->copy(target, beside);
 	made = r != -EEXIST;
@@ -270,7 +280,8 @@ int target_backup(struct target *target, const char *path)
 		r = target_place(beside, path);
 	if (r < 0 && made)
 		unlink(beside);
-	target_beside = NULL;
+	target_leaves[0] = NULL;
+	free(journal);
 	free(beside);
 	return r;
 }

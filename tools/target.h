@@ -73,6 +73,9 @@ int target_list(struct target *target, enum name_kind kind, const char *mesh, st
 /* target_find - one resource. -ENOENT, which it does not say. */
 int target_find(struct target *target, const struct name *name, struct target_entry *ret_entry);
 
+/* target_can_read - may its value be read by this user and at this moment? Says nothing if not. */
+bool target_can_read(struct target *target, const struct name *name);
+
 /* target_read - its value; the caller frees. -ENOENT, which it does not say. */
 int target_read(struct target *target, const struct name *name, struct secbuf *ret_value);
 
@@ -80,7 +83,7 @@ int target_read(struct target *target, const struct name *name, struct secbuf *r
  * the item to blame (0: none). */
 int target_apply(struct target *target, struct bundle *bundle, struct bundle_error *ret_error);
 
-/* target_remove - all of @names or none (on a mount: of meshes; of secrets in their order); a mesh goes with its secrets. -errno with
+/* target_remove - all of @names or none (secrets on a mount of somebody else: in their order); a mesh goes with its secrets. -errno with
  * *@ret_error, which it does not say. */
 int target_remove(struct target *target, const struct name *names, size_t n, struct bundle_error *ret_error);
 

@@ -33,6 +33,16 @@ static void target_report_deinit(struct target_report *report)
 
 #define TARGET_REPORT_AUTO __attribute__((cleanup(target_report_deinit))) struct target_report
 
+/* As target_mount_failed. EIO is no value that was changed here. */
+static int target_control_failed(const struct target *target, const char *path, int error)
+{
+	if (error != EIO)
+		return target_mount_failed(target, path, error);
+	log_error("%s: the process that serves died just then, or the disk has failed: the daemon's log says which (journalctl -t hushfs); "
+		  "run it again", path);
+	return -error;
+}
+
 int target_control_open(const struct target *target, const char *file, int flags, char ret_path[static TARGET_PATH_BYTES])
 {
 	int fd;
@@ -47,7 +57,7 @@ int target_control_open(const struct target *target, const char *file, int flags
 	else if (fd == -ENOENT)
 		log_error("%s: the daemon that serves this mount is too old to know it: hushctl upgrade, or unmount and mount again", ret_path);
 	else
-		target_mount_failed(target, ret_path, -fd);
+		target_control_failed(target, ret_path, -fd);
 	return fd;
 }
 
@@ -135,7 +145,7 @@ static int target_control_send(struct target *target, const char *path, int fd, 
 		log_error("%s: all documents together are more than the daemon has memory for: apply them in several parts, or mount it with a "
 			  "higher -o max_staged", path);
 	else if (r < 0 && r != -ENOMEM)
-		target_mount_failed(target, path, -r);
+		target_control_failed(target, path, -r);
 	return r;
 }
 
@@ -149,7 +159,7 @@ void target_control_said(struct target *target, const char *path, int fd, int er
 	if (*line)
 		log_error("%s: %s", target->path, line);
 	else
-		target_mount_failed(target, path, error);
+		target_control_failed(target, path, error);
 }
 
 /* What a failed request says: a sentence, or "document N, line M: " and a sentence, where N counts what was sent. */
@@ -178,7 +188,7 @@ static int target_control_refused(struct target *target, const char *path, struc
 
 	target_report_last(report, line);
 	if (!*line)
-		return target_mount_failed(target, path, error);
+		return target_control_failed(target, path, error);
 	target_control_blame(line, bundle, ret_error);
 	return -error;
 }
@@ -250,7 +260,7 @@ int target_control_remove(struct target *target, const struct name *names, size_
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		r = target_control_send_name(fd, &names[i]);
 		if (r < 0)
-			target_mount_failed(target, path, -r);
+			target_control_failed(target, path, -r);
 	}
 	if (r == 0) {
 		r = target_report_read(&report, fd);
@@ -274,7 +284,7 @@ int target_control_status(struct target *target, FILE *out)
 	r = target_report_read(&report, fd);
 	close(fd);
 	if (r < 0)
-		return target_mount_failed(target, path, -r);
+		return target_control_failed(target, path, -r);
 	return fputs(report.text, out) < 0 ? output_failed(errno) : 0;
 }
 
@@ -318,7 +328,7 @@ int target_control_check(struct target *target, struct store_checked *ret_checke
 	if (r < 0 && found[0])
 		log_error("%s: %s", target->path, found);
 	else if (r < 0)
-		target_mount_failed(target, path, -r);
+		target_control_failed(target, path, -r);
 	if (r < 0)
 		return r;
 	if (sscanf(found, "%" SCNu64 " resources, %" SCNu64 " values, %" SCNu64 " rows", &ret_checked->resources,
@@ -337,7 +347,7 @@ static int target_control_copy_bytes(struct target *target, const char *from, in
 
 	while (r == 0 && (n = read(in, bytes, sizeof(bytes))) != 0) {
 		if (n < 0)
-			return target_mount_failed(target, from, errno);
+			return target_control_failed(target, from, errno);
 		r = target_control_write(out, bytes, (size_t)n);
 	}
 	if (r == 0 && fsync(out) < 0)

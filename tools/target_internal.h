@@ -23,6 +23,7 @@ struct target_calls {
 	/* Append to @entries, in any order. */
 	int (*list)(struct target *target, enum name_kind kind, const char *mesh, struct target_entries *entries);
 	int (*find)(struct target *target, const struct name *name, struct target_entry *ret_entry);
+	bool (*can_read)(struct target *target, const struct name *name);
 	int (*read)(struct target *target, const struct name *name, struct secbuf *ret_value);
 	int (*apply)(struct target *target, struct bundle *bundle, struct bundle_error *ret_error);
 	int (*remove)(struct target *target, const struct name *names, size_t n, struct bundle_error *ret_error);

@@ -180,9 +180,12 @@ static int target_mount_list(struct target *target, enum name_kind kind, const c
 {
 	char path[TARGET_PATH_BYTES];
 	struct dirent *file;
+	struct name name;
 	DIR *folder;
 	int r = 0;
 
+	if (kind == NAME_SECRET && name_set(&name, NAME_MESH, "", mesh) < 0)
+		return -ENOENT; /* nor is it to lead elsewhere */
 	target_mount_folder(target, kind, mesh, path);
 	folder = opendir(path);
 	if (!folder && (errno == ENOENT || errno == ENOTDIR))
@@ -223,6 +226,18 @@ static int target_mount_read_file(const struct target *target, const char *path,
 	return r;
 }
 
+static bool target_mount_can_read(struct target *target, const struct name *name)
+{
+	char path[TARGET_PATH_BYTES];
+	int fd;
+
+	target_mount_path(target, name, path);
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 || errno == ENOENT; /* see target_mount_find */
+}
+
 static int target_mount_read(struct target *target, const struct name *name, struct secbuf *ret_value)
 {
 	SECBUF_AUTO value = {0};
@@ -257,17 +272,10 @@ static struct mesh_backend target_mount_backend(struct target *target, const cha
 {
 	SECBUF_AUTO yaml = {0};
 	struct mesh_backend backend = {0};
-	char path[TARGET_PATH_BYTES];
 	struct name name;
-	int fd;
 
-	if (name_set(&name, NAME_MESH, "", mesh) < 0)
+	if (name_set(&name, NAME_MESH, "", mesh) < 0 || !target_mount_can_read(target, &name))
 		return backend;
-	target_mount_path(target, &name, path);
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return backend;
-	close(fd);
 	if (target_read(target, &name, &yaml) < 0 || mesh_read(&yaml, mesh, &backend) < 0)
 		return (struct mesh_backend){0};
 	return backend;
@@ -325,6 +333,16 @@ static int target_mount_unlink(struct target *target, const struct name *name, s
 	return -error;
 }
 
+/* Is it this user's mount, and not read-only? */
+static bool target_mount_is_mine(const struct target *target)
+{
+	char path[TARGET_PATH_BYTES];
+
+	snprintf(path, sizeof(path), "%s/.hush/delete", target->path);
+	return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0;
+}
+
+/* Several secrets of who has mounted it go in one transaction; of who hasn't, one file after the other. */
 static int target_mount_remove(struct target *target, const struct name *names, size_t n,
 			       struct bundle_error *ret_error)
 {
@@ -333,6 +351,8 @@ static int target_mount_remove(struct target *target, const struct name *names, 
 	if (names[0].kind == NAME_MESH)
 		return target_control_remove(target, names, n, ret_error);
 	r = target_mount_check_use(target, names, n, ret_error);
+	if (r == 0 && n > 1 && target_mount_is_mine(target))
+		return target_control_remove(target, names, n, ret_error);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		size_t used;
 
@@ -348,6 +368,7 @@ static int target_mount_remove(struct target *target, const struct name *names, 
 const struct target_calls target_mount_calls = {
 	.list = target_mount_list,
 	.find = target_mount_find,
+	.can_read = target_mount_can_read,
 	.read = target_mount_read,
 	.apply = target_control_apply,
 	.remove = target_mount_remove,

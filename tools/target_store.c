@@ -107,6 +107,13 @@ static int target_store_list(struct target *target, enum name_kind kind, const c
 	return r == -ENOENT ? 0 : r;
 }
 
+static bool target_store_can_read(struct target *target, const struct name *name)
+{
+	(void)target;
+	(void)name;
+	return true;
+}
+
 static int target_store_read(struct target *target, const struct name *name, struct secbuf *ret_value)
 {
 	uint64_t node = store_node(target->store, name);
@@ -181,6 +188,7 @@ static int target_store_copy(struct target *target, const char *path)
 const struct target_calls target_store_calls = {
 	.list = target_store_list,
 	.find = target_store_find,
+	.can_read = target_store_can_read,
 	.read = target_store_read,
 	.apply = target_store_apply,
 	.remove = target_store_remove,

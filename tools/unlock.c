@@ -33,7 +33,11 @@ int command_unlock(int argc, char **argv)
 	__attribute__((cleanup(target_closep))) struct target *target = NULL;
 	__attribute__((cleanup(key_freep))) struct key *key = NULL;
 	struct target_options options = {0}, mount;
-	const struct flag flags[] = {TARGET_FLAGS(options), {0}};
+	const struct flag flags[] = {{.name = "mount", .text = &options.mount},
+				     {.name = "store", .text = &options.store},
+				     {.name = "key-file", .text = &options.key.key_file},
+				     {.name = "passphrase-file", .text = &options.key.passphrase_file},
+				     {0}};
 	int n;
 	int r = flags_parse(argc, argv, unlock_usage, flags, &n);
 

@@ -408,8 +408,8 @@ static void test_terminal(void **state)
 		assert_non_null(strstr(shown, cases[i].shown));
 		assert_null(strstr(shown, "typed"));
 	}
-	memset(line, 'x', sizeof(line));
 	for (int more = 0; more <= 1; more++) {
+		memset(line, 'x', sizeof(line));
 		memcpy(line + KEY_PASSPHRASE_BYTES - 1 + more, "\n", 2);
 		assert_int_equal(ask(line, false, shown, sizeof(shown)), more ? EINVAL : OTHER_PASSPHRASE);
 		assert_int_equal(strstr(shown, "terminal: too long for a passphrase (1023 bytes at most)") != NULL, more);
