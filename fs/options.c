@@ -249,6 +249,8 @@ int options_parse(struct options *ret_options, int argc, char **argv)
 		log_error("give a key file or a passphrase file, not both");
 		return -EINVAL;
 	}
+	if (options.read_only) /* who only looks takes no versions away */
+		options.store_options.history = STORE_HISTORY_MAX;
 	options.store = argv[optind];
 	options.mountpoint = argv[optind + 1];
 	*ret_options = options;

@@ -3,6 +3,8 @@
  */
 #include "store/inherit.h"
 
+#include <sys/stat.h>
+
 void inherit_file(const struct record_attributes *owner, const struct acl *folder, struct store_op *op)
 {
 	struct acl acl;
@@ -36,7 +38,7 @@ int inherit_mesh(const struct record_attributes *owner, const struct acl *folder
 
 	for (int i = 0; i < RECORD_INODES; i++)
 		op->attributes[i] = *owner;
-	op->attributes[RECORD_MESH_SECRETS].mode = folder->mask ? 0770 : 0700;
+	op->attributes[RECORD_MESH_SECRETS].mode = (folder->mask ? 0770 : 0700) | (owner->mode & S_ISGID); /* both folders, as mkdir -p would */
 	op->attributes[RECORD_MESH_YAML].mode = 0644;
 	for (int i = 0; i < RECORD_INODES && r == 0; i++)
 		r = inherit_entry(folder, i, i == RECORD_MESH_SECRETS, &op->attributes[i].mode, &op->acls);
