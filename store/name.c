@@ -21,7 +21,7 @@ static bool name_is_old_style(const char *name, size_t bytes)
 }
 
 /* [a-z0-9]([-a-z0-9]*[a-z0-9])? joined by dots: each label starts and ends alphanumeric. */
-static bool name_is_subdomain(const char *name, size_t bytes)
+bool name_is_subdomain(const char *name, size_t bytes)
 {
 	for (size_t i = 0; i < bytes; i++) {
 		bool at_edge = i == 0 || i + 1 == bytes || name[i - 1] == '.' || name[i + 1] == '.';

@@ -31,6 +31,9 @@ struct name {
  * RFC 1123 subdomain (from 2.5); at most 253 bytes, 63 for a mesh. */
 bool name_is_valid(enum name_kind kind, const char *name, size_t bytes);
 
+/* name_is_subdomain - is it an RFC 1123 subdomain, but for its length: what Kubernetes allows as a name? */
+bool name_is_subdomain(const char *name, size_t bytes);
+
 /* name_set - fill in an identity. @mesh is used by NAME_SECRET alone, otherwise "".
  * 0, or -EINVAL if a name is not valid. */
 int name_set(struct name *ret_name, enum name_kind kind, const char *mesh, const char *name);

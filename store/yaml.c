@@ -213,7 +213,7 @@ static int add_node(struct builder *builder, const yaml_event_t *event, enum yam
 		return r;
 	r = yaml_tree_add(&builder->stream->tree, kind, line_of(event->start_mark), ret_node);
 	if (r == -E2BIG)
-		return refuse(builder->stream, line_of(event->start_mark), "more than %d nodes in one document",
+		return refuse(builder->stream, line_of(event->start_mark), "more than %d nodes in one document: give it in several",
 			      YAML_NODES_MAX);
 	return r < 0 ? r : link_node(builder, event, *ret_node);
 }

@@ -143,6 +143,21 @@ static int export_check_names(struct exporter *export)
 	return -EEXIST;
 }
 
+/* What can be here and not there: it is written all the same, as it can be applied to another store. */
+static void export_warn(const struct exporter *export)
+{
+	for (size_t i = 0; i < EXPORT_KINDS; i++)
+		for (size_t k = 0; k < export->lists[i].n; k++) {
+			const struct target_entry *entry = &export->lists[i].entries[k];
+
+			if (!name_is_subdomain(entry->name.name, strlen(entry->name.name)))
+				log_warning("%s: Kubernetes refuses this name: there it has lower case letters, digits, - and ., and begins and ends "
+					    "with one of the former; rename it", entry->name.name);
+			else if (entry->name.kind != NAME_MESH && entry->size == 0)
+				log_warning("%s: it is empty, which Kuma refuses on Kubernetes; give it a value", entry->name.name);
+		}
+}
+
 /* One resource; one that is removed meanwhile is left out. */
 static int export_document(struct exporter *export, const struct target_entry *entry, bool *first)
 {
@@ -168,6 +183,8 @@ static int export_run(struct exporter *export)
 
 	if (r == 0 && export->form.kubernetes)
 		r = export_check_names(export);
+	if (r == 0 && export->form.kubernetes)
+		export_warn(export);
 	for (size_t i = 0; i < EXPORT_KINDS; i++)
 		for (size_t k = 0; r == 0 && k < export->lists[i].n; k++)
 			r = export_document(export, &export->lists[i].entries[k], &first);
