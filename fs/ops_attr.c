@@ -191,9 +191,10 @@ static void ops_truncate(fuse_req_t req, fuse_ino_t ino, uint64_t size, unsigned
 		return;
 	}
 	r = ops_stage_existing(req, ino, size == 0, &handle);
-	if (r == 0 && !ops_may_open(req, ino, O_WRONLY)) {
-		stage_discard(context->stage, handle);
-		r = -ESTALE;
+	if (r == 0) {
+		r = ops_may_open(req, ino, O_WRONLY);
+		if (r < 0)
+			stage_discard(context->stage, handle);
 	}
 	if (r == 0) {
 		r = stage_resize(context->stage, handle, size);

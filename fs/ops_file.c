@@ -120,9 +120,10 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fi->noflush = 0;
 		r = stage_share(context->stage, ino, ops_process(req), &fi->fh);
 	}
-	if (r == 0 && !ops_may_open(req, ino, fi->flags)) {
-		ops_undo_open(context, ino, fi->fh);
-		r = -ESTALE;
+	if (r == 0) {
+		r = ops_may_open(req, ino, fi->flags);
+		if (r < 0)
+			ops_undo_open(context, ino, fi->fh);
 	}
 	if (r == 0 && ops_writes(fi))
 		ledger_opening(context->ledger, ino, fuse_req_ctx(req)->pid);
@@ -179,9 +180,10 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 		open.info = NULL;
 		r = stage_open(context->stage, &open, &fi->fh);
 	}
-	if (r == 0 && open.info && !open.anew && !ops_may_create(req, open.ino, fi->flags)) {
-		stage_discard(context->stage, fi->fh);
-		r = -ESTALE;
+	if (r == 0 && open.info && !open.anew) {
+		r = ops_may_create(req, open.ino, fi->flags);
+		if (r < 0)
+			stage_discard(context->stage, fi->fh);
 	}
 	if (r < 0) {
 		ops_reply_error(req, r);

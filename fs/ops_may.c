@@ -82,45 +82,53 @@ static bool ops_is_recent(const struct timespec *when)
 	return now.tv_sec - when->tv_sec < OPS_MAY_SECONDS; /* also if the clock was set back */
 }
 
-/* Have the kernel look at the attributes as they are now, when it is told to ask again: that thread, of this file as it is now, is not told so twice. */
+/* Have the kernel look at the attributes as they are now, when it is told to ask again, which that thread is once. */
 static void ops_ask_again(fuse_req_t req, fuse_ino_t ino, const struct timespec *ctime)
 {
 	notify_attributes(ops_context(req)->notify, ino);
 	*ops_again(req) = (struct ops_again){.thread = fuse_req_ctx(req)->pid, .ino = ino, .ctime = *ctime};
 }
 
-static bool ops_has_asked_again(fuse_req_t req, fuse_ino_t ino, const struct timespec *ctime)
+/* Was that thread told so, of this file? *@ret_same: as it is now, so that the kernel has looked at that. Once. */
+static bool ops_was_told(fuse_req_t req, fuse_ino_t ino, const struct timespec *ctime, bool *ret_same)
 {
 	struct ops_again *again = ops_again(req);
-	bool asked = again->thread == fuse_req_ctx(req)->pid && again->ino == ino && again->ctime.tv_sec == ctime->tv_sec &&
-		     again->ctime.tv_nsec == ctime->tv_nsec;
+	bool told = again->thread == fuse_req_ctx(req)->pid && again->ino == ino;
 
-	if (asked)
+	*ret_same = again->ctime.tv_sec == ctime->tv_sec && again->ctime.tv_nsec == ctime->tv_nsec;
+	if (told)
 		again->thread = 0;
-	return asked;
+	return told;
 }
 
 /* @checked: by the kernel, maybe with what it was before. */
-static bool ops_may(fuse_req_t req, fuse_ino_t ino, int flags, bool checked)
+static int ops_may(fuse_req_t req, fuse_ino_t ino, int flags, bool checked)
 {
 	struct store_info info;
 	enum record_inode inode = tree_inode(ino);
-	const struct timespec *ctime = &info.record.inodes[inode].ctime;
+	const struct record_attributes *file = &info.record.inodes[inode];
+	pid_t thread = fuse_req_ctx(req)->pid;
+	bool same;
 
-	if (!fuse_req_ctx(req)->pid || store_look(ops_context(req)->tree.store, node_resource(ino), &info) < 0 || !info.exists ||
-	    (checked && !ops_is_recent(ctime)) || ops_lets(req, &info, inode, ops_wants(flags), false) ||
-	    (checked && ops_has_asked_again(req, ino, ctime)))
-		return true;
-	ops_ask_again(req, ino, ctime);
-	return false;
+	if (!thread || store_look(ops_context(req)->tree.store, node_resource(ino), &info) < 0 || !info.exists ||
+	    (checked && !ops_is_recent(&file->ctime)) || ops_lets(req, &info, inode, ops_wants(flags), false))
+		return 0;
+	if (!ops_was_told(req, ino, &file->ctime, &same)) {
+		ops_ask_again(req, ino, &file->ctime);
+		return -ESTALE;
+	}
+	if (checked && same)
+		return 0;
+	/* it has become another once more: a program would hear of a second ESTALE */
+	return ops_lets(req, &info, inode, ops_wants(flags), true) || writer_is_capable(thread, CAP_DAC_OVERRIDE, file->uid, file->gid) ? 0 : -EACCES;
 }
 
-bool ops_may_open(fuse_req_t req, fuse_ino_t ino, int flags)
+int ops_may_open(fuse_req_t req, fuse_ino_t ino, int flags)
 {
 	return ops_may(req, ino, flags, true);
 }
 
-bool ops_may_create(fuse_req_t req, fuse_ino_t ino, int flags)
+int ops_may_create(fuse_req_t req, fuse_ino_t ino, int flags)
 {
 	return ops_may(req, ino, flags, false);
 }
