@@ -63,7 +63,7 @@ struct store {
 };
 
 /* store_load - as store_open, but without a commit thread: nothing is changed in the store. */
-int store_load(const char *path, const struct key *key, const struct store_options *options, struct store **ret_store);
+int store_load(const char *given, const struct key *key, const struct store_options *options, struct store **ret_store);
 
 /* store_make - a new file @path with nothing but @header and a manifest of @generation; open, without a commit thread. Takes @keys
  * over, also when it fails. */
