@@ -108,6 +108,7 @@ void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, const stru
 	struct ops_context *context = ops_context(req);
 	struct store_info info;
 	enum record_inode inode;
+	struct record_attributes making;
 	struct acl_list acls = {0};
 	struct store_txn *txn;
 	int r = 0;
@@ -120,7 +121,9 @@ void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, const stru
 		}
 		set = 0;
 	} else if (node_is_value(ino) && stage_entries(context->stage)) {
-		set = stage_set_attributes(context->stage, ino, ops_process(req), set, attributes, acl);
+		/* what another makes there may be a new file, in the place of the one that is meant, which was removed */
+		if (stage_making(context->stage, ino, ops_process(req), &making) < 0 || ops_may_set(req, &making, set, attributes->mode))
+			set = stage_set_attributes(context->stage, ino, ops_process(req), set, attributes, acl);
 	}
 	if (r < 0) {
 		ops_reply_error(req, ops_stale(r));

@@ -135,13 +135,13 @@ void ops_set_attributes(fuse_req_t req, fuse_ino_t ino, unsigned set, const stru
 
 /* ops_may.c: the kernel has checked who asks, but maybe for a file whose place another has taken since. */
 
-/* ops_may_open - may it open @ino with @flags as that is now? 0. If it was changed a moment ago and does not let it: -ESTALE, for the kernel to look
- * at it again, and ask again; -EACCES if that was of no use, as it was changed once more, and /proc doesn't say that it may. To be asked when a version is pinned: what
+/* ops_may_open - may it open @ino with @flags as that is now? 0. If it was changed a moment ago and does not let it, as far as /proc tells: -ESTALE, for
+ * the kernel to look at it again, and ask again; -EACCES if that was of no use, as it was changed once more. To be asked when a version is pinned: what
  * that is of is no newer. ops_may_create - the same of CREATE, for a file that the kernel did not find, and that is there. */
 int ops_may_open(fuse_req_t req, fuse_ino_t ino, int flags);
 int ops_may_create(fuse_req_t req, fuse_ino_t ino, int flags);
 
-/* ops_may_read - may it read @ino as that is now, whatever it has opened? Asks /proc. */
+/* ops_may_read - may it read @ino as that is now, whatever it has opened? */
 bool ops_may_read(fuse_req_t req, fuse_ino_t ino);
 
 /* ops_may_set - may it set these (RECORD_SET_..., @mode if that is among them) of @file as that is now? Asks /proc if it isn't the owner. */

@@ -20,16 +20,15 @@
 
 enum { MAY_WRITE = 2, MAY_READ = 4 };
 
-/* A group whose permissions say more than others' do: is the process in it? @look: asking /proc, too; else not if it isn't known. */
-static bool ops_in_group(fuse_req_t req, gid_t group, bool look)
+static bool ops_in_group(fuse_req_t req, gid_t group)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
-	return ctx->gid == group || (look && writer_is_member(ctx->pid, group));
+	return ctx->gid == group || writer_is_member(ctx->pid, group);
 }
 
 /* Does one of the ACL's names let it? */
-static bool ops_acl_lets(fuse_req_t req, const struct acl *acl, unsigned want, bool look)
+static bool ops_acl_lets(fuse_req_t req, const struct acl *acl, unsigned want)
 {
 	unsigned mask = acl->mode >> 3 & 7;
 
@@ -37,14 +36,14 @@ static bool ops_acl_lets(fuse_req_t req, const struct acl *acl, unsigned want, b
 		const struct acl_named *named = &acl->named[i];
 
 		if ((named->permission & mask & want) == want &&
-		    (named->group ? ops_in_group(req, named->id, look) : named->id == fuse_req_ctx(req)->uid))
+		    (named->group ? ops_in_group(req, named->id) : named->id == fuse_req_ctx(req)->uid))
 			return true;
 	}
 	return false;
 }
 
 /* As in acl(5), but that any entry will do: what lets less than others' permissions is seen to by the kernel. Of root nothing is asked. */
-static bool ops_lets(fuse_req_t req, const struct store_info *info, enum record_inode inode, unsigned want, bool look)
+static bool ops_lets(fuse_req_t req, const struct store_info *info, enum record_inode inode, unsigned want)
 {
 	const struct record_attributes *file = &info->record.inodes[inode];
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
@@ -59,7 +58,7 @@ static bool ops_lets(fuse_req_t req, const struct store_info *info, enum record_
 	acl.mode = file->mode & 0777;
 	if (acl.present)
 		group &= acl.group;
-	return ((group & want) == want && ops_in_group(req, file->gid, look)) || (acl.present && ops_acl_lets(req, &acl, want, look));
+	return ((group & want) == want && ops_in_group(req, file->gid)) || (acl.present && ops_acl_lets(req, &acl, want));
 }
 
 static unsigned ops_wants(int flags)
@@ -67,6 +66,16 @@ static unsigned ops_wants(int flags)
 	int access = flags & O_ACCMODE;
 
 	return (access == O_WRONLY ? 0 : MAY_READ) | (access == O_RDONLY ? 0 : MAY_WRITE);
+}
+
+/* May it, by its groups and capabilities? As far as /proc tells. */
+static bool ops_is_let(fuse_req_t req, const struct store_info *info, enum record_inode inode, unsigned want)
+{
+	const struct record_attributes *file = &info->record.inodes[inode];
+	pid_t thread = fuse_req_ctx(req)->pid;
+
+	return ops_lets(req, info, inode, want) || writer_is_capable(thread, CAP_DAC_OVERRIDE, file->uid, file->gid) ||
+	       (want == MAY_READ && writer_is_capable(thread, CAP_DAC_READ_SEARCH, file->uid, file->gid));
 }
 
 static struct ops_again *ops_again(fuse_req_t req)
@@ -101,26 +110,23 @@ static bool ops_was_told(fuse_req_t req, fuse_ino_t ino, const struct timespec *
 	return told;
 }
 
-/* @checked: by the kernel, maybe with what it was before. */
+/* @checked: by the kernel, maybe with what it was before. Who may isn't told to ask again: a program hears of the second ESTALE, which is what it gets if
+ * the worker that has told it so has died, or another thread's question took the place of this one's. */
 static int ops_may(fuse_req_t req, fuse_ino_t ino, int flags, bool checked)
 {
 	struct store_info info;
 	enum record_inode inode = tree_inode(ino);
 	const struct record_attributes *file = &info.record.inodes[inode];
-	pid_t thread = fuse_req_ctx(req)->pid;
 	bool same;
 
-	if (!thread || store_look(ops_context(req)->tree.store, node_resource(ino), &info) < 0 || !info.exists ||
-	    (checked && !ops_is_recent(&file->ctime)) || ops_lets(req, &info, inode, ops_wants(flags), false))
+	if (!fuse_req_ctx(req)->pid || store_look(ops_context(req)->tree.store, node_resource(ino), &info) < 0 || !info.exists ||
+	    (checked && !ops_is_recent(&file->ctime)) || ops_is_let(req, &info, inode, ops_wants(flags)))
 		return 0;
 	if (!ops_was_told(req, ino, &file->ctime, &same)) {
 		ops_ask_again(req, ino, &file->ctime);
 		return -ESTALE;
 	}
-	if (checked && same)
-		return 0;
-	/* it has become another once more: a program would hear of a second ESTALE */
-	return ops_lets(req, &info, inode, ops_wants(flags), true) || writer_is_capable(thread, CAP_DAC_OVERRIDE, file->uid, file->gid) ? 0 : -EACCES;
+	return checked && same ? 0 : -EACCES; /* else it has become another once more */
 }
 
 int ops_may_open(fuse_req_t req, fuse_ino_t ino, int flags)
@@ -138,7 +144,7 @@ bool ops_may_read(fuse_req_t req, fuse_ino_t ino)
 	struct store_info info;
 
 	return store_look(ops_context(req)->tree.store, node_resource(ino), &info) < 0 || !info.exists ||
-	       ops_lets(req, &info, tree_inode(ino), MAY_READ, true);
+	       ops_is_let(req, &info, tree_inode(ino), MAY_READ);
 }
 
 /* Whoever writes a file takes its set-id bits away. */

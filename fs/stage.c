@@ -469,6 +469,7 @@ static void staged_name(const struct staged *entry, struct store_op *op, const s
 	if (!name_equal(to, &entry->name)) { /* a rename replaces what is there, attributes and all */
 		op->kind = STORE_PUT;
 		op->set |= RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL;
+		op->unaware = false;
 	}
 	op->name = *to;
 	op->exclusive = exclusive;

@@ -131,6 +131,9 @@ pid_t stage_maker(struct stage *stage, uint64_t handle);
 /* stage_acls - those of a new file, so RECORD_SELF's access ACL. -ENOENT if @ino is none. */
 int stage_acls(struct stage *stage, uint64_t ino, struct acl_list *ret_acls);
 
+/* stage_making - the attributes of the new file @ino that another than @process is making, which makes none there. -ENOENT if nobody is. */
+int stage_making(struct stage *stage, uint64_t ino, pid_t process, struct record_attributes *ret_attributes);
+
 /* stage_set_attributes - keep attributes for when @ino is published: all of them (@set: RECORD_SET_…; @acl if that has
  * RECORD_SET_ACL) of a new file, or that @process is making anew, the times of one that it is writing. Returns the ones that the
  * store has to set now. */

@@ -171,6 +171,24 @@ static void stage_land(struct stage *stage, uint64_t ino, pid_t process)
 	}
 }
 
+int stage_making(struct stage *stage, uint64_t ino, pid_t process, struct record_attributes *ret_attributes)
+{
+	const struct store_info *live;
+	struct store_info info;
+	struct staged *entry = NULL;
+
+	pthread_mutex_lock(&stage->lock);
+	live = stage_live(stage, ino, &info);
+	if (!live && !(process && stage_newest(stage, ino, process, false, NULL)))
+		LIST_FOREACH(entry, &stage->entries, link)
+			if (entry->ino == ino && entry->fresh && staged_has_its_name(stage, entry, NULL))
+				break;
+	if (entry)
+		*ret_attributes = entry->attributes;
+	pthread_mutex_unlock(&stage->lock);
+	return entry ? 0 : -ENOENT;
+}
+
 unsigned stage_set_attributes(struct stage *stage, uint64_t ino, pid_t process, unsigned set,
 			      const struct record_attributes *attributes, const struct acl *acl)
 {
