@@ -140,7 +140,8 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct ops_context *context = ops_context(req);
-	struct stage_open open = {.uid = fuse_req_ctx(req)->uid, .truncate = fi->flags & O_TRUNC, .thread = STAGE_NO_THREAD};
+	struct stage_open open = {
+		.uid = fuse_req_ctx(req)->uid, .gid = fuse_req_ctx(req)->gid, .truncate = fi->flags & O_TRUNC, .thread = STAGE_NO_THREAD};
 	struct fuse_entry_param entry;
 	struct scratch_place place;
 	struct store_info info;

@@ -152,6 +152,7 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 	entry->attributes = open->attributes;
 	entry->acls = open->acls;
 	entry->uid = open->uid;
+	entry->gid = open->gid;
 	entry->writers.opener = open->process;
 	entry->opening = open->thread;
 	entry->fresh = !open->info;
@@ -353,6 +354,7 @@ static struct store_txn *staged_transaction(struct stage *stage, struct staged *
 	op->only_created = entry->fresh ? 0 : entry->created;
 	op->unaware = entry->fresh;
 	op->writer = entry->uid;
+	op->group = entry->gid;
 	op->set = entry->set | (entry->anew ? RECORD_SET_UID | RECORD_SET_GID | RECORD_SET_MODE | RECORD_SET_ACL : 0);
 	if (entry->name.kind == NAME_MESH)
 		op->set &= RECORD_SET_TIMES; /* made anew or not, mesh.yaml is as much the mesh's as its folder */

@@ -47,6 +47,7 @@ struct stage_open {
 	bool truncate;
 	bool anew; /* who opens it has set @info aside (aside.h): for it, and when it is published, it is new */
 	uid_t uid;
+	gid_t gid;     /* of who makes a new one, which need not be the file's */
 	pid_t process; /* 0: not known */
 	pid_t thread; /* that may cut it right after this (O_TRUNC), or STAGE_NO_THREAD */
 };

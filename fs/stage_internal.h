@@ -22,6 +22,7 @@ struct staged {
 	bool anew;        /* it does, but its maker is making another in its place */
 	bool unlinked;    /* it is never to be published */
 	uid_t uid;
+	gid_t gid;
 	struct writers writers;
 	pid_t opening;                       /* the thread that opened it, as long as O_TRUNC may come after it; else STAGE_NO_THREAD */
 	struct record_attributes attributes; /* of a fresh one, or one that is made anew; and times set by hand */

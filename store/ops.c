@@ -154,10 +154,17 @@ static int ops_mesh_text(const struct batch *batch, struct store_txn *txn, const
 }
 
 /* Would it have been opened to write? */
-static bool ops_lets_write(const struct record_attributes *file, const struct store_op *op)
+static bool ops_lets_write(const struct record *record, const struct store_op *op)
 {
+	const struct record_attributes *file = &record->inodes[ops_file(&op->name)];
+	unsigned group = file->mode >> 3 & 7;
+	struct acl acl;
+
+	acl_get(&record->acls, ops_file(&op->name), ACL_KIND_ACCESS, &acl);
+	if (acl.present) /* what the mode has is its mask */
+		group &= acl.group;
 	return op->writer == 0 || (op->writer == file->uid && (file->mode & S_IWUSR)) || (file->mode & S_IWOTH) ||
-	       (op->attributes[0].gid == file->gid && (file->mode & S_IWGRP));
+	       (op->group == file->gid && (group & 2));
 }
 
 static int ops_put(struct batch *batch, struct store_txn *txn, struct store_op *op)
@@ -181,7 +188,7 @@ static int ops_put(struct batch *batch, struct store_txn *txn, struct store_op *
 	}
 	if (op->exclusive && state.exists)
 		return -EEXIST;
-	if (op->unaware && state.exists && !ops_lets_write(file, op))
+	if (op->unaware && state.exists && !ops_lets_write(&state.record, op))
 		return -EACCES;
 	if (op->kind == STORE_APPEND && state.exists) {
 		r = ops_prepend_current(batch, &state, &op->value, &whole);

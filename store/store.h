@@ -173,11 +173,12 @@ struct store_op {
 	uint64_t only_created;  /* STORE_PUT, STORE_APPEND, unless 0: only if record.created is this, otherwise do nothing and succeed: a
 				 * resource that was removed is not brought back by somebody who still has it open */
 	bool unaware;           /* STORE_PUT, STORE_APPEND: its writer found no such resource. One that somebody else has made since is written only as far as
-				 * its mode lets @writer, of the group attributes[0].gid: else -EACCES */
+				 * its mode lets @writer, of the group @group: else -EACCES */
 	bool owned;             /* STORE_SET_ATTRIBUTES: only if @owner still owns the inode; else -EPERM */
 	uid_t owner;
 	struct secbuf value;    /* STORE_PUT, STORE_APPEND; freed with the transaction */
 	uid_t writer;           /* kept with the value */
+	gid_t group;            /* of @writer, for @unaware */
 	enum record_inode inode;                               /* STORE_SET_ATTRIBUTES */
 	unsigned set;                                          /* RECORD_SET_…: what of attributes[0] is to be set; for the first three */
 	struct record_attributes attributes[RECORD_INODES];    /* uid, gid and mode of what is created; and see @set */

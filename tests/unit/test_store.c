@@ -507,7 +507,7 @@ static void test_whose(void **state)
 		txn = one(STORE_PUT, name, "two");
 		txn->ops[0].unaware = true;
 		txn->ops[0].writer = rows[i].writer;
-		txn->ops[0].attributes[0].gid = rows[i].group;
+		txn->ops[0].group = rows[i].group;
 		assert_int_equal(run_and_free(store, txn), rows[i].result);
 	}
 	for (uid_t owner = 6; owner <= 7; owner++) {
@@ -518,6 +518,20 @@ static void test_whose(void **state)
 		txn->ops[0].owner = owner;
 		assert_int_equal(run_and_free(store, txn), owner == 7 ? 0 : -EPERM);
 		assert_int_equal(attributes(store, name, RECORD_SELF).mode, owner == 7 ? 0777 : 0664);
+	}
+	for (uint8_t group = 4; group <= 6; group += 2) { /* with an ACL, the mode's middle is its mask, and not the group's */
+		const struct acl acl = {.present = true, .mask = true, .group = group, .mode = 0660};
+
+		txn = one(STORE_SET_ATTRIBUTES, name, NULL);
+		txn->ops[0].set = RECORD_SET_MODE | RECORD_SET_ACL;
+		txn->ops[0].attributes[0].mode = 0660;
+		assert_int_equal(acl_put(&txn->ops[0].acls, RECORD_SELF, ACL_KIND_ACCESS, &acl), 0);
+		assert_int_equal(run_and_free(store, txn), 0);
+		txn = one(STORE_PUT, name, "three");
+		txn->ops[0].unaware = true;
+		txn->ops[0].writer = 8;
+		txn->ops[0].group = 6;
+		assert_int_equal(run_and_free(store, txn), group == 6 ? 0 : -EACCES);
 	}
 	store_close(store);
 }
