@@ -15,7 +15,7 @@
 #define INDENT 2
 #define NO_CHARACTER 0xd800 /* half of one in UTF-16: nothing that could be meant */
 #define REPLACEMENT 0xfffd
-#define QUOTED_KEY_BYTES_MAX 240 /* libyaml wants a key to end within 1024 characters, unless it has "? " in front */
+#define KEY_BYTES_MAX 240 /* libyaml wants a key to end within 1024 characters, also quoted, unless it has "? " in front */
 
 struct writer {
 	const struct yaml_stream *stream;
@@ -243,13 +243,13 @@ static void put_key(struct writer *writer, uint32_t key, unsigned indent)
 	bool plain = yaml_is_plain(writer->stream, key) && stays_plain(text, size);
 
 	begin_line(writer, indent);
-	if (plain) {
-		put(writer, text, size);
-	} else if (size <= QUOTED_KEY_BYTES_MAX) {
-		put_string(writer, text, size);
-	} else {
+	if (size > KEY_BYTES_MAX)
 		put_text(writer, "? ");
+	if (plain)
+		put(writer, text, size);
+	else
 		put_string(writer, text, size);
+	if (size > KEY_BYTES_MAX) {
 		put_text(writer, "\n");
 		put_blanks(writer, indent);
 	}
