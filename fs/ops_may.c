@@ -47,7 +47,6 @@ static bool ops_lets(fuse_req_t req, const struct store_info *info, enum record_
 {
 	const struct record_attributes *file = &info->record.inodes[inode];
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	unsigned group = file->mode >> 3 & 7;
 	struct acl acl;
 
 	if (ctx->uid == 0 || (file->mode & want) == want)
@@ -56,9 +55,7 @@ static bool ops_lets(fuse_req_t req, const struct store_info *info, enum record_
 		return (file->mode >> 6 & want) == want;
 	acl_get(&info->record.acls, inode, ACL_KIND_ACCESS, &acl);
 	acl.mode = file->mode & 0777;
-	if (acl.present)
-		group &= acl.group;
-	return ((group & want) == want && ops_in_group(req, file->gid)) || (acl.present && ops_acl_lets(req, &acl, want));
+	return ((acl_group_permission(&acl, file->mode) & want) == want && ops_in_group(req, file->gid)) || (acl.present && ops_acl_lets(req, &acl, want));
 }
 
 static unsigned ops_wants(int flags)

@@ -198,6 +198,13 @@ static int acl_unpack(const uint8_t *p, struct acl *ret_acl)
 	return 0;
 }
 
+unsigned acl_group_permission(const struct acl *acl, mode_t mode)
+{
+	unsigned group = mode >> 3 & 7;
+
+	return acl->present ? group & acl->group : group;
+}
+
 void acl_get(const struct acl_list *list, unsigned inode, enum acl_kind kind, struct acl *ret_acl)
 {
 	size_t at = 0, bytes;

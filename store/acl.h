@@ -57,6 +57,9 @@ size_t acl_format(const struct acl *acl, uint8_t ret_xattr[static ACL_XATTR_BYTE
  * which is present. Returns its mode; @ret_access, its access ACL, may be not present. */
 mode_t acl_inherit(const struct acl *from, mode_t mode, struct acl *ret_access);
 
+/* acl_group_permission - what the owning group of a file may (3 bits), by its access ACL @acl, present or not, and its @mode: with one, that has the mask. */
+unsigned acl_group_permission(const struct acl *acl, mode_t mode);
+
 /* acl_get - the ACL of @inode (enum record_inode), present or not. */
 void acl_get(const struct acl_list *list, unsigned inode, enum acl_kind kind, struct acl *ret_acl);
 

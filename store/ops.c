@@ -157,14 +157,11 @@ static int ops_mesh_text(const struct batch *batch, struct store_txn *txn, const
 static bool ops_lets_write(const struct record *record, const struct store_op *op)
 {
 	const struct record_attributes *file = &record->inodes[ops_file(&op->name)];
-	unsigned group = file->mode >> 3 & 7;
 	struct acl acl;
 
 	acl_get(&record->acls, ops_file(&op->name), ACL_KIND_ACCESS, &acl);
-	if (acl.present) /* what the mode has is its mask */
-		group &= acl.group;
 	return op->writer == 0 || (op->writer == file->uid && (file->mode & S_IWUSR)) || (file->mode & S_IWOTH) ||
-	       (op->group == file->gid && (group & 2));
+	       (op->group == file->gid && (acl_group_permission(&acl, file->mode) & 2));
 }
 
 static int ops_put(struct batch *batch, struct store_txn *txn, struct store_op *op)

@@ -397,27 +397,33 @@ static void test_kubernetes_names_again(void **state)
 	store_close(store);
 }
 
+/* Give /meshes that default ACL. */
+static void hand_down(struct store *store, const struct acl *folder)
+{
+	struct store_txn *txn = store_txn_new(1);
+
+	txn->ops[0].kind = STORE_SET_ATTRIBUTES;
+	txn->ops[0].name = (struct name){.kind = NAME_ROOT};
+	txn->ops[0].inode = RECORD_MESHES;
+	txn->ops[0].set = RECORD_SET_DEFAULT_ACL;
+	fixture_must(acl_put(&txn->ops[0].acls, RECORD_MESHES, ACL_KIND_DEFAULT, folder) == 0);
+	assert_int_equal(store_run(store, txn), 0);
+	store_txn_free(txn);
+}
+
 /* An ACL that is handed down to a mesh's folders and files, for which its record has no room: nothing is made. */
 static void test_too_much_is_inherited(void **state)
 {
 	struct acl folder = {.present = true, .mask = true, .mode = 0770};
 	struct fixture *f = *state;
 	struct bundle_error error;
-	struct store_txn *txn;
 	struct store *store;
 
 	fixture_make(f);
 	store = fixture_open(f, 10, 1 << 20);
 	for (folder.count = 0; folder.count < 16; folder.count++)
 		folder.named[folder.count] = (struct acl_named){.permission = 4, .id = 3000 + folder.count};
-	txn = store_txn_new(1);
-	txn->ops[0].kind = STORE_SET_ATTRIBUTES;
-	txn->ops[0].name = (struct name){.kind = NAME_ROOT};
-	txn->ops[0].inode = RECORD_MESHES;
-	txn->ops[0].set = RECORD_SET_DEFAULT_ACL;
-	fixture_must(acl_put(&txn->ops[0].acls, RECORD_MESHES, ACL_KIND_DEFAULT, &folder) == 0);
-	assert_int_equal(store_run(store, txn), 0);
-	store_txn_free(txn);
+	hand_down(store, &folder);
 	assert_int_equal(apply(store, SECRET("default", "a", "YQ==") "---\ntype: Mesh\nname: m1\n---\ntype: Mesh\nname: m2\n", NULL,
 			       &error), -ENOSPC);
 	assert_int_equal(error.document, 2);
@@ -470,14 +476,7 @@ static void test_inherited(void **state)
 	assert_int_equal(info.record.inodes[RECORD_SELF].gid, 2000);
 	assert_int_equal(info.record.inodes[RECORD_SELF].mode, 02755);
 	/* also to secrets that are made with it */
-	txn = store_txn_new(1);
-	txn->ops[0].kind = STORE_SET_ATTRIBUTES;
-	txn->ops[0].name = (struct name){.kind = NAME_ROOT};
-	txn->ops[0].inode = RECORD_MESHES;
-	txn->ops[0].set = RECORD_SET_DEFAULT_ACL;
-	fixture_must(acl_put(&txn->ops[0].acls, RECORD_MESHES, ACL_KIND_DEFAULT, &folder) == 0);
-	assert_int_equal(store_run(store, txn), 0);
-	store_txn_free(txn);
+	hand_down(store, &folder);
 	assert_int_equal(apply(store, SECRET("together", "a", "YQ==") SECRET("default", "b", "YQ==")
 			       "---\ntype: Mesh\nname: other\n---\ntype: Mesh\nname: together\n", NULL, &error), 0);
 	info = fixture_info(store, fixture_secret("together", "a"));
