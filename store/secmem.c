@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * secmem: a first-fit allocator over one locked mapping.
+ * secmem: an allocator over one locked mapping, with a free list for each size class.
  *
  * The arena is a row of blocks, each a 64-byte header and its payload. Free blocks are always zero and never
- * neighbours: freeing wipes and joins. Few blocks are alive at a time (a staged file, a value being answered), so
- * walking them costs less than a search structure would. sodium_malloc is not used: it takes 4 mappings and
+ * neighbours: freeing wipes and joins. They are listed by the power of two that their size begins with, so that what is alive
+ * (a value for each document that is applied) costs nobody a walk. sodium_malloc is not used: it takes 4 mappings and
  * 26 microseconds a pair, and does not say when locking failed.
  */
 #include "store/secmem.h"
@@ -20,10 +20,13 @@
 #include <unistd.h>
 
 #define UNIT 64
+#define CLASSES 58 /* one for each power of two that a size in units can begin with */
 
 struct block {
-	size_t bytes;      /* of the payload, a multiple of UNIT */
-	size_t before;     /* bytes of the payload of the block before; SIZE_MAX in the first */
+	size_t bytes;        /* of the payload, a multiple of UNIT */
+	size_t before;       /* bytes of the payload of the block before; SIZE_MAX in the first */
+	struct block *next;  /* in its free list */
+	struct block **link; /* what points to it there */
 	bool used;
 } __attribute__((aligned(UNIT)));
 
@@ -31,6 +34,7 @@ static struct {
 	pthread_mutex_t lock;
 	uint8_t *start;
 	uint8_t *end;
+	struct block *free[CLASSES];
 	size_t in_use;
 } arena = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -47,6 +51,39 @@ static struct block *block_before(const struct block *block)
 static bool block_is_end(const struct block *block)
 {
 	return (const uint8_t *)block >= arena.end;
+}
+
+static int class_of(size_t bytes)
+{
+	return 63 - __builtin_clzll(bytes / UNIT);
+}
+
+static void block_list(struct block *block)
+{
+	struct block **head = &arena.free[class_of(block->bytes)];
+
+	block->next = *head;
+	block->link = head;
+	if (block->next)
+		block->next->link = &block->next;
+	*head = block;
+}
+
+static void block_unlist(struct block *block)
+{
+	*block->link = block->next;
+	if (block->next)
+		block->next->link = block->link;
+}
+
+/* A free block of at least @bytes, of the smallest class that has one; or NULL. */
+static struct block *block_find(size_t bytes)
+{
+	for (int class = class_of(bytes); class < CLASSES; class++)
+		for (struct block *b = arena.free[class]; b; b = b->next)
+			if (b->bytes >= bytes)
+				return b;
+	return NULL;
 }
 
 int secmem_init(size_t arena_bytes)
@@ -70,6 +107,8 @@ int secmem_init(size_t arena_bytes)
 	first->bytes = bytes - sizeof(*first);
 	first->before = SIZE_MAX;
 	first->used = false;
+	memset(arena.free, 0, sizeof(arena.free));
+	block_list(first);
 	/* pages are locked as they are touched: a large bound costs nothing until it is used */
 	return mlock2(start, bytes, MLOCK_ONFAULT) == 0 ? 0 : 1;
 }
@@ -83,7 +122,7 @@ void secmem_deinit(void)
 	}
 }
 
-/* Cut @block to @bytes if what is left over can be a block of its own. */
+/* Cut @block, which is not listed, to @bytes if what is left over can be a block of its own. */
 static void block_split(struct block *block, size_t bytes)
 {
 	if (block->bytes >= bytes + sizeof(struct block) + UNIT) {
@@ -97,10 +136,11 @@ static void block_split(struct block *block, size_t bytes)
 		cut->used = false;
 		if (!block_is_end(block_after(cut)))
 			block_after(cut)->before = rest;
+		block_list(cut);
 	}
 }
 
-/* Make @block and the one after it one free block; the header in between becomes zeroed payload. */
+/* Make @block and the one after it one free block, not listed; the header in between becomes zeroed payload. */
 static void block_join(struct block *block)
 {
 	struct block *next = block_after(block);
@@ -114,22 +154,20 @@ static void block_join(struct block *block)
 void *secmem_alloc(size_t bytes)
 {
 	size_t want = bytes ? (bytes + UNIT - 1) / UNIT * UNIT : UNIT;
-	void *memory = NULL;
+	struct block *block;
 
 	if (want < bytes)
 		return NULL;
 	pthread_mutex_lock(&arena.lock);
-	for (struct block *b = (struct block *)arena.start; !block_is_end(b); b = block_after(b)) {
-		if (b->used || b->bytes < want)
-			continue;
-		block_split(b, want);
-		b->used = true;
-		arena.in_use += sizeof(*b) + b->bytes;
-		memory = b + 1;
-		break;
+	block = block_find(want);
+	if (block) {
+		block_unlist(block);
+		block_split(block, want);
+		block->used = true;
+		arena.in_use += sizeof(*block) + block->bytes;
 	}
 	pthread_mutex_unlock(&arena.lock);
-	return memory;
+	return block ? block + 1 : NULL;
 }
 
 void *secmem_free(void *memory)
@@ -145,10 +183,16 @@ void *secmem_free(void *memory)
 	sodium_memzero(memory, block->bytes);
 	block->used = false;
 	arena.in_use -= sizeof(*block) + block->bytes;
-	if (!block_is_end(block_after(block)) && !block_after(block)->used)
+	if (!block_is_end(block_after(block)) && !block_after(block)->used) {
+		block_unlist(block_after(block));
 		block_join(block);
-	if (block->before != SIZE_MAX && !block_before(block)->used)
-		block_join(block_before(block));
+	}
+	if (block->before != SIZE_MAX && !block_before(block)->used) {
+		block = block_before(block);
+		block_unlist(block);
+		block_join(block);
+	}
+	block_list(block);
 	pthread_mutex_unlock(&arena.lock);
 	return NULL;
 }

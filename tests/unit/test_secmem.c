@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ARENA (1024 * 1024)
@@ -161,6 +162,49 @@ static void test_random_use(void **state)
 	assert_int_equal(secmem_in_use(), 0);
 }
 
+/* Processor time of so many pairs of alloc and free, in ns: the least of some rounds. */
+static int64_t pairs_ns(void)
+{
+	int64_t least = INT64_MAX;
+
+	for (int round = 0; round < 10; round++) {
+		struct timespec begin, end;
+		int64_t ns;
+
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
+		for (int i = 0; i < 500; i++)
+			secmem_free(secmem_alloc(64));
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+		ns = (end.tv_sec - begin.tv_sec) * 1000000000LL + end.tv_nsec - begin.tv_nsec;
+		if (ns < least)
+			least = ns;
+	}
+	return least;
+}
+
+/* What is alive, and what is free but too small, costs who comes next no walk. */
+static void test_many_alive(void **state)
+{
+	enum { MANY = ARENA / 128 - 16 };
+	static void *blocks[MANY];
+	int64_t empty = pairs_ns(), full;
+
+	(void)state;
+	for (size_t i = 0; i < MANY; i++) {
+		blocks[i] = secmem_alloc(64);
+		assert_non_null(blocks[i]);
+	}
+	full = pairs_ns();
+	for (size_t i = 0; i < MANY; i += 2)
+		blocks[i] = secmem_free(blocks[i]);
+	print_message("# %d pairs of alloc and free: %lld ns, beside %d blocks %lld ns\n", 500, (long long)empty, MANY, (long long)full);
+	assert_true(full < 20 * empty);
+	blocks[0] = secmem_alloc(1024); /* none of the holes is as large */
+	assert_non_null(blocks[0]);
+	for (size_t i = 0; i < MANY; i++)
+		secmem_free(blocks[i]);
+}
+
 static void aborted(int number)
 {
 	(void)number;
@@ -302,6 +346,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_joins_in_any_order, check_empty),
 		cmocka_unit_test_teardown(test_in_use, check_empty),
 		cmocka_unit_test_teardown(test_random_use, check_empty),
+		cmocka_unit_test_teardown(test_many_alive, check_empty),
 		cmocka_unit_test_teardown(test_double_free_ends_the_program, check_empty),
 		cmocka_unit_test_teardown(test_fork_sees_nothing, check_empty),
 		cmocka_unit_test_teardown(test_wipe, check_empty),
