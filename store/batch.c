@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * batch: the log of states, looked up through a small hash table whose chains run from newest to oldest.
+ * batch: the log of states, looked up through a hash table whose chains run from newest to oldest.
  */
 #include "store/batch.h"
 
@@ -15,7 +15,11 @@ void batch_init(struct batch *batch, struct store *store)
 	batch->store = store;
 	batch->manifest = store->manifest;
 	clock_gettime(CLOCK_REALTIME, &batch->now);
-	memset(batch->buckets, -1, sizeof(batch->buckets));
+}
+
+static int *batch_bucket(const struct batch *batch, uint64_t node)
+{
+	return &batch->buckets[node % batch->n_buckets];
 }
 
 void batch_cut(struct batch *batch, size_t n_states, size_t n_values)
@@ -23,7 +27,7 @@ void batch_cut(struct batch *batch, size_t n_states, size_t n_values)
 	while (batch->n_states > n_states) {
 		struct batch_state *state = &batch->states[--batch->n_states];
 
-		batch->buckets[state->node % BATCH_BUCKETS] = state->older;
+		*batch_bucket(batch, state->node) = state->older;
 		resource_free(state->fresh);
 		free(state->packed);
 	}
@@ -41,12 +45,13 @@ void batch_deinit(struct batch *batch)
 {
 	batch_cut(batch, 0, 0);
 	free(batch->states);
+	free(batch->buckets);
 	free(batch->values);
 }
 
 int batch_newest(const struct batch *batch, uint64_t node)
 {
-	int at = batch->buckets[node % BATCH_BUCKETS];
+	int at = batch->n_buckets ? *batch_bucket(batch, node) : -1;
 
 	while (at >= 0 && batch->states[at].node != node)
 		at = batch->states[at].older;
@@ -104,21 +109,47 @@ static int batch_grow(void **array, size_t *capacity, size_t count, size_t eleme
 	return 0;
 }
 
+/* The first of its chain is now the state at @at. */
+static void batch_link(struct batch *batch, size_t at)
+{
+	struct batch_state *state = &batch->states[at];
+	int *bucket = batch_bucket(batch, state->node);
+
+	state->older = *bucket;
+	*bucket = (int)at;
+}
+
+/* As many buckets as there is room for states. */
+static int batch_rehash(struct batch *batch)
+{
+	int *buckets = reallocarray(NULL, batch->states_capacity, sizeof(*buckets));
+
+	if (!buckets)
+		return -ENOMEM;
+	memset(buckets, -1, batch->states_capacity * sizeof(*buckets));
+	free(batch->buckets);
+	batch->buckets = buckets;
+	batch->n_buckets = batch->states_capacity;
+	for (size_t i = 0; i < batch->n_states; i++)
+		batch_link(batch, i);
+	return 0;
+}
+
 int batch_push(struct batch *batch, const struct batch_state *state)
 {
-	int *bucket = &batch->buckets[state->node % BATCH_BUCKETS];
 	struct batch_state *pushed;
 	int r;
 
 	r = batch_grow((void **)&batch->states, &batch->states_capacity, batch->n_states, sizeof(*state));
+	if (r == 0 && batch->n_buckets < batch->states_capacity)
+		r = batch_rehash(batch);
 	if (r < 0)
 		return r;
 	pushed = &batch->states[batch->n_states];
 	*pushed = *state;
 	pushed->fresh = NULL;
 	pushed->packed = NULL;
-	pushed->older = *bucket;
-	*bucket = (int)batch->n_states++;
+	batch_link(batch, batch->n_states++);
 	return 0;
 }
 

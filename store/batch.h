@@ -9,8 +9,6 @@
 
 #include "store/internal.h"
 
-#define BATCH_BUCKETS 1024
-
 /* A resource as a transaction of this batch left it. */
 struct batch_state {
 	struct seal_id id;
@@ -52,7 +50,8 @@ struct batch {
 	size_t n_states, states_capacity;
 	struct batch_value *values;
 	size_t n_values, values_capacity;
-	int buckets[BATCH_BUCKETS]; /* index of the newest state, or -1 */
+	int *buckets; /* index of the newest state, or -1 */
+	size_t n_buckets;
 };
 
 void batch_init(struct batch *batch, struct store *store);
