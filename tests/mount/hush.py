@@ -176,12 +176,27 @@ def memory_of(pid):
                 continue
 
 
+def in_use(part, page=4096):
+    """What is left of a part of memory without its pages of zeros: most of it under sanitizers."""
+    zeros, begin = bytes(page), None
+    for at in range(0, len(part), page):
+        if part[at:at + page] == zeros:
+            if begin is not None:
+                yield part[begin:at]
+            begin = None
+        elif begin is None:
+            begin = at
+    if begin is not None:
+        yield part[begin:]
+
+
 def found(pid, needles):
     """Which of the needles (text or bytes) are in a process's memory, and how many bytes were searched."""
     hits, size = set(), 0
     for part in memory_of(pid):
         size += len(part)
-        hits |= {needle for needle in needles if (needle.encode() if isinstance(needle, str) else needle) in part}
+        for used in in_use(part):
+            hits |= {needle for needle in needles if (needle.encode() if isinstance(needle, str) else needle) in used}
     return hits, size
 
 
