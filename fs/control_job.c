@@ -263,8 +263,6 @@ static int job_remove(struct control *control, struct job_names *names, struct b
 
 static int job_delete(struct control_file *file, struct secbuf *text)
 {
-	static const char *const types[] = {
-		[NAME_MESH] = "Mesh", [NAME_SECRET] = "Secret", [NAME_GLOBAL_SECRET] = "GlobalSecret"};
 	struct bundle_error error = {0};
 	char line[BUNDLE_LINE_BYTES];
 	JOB_NAMES_AUTO names = {0};
@@ -278,7 +276,7 @@ static int job_delete(struct control_file *file, struct secbuf *text)
 	if (r < 0)
 		return control_job_fail(file, &error, r); /* NOLINT(clang-analyzer-unix.Malloc): JOB_NAMES_AUTO frees them */
 	for (size_t i = 0; i < names.n; i++) {
-		snprintf(line, sizeof(line), "deleted %s \"%s\"", types[names.names[i].kind], names.names[i].name);
+		snprintf(line, sizeof(line), "deleted %s \"%s\"", name_type(names.names[i].kind), names.names[i].name);
 		control_say(file, line);
 	}
 	return 0;

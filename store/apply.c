@@ -277,8 +277,6 @@ static int apply_removal_fill(struct store *store, const struct name *names, siz
 static int apply_remove_once(struct store *store, const struct name *names, size_t n, const struct apply_removal *removal,
 			     struct bundle_error *ret_error)
 {
-	static const char *const types[] = {
-		[NAME_MESH] = "Mesh", [NAME_SECRET] = "Secret", [NAME_GLOBAL_SECRET] = "GlobalSecret"};
 	struct store_txn *txn = store_txn_new(removal->n);
 	char text[sizeof(ret_error->text)];
 	int r;
@@ -295,7 +293,7 @@ static int apply_remove_once(struct store *store, const struct name *names, size
 
 		if (!apply_is_among(names, n, name))
 			r = -ENOTEMPTY;
-		snprintf(text, sizeof(text), "there is no %s with name \"%s\"; nothing was deleted", types[name->kind], name->name);
+		snprintf(text, sizeof(text), "there is no %s with name \"%s\"; nothing was deleted", name_type(name->kind), name->name);
 		apply_refuse(NULL, r, text, ret_error);
 	} else if (r < 0) {
 		apply_refused(txn, NULL, r, ret_error);

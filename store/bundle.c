@@ -563,15 +563,13 @@ int bundle_write(const struct bundle_item *item, struct secbuf *text)
 
 void bundle_line(const struct name *name, enum store_outcome outcome, char ret_line[static BUNDLE_LINE_BYTES])
 {
-	static const char *const types[] = {
-		[NAME_MESH] = "Mesh", [NAME_SECRET] = "Secret", [NAME_GLOBAL_SECRET] = "GlobalSecret"};
 	static const char *const outcomes[] = {[STORE_UNCHANGED] = "Unchanged",
 					       [STORE_GONE] = "Unchanged",
 					       [STORE_CREATED] = "Created",
 					       [STORE_UPDATED] = "Updated"};
 	const bool in_mesh = name->kind == NAME_SECRET;
 
-	snprintf(ret_line, BUNDLE_LINE_BYTES, "resource type=\"%s\"%s%s%s name=\"%s\" %s", types[name->kind],
+	snprintf(ret_line, BUNDLE_LINE_BYTES, "resource type=\"%s\"%s%s%s name=\"%s\" %s", name_type(name->kind),
 		 in_mesh ? " mesh=\"" : "", name->mesh, in_mesh ? "\"" : "", name->name, outcomes[outcome]);
 }
 

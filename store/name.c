@@ -64,6 +64,14 @@ int name_set(struct name *ret_name, enum name_kind kind, const char *mesh, const
 	return 0;
 }
 
+const char *name_type(enum name_kind kind)
+{
+	static const char *const types[] = {
+		[NAME_MESH] = "Mesh", [NAME_SECRET] = "Secret", [NAME_GLOBAL_SECRET] = "GlobalSecret"};
+
+	return types[kind];
+}
+
 bool name_equal(const struct name *a, const struct name *b)
 {
 	return a->kind == b->kind && strcmp(a->mesh, b->mesh) == 0 && strcmp(a->name, b->name) == 0;

@@ -38,6 +38,9 @@ bool name_is_subdomain(const char *name, size_t bytes);
  * 0, or -EINVAL if a name is not valid. */
 int name_set(struct name *ret_name, enum name_kind kind, const char *mesh, const char *name);
 
+/* name_type - what Kuma calls a kind: Mesh, Secret, GlobalSecret. Not of the root. */
+const char *name_type(enum name_kind kind);
+
 /* name_equal - are they the same resource? */
 bool name_equal(const struct name *a, const struct name *b);
 

@@ -47,7 +47,7 @@ static int delete_parse(int argc, char **argv, struct deletion *ret)
 	}
 	r = kind_parse(argv[0], argv[1], &ret->kind);
 	if (r == 0 && n < 2) {
-		log_error("%s: give the NAME of a %s; see hushctl delete --help", argv[0], kind_name(ret->kind));
+		log_error("%s: give the NAME of a %s; see hushctl delete --help", argv[0], name_type(ret->kind));
 		r = -EINVAL;
 	}
 	ret->words = argv + 2;
@@ -149,7 +149,7 @@ static int delete_run(struct deletion *delete, struct target *target)
 	if (r == 0)
 		r = delete_failed(&error, target_remove(target, delete->names, delete->n, &error));
 	for (size_t i = 0; r == 0 && i < delete->n; i++)
-		printf("deleted %s \"%s\"\n", kind_name(delete->kind), delete->names[i].name);
+		printf("deleted %s \"%s\"\n", name_type(delete->kind), delete->names[i].name);
 	return r;
 }
 

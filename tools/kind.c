@@ -32,12 +32,7 @@ int kind_parse(const char *command, const char *word, enum name_kind *ret_kind)
 	return -EINVAL;
 }
 
-const char *kind_name(enum name_kind kind)
-{
-	return kind == NAME_SECRET ? "Secret" : kind == NAME_GLOBAL_SECRET ? "GlobalSecret" : "Mesh";
-}
-
 void kind_missing(enum name_kind kind, const char *name, char ret_text[static KIND_SENTENCE_BYTES])
 {
-	snprintf(ret_text, KIND_SENTENCE_BYTES, "there is no %s with name \"%.300s\"", kind_name(kind), name);
+	snprintf(ret_text, KIND_SENTENCE_BYTES, "there is no %s with name \"%.300s\"", name_type(kind), name);
 }

@@ -10,9 +10,6 @@
  */
 int kind_parse(const char *command, const char *word, enum name_kind *ret_kind);
 
-/* kind_name - Secret, GlobalSecret, Mesh. */
-const char *kind_name(enum name_kind kind);
-
 #define KIND_SENTENCE_BYTES 800
 
 /* kind_missing - what kumactl says of one that is not there: there is no Secret with name "web" */

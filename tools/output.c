@@ -6,7 +6,6 @@
 #include "store/log.h"
 #include "store/yaml.h"
 #include "tools/emit.h"
-#include "tools/kind.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -25,7 +24,7 @@ static void output_value(struct emit *emit, const char *key, const struct secbuf
 static void output_secret(struct emit *emit, const struct output_form *form, const struct target_entry *entry,
 			  const struct secbuf *value)
 {
-	emit_string(emit, "type", kind_name(entry->name.kind));
+	emit_string(emit, "type", name_type(entry->name.kind));
 	if (entry->name.kind == NAME_SECRET)
 		emit_string(emit, "mesh", entry->name.mesh);
 	emit_string(emit, "name", entry->name.name);
