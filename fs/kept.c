@@ -91,9 +91,8 @@ static void kept_add_mesh(struct kept_inodes *inodes, uint64_t mesh)
 
 static uint64_t kept_mesh_of(const struct kept *kept, const struct name *secret)
 {
-	struct name mesh = {.kind = NAME_MESH};
+	const struct name mesh = name_mesh(secret);
 
-	strcpy(mesh.name, secret->mesh);
 	return store_node(kept->tree->store, &mesh);
 }
 

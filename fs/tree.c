@@ -299,22 +299,14 @@ int tree_lookup(const struct tree *tree, uint64_t parent, const char *name, stru
 	return 0;
 }
 
-static uint64_t tree_parent(const struct tree *tree, uint64_t ino)
+/* The folder that a folder is in. */
+static uint64_t tree_parent(uint64_t ino)
 {
-	struct name mesh;
-	struct store_info info;
-
 	switch (node_kind(ino)) {
 	case NODE_MESH:
 		return node_make(NODE_MESHES, 0);
 	case NODE_SECRETS:
-	case NODE_MESH_YAML:
 		return node_make(NODE_MESH, node_resource(ino));
-	case NODE_SECRET:
-		if (store_look(tree->store, node_resource(ino), &info) == 0 &&
-		    name_set(&mesh, NAME_MESH, "", info.record.name.mesh) == 0)
-			return node_make(NODE_SECRETS, store_node(tree->store, &mesh));
-		return NODE_ROOT;
 	default:
 		return NODE_ROOT;
 	}
@@ -326,7 +318,7 @@ static int tree_next_fixed(const struct tree *tree, uint64_t ino, uint64_t offse
 	if (offset < 2) {
 		strcpy(ret_entry->name, offset == 0 ? "." : "..");
 		ret_entry->offset = offset + 1;
-		return tree_attributes(tree, offset == 0 ? ino : tree_parent(tree, ino), &ret_entry->attributes);
+		return tree_attributes(tree, offset == 0 ? ino : tree_parent(ino), &ret_entry->attributes);
 	}
 	for (size_t i = offset - 2; i < N_FIXED; i++) {
 		if (tree_fixed[i].parent != node_kind(ino) || tree_fixed[i].hidden ||

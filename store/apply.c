@@ -38,7 +38,7 @@ static bool apply_folder(struct store *store, const struct store_txn *txn, size_
 
 	*ret_default = (struct acl){0};
 	if (name->kind == NAME_SECRET) {
-		name_set(&owner, NAME_MESH, "", name->mesh);
+		owner = name_mesh(name);
 		inode = RECORD_MESH_SECRETS;
 	}
 	if (store_look(store, store_node(store, &owner), &info) == 0 && info.exists) {

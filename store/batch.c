@@ -77,12 +77,9 @@ int batch_get(const struct batch *batch, const struct name *name, struct batch_s
 		if (!state.exists)
 			state.record.name = *name;
 		if (name->kind == NAME_SECRET) {
-			struct name mesh = {.kind = NAME_MESH};
-			struct seal_id mesh_id;
+			const struct name mesh = name_mesh(name);
 
-			strcpy(mesh.name, name->mesh);
-			mesh_id = seal_id(&batch->store->seal, &mesh);
-			state.mesh_node = index_node(&mesh_id);
+			state.mesh_node = store_node(batch->store, &mesh);
 		}
 	}
 	if (state.exists && !name_equal(&state.record.name, name)) {

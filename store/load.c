@@ -414,7 +414,7 @@ static int load_link(struct load *load, struct resource *resource, struct name *
 	if (record.name.kind == NAME_ROOT)
 		return 0;
 	if (record.name.kind == NAME_SECRET && strcmp(record.name.mesh, mesh->name) != 0) {
-		strcpy(mesh->name, record.name.mesh);
+		*mesh = name_mesh(&record.name);
 		*mesh_node = store_node(load->store, mesh);
 	}
 	folder = index_folder(load->index, record.name.kind, *mesh_node);
@@ -429,7 +429,7 @@ static int load_link(struct load *load, struct resource *resource, struct name *
 
 static int load_link_all(struct load *load)
 {
-	struct name mesh = {.kind = NAME_MESH};
+	struct name mesh = {0};
 	uint64_t mesh_node = 0;
 	int r = 0;
 

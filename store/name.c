@@ -64,6 +64,14 @@ int name_set(struct name *ret_name, enum name_kind kind, const char *mesh, const
 	return 0;
 }
 
+struct name name_mesh(const struct name *secret)
+{
+	struct name mesh = {.kind = NAME_MESH};
+
+	strcpy(mesh.name, secret->mesh);
+	return mesh;
+}
+
 const char *name_type(enum name_kind kind)
 {
 	static const char *const types[] = {

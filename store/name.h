@@ -38,6 +38,9 @@ bool name_is_subdomain(const char *name, size_t bytes);
  * 0, or -EINVAL if a name is not valid. */
 int name_set(struct name *ret_name, enum name_kind kind, const char *mesh, const char *name);
 
+/* name_mesh - the Mesh that a Secret belongs to. */
+struct name name_mesh(const struct name *secret);
+
 /* name_type - what Kuma calls a kind: Mesh, Secret, GlobalSecret. Not of the root. */
 const char *name_type(enum name_kind kind);
 

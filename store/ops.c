@@ -43,8 +43,7 @@ static int ops_touch_folder(struct batch *batch, const struct name *entry)
 		break;
 	case NAME_SECRET:
 		inode = RECORD_MESH_SECRETS;
-		owner.kind = NAME_MESH;
-		strcpy(owner.name, entry->mesh);
+		owner = name_mesh(entry);
 		break;
 	case NAME_ROOT:
 	default:
