@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define LISTING_MTLS_BYTES 600
+#define LISTING_AGE_BYTES 48
 
 /* kubectl's steps (k8s.io/apimachinery, duration.HumanDuration): below @below seconds so many of @unit, and of @rest what is left. */
 static const struct {
@@ -46,7 +47,9 @@ static void listing_fine_age(intmax_t seconds, char ret_age[static LISTING_AGE_B
 		snprintf(ret_age, LISTING_AGE_BYTES, "%jd%c", seconds / listing_steps[i].unit, listing_steps[i].name);
 }
 
-void listing_age(const struct timespec *then, const struct timespec *now, bool fine, char ret_age[static LISTING_AGE_BYTES])
+/* How long ago that was, as kumactl writes it: 59s, 3m, 2h, 5d, 1y. @fine: as kubectl does, which has a second unit where there are few of
+ * the first: 3m12s, 5h20m, 2d3h. */
+static void listing_age(const struct timespec *then, const struct timespec *now, bool fine, char ret_age[static LISTING_AGE_BYTES])
 {
 	intmax_t seconds = now->tv_sec - then->tv_sec - (now->tv_nsec < then->tv_nsec);
 

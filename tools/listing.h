@@ -30,10 +30,4 @@ void listing_deinit(struct listing *listing);
 
 #define LISTING_AUTO __attribute__((cleanup(listing_deinit))) struct listing
 
-#define LISTING_AGE_BYTES 48
-
-/* listing_age - how long ago that was, as kumactl writes it: 59s, 3m, 2h, 5d, 1y. @fine: as kubectl does, which has a second unit where
- * there are few of the first: 3m12s, 5h20m, 2d3h. */
-void listing_age(const struct timespec *then, const struct timespec *now, bool fine, char ret_age[static LISTING_AGE_BYTES]);
-
 #endif

@@ -25,6 +25,4 @@ int table_print(struct table *table, FILE *out);
 
 void table_deinit(struct table *table);
 
-#define TABLE_AUTO __attribute__((cleanup(table_deinit))) struct table
-
 #endif
