@@ -191,14 +191,15 @@ int command_apply(int argc, char **argv)
 {
 	__attribute__((cleanup(target_closep))) struct target *target = NULL;
 	struct apply_options options = {.target.changes = true};
-	int r = apply_parse(argc, argv, &options);
+	int status, r = apply_parse(argc, argv, &options);
 
 	if (r != 0)
 		return r < 0 ? COMMAND_USAGE : COMMAND_DONE;
-	r = options.dry_run ? arena_init() : target_open(&options.target, &target);
-	if (r == -EINVAL)
-		return COMMAND_USAGE;
-	if (r == 0)
-		r = apply_do(&options, target);
-	return r < 0 ? COMMAND_FAILED : COMMAND_DONE;
+	if (options.dry_run)
+		status = arena_init() < 0 ? COMMAND_FAILED : COMMAND_DONE;
+	else
+		status = target_open(&options.target, &target);
+	if (status != COMMAND_DONE)
+		return status;
+	return apply_do(&options, target) < 0 ? COMMAND_FAILED : COMMAND_DONE;
 }

@@ -50,13 +50,13 @@ int command_check(int argc, char **argv)
 	__attribute__((cleanup(target_closep))) struct target *target = NULL;
 	struct target_options options = {0};
 	struct store_checked checked = {0};
-	int r = check_parse(argc, argv, &options);
+	int status, r = check_parse(argc, argv, &options);
 
 	if (r != 0)
 		return r < 0 ? COMMAND_USAGE : COMMAND_DONE;
-	r = target_open(&options, &target);
-	if (r < 0)
-		return r == -EINVAL ? COMMAND_USAGE : COMMAND_FAILED;
+	status = target_open(&options, &target);
+	if (status != COMMAND_DONE)
+		return status;
 	if (target_check(target, &checked) < 0)
 		return COMMAND_FAILED;
 	printf("all is as it was written: %" PRIu64 " resources, %" PRIu64 " values, %" PRIu64 " rows\n",

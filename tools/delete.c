@@ -157,13 +157,13 @@ int command_delete(int argc, char **argv)
 {
 	__attribute__((cleanup(target_closep))) struct target *target = NULL;
 	struct deletion delete = {.options.changes = true};
-	int r = delete_parse(argc, argv, &delete);
+	int status, r = delete_parse(argc, argv, &delete);
 
 	if (r != 0)
 		return r < 0 ? COMMAND_USAGE : COMMAND_DONE;
-	r = target_open(&delete.options, &target);
-	if (r < 0)
-		return r == -EINVAL ? COMMAND_USAGE : COMMAND_FAILED;
+	status = target_open(&delete.options, &target);
+	if (status != COMMAND_DONE)
+		return status;
 	r = delete_run(&delete, target);
 	free(delete.names);
 	return r < 0 ? COMMAND_FAILED : COMMAND_DONE;

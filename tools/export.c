@@ -194,13 +194,13 @@ static int export_run(struct exporter *export)
 int command_export(int argc, char **argv)
 {
 	struct exporter export = {0};
-	int r = export_parse(argc, argv, &export);
+	int status, r = export_parse(argc, argv, &export);
 
 	if (r != 0)
 		return r < 0 ? COMMAND_USAGE : COMMAND_DONE;
-	r = target_open(&export.options, &export.target);
-	if (r < 0)
-		return r == -EINVAL ? COMMAND_USAGE : COMMAND_FAILED;
+	status = target_open(&export.options, &export.target);
+	if (status != COMMAND_DONE)
+		return status;
 	r = export_run(&export);
 	for (size_t i = 0; i < EXPORT_KINDS; i++)
 		free(export.lists[i].entries);

@@ -316,13 +316,13 @@ int command_get(int argc, char **argv)
 	__attribute__((cleanup(target_closep))) struct target *target = NULL;
 	struct get_flags flags = {0};
 	struct get get;
-	int r = get_parse(argc, argv, &flags, &get);
+	int status, r = get_parse(argc, argv, &flags, &get);
 
 	if (r != 0)
 		return r < 0 ? COMMAND_USAGE : COMMAND_DONE;
-	r = target_open(&flags.options, &target);
-	if (r < 0)
-		return r == -EINVAL ? COMMAND_USAGE : COMMAND_FAILED;
+	status = target_open(&flags.options, &target);
+	if (status != COMMAND_DONE)
+		return status;
 	get.target = target;
 	if (flags.watch)
 		r = watch_run(&get);

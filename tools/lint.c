@@ -193,7 +193,7 @@ int command_lint(int argc, char **argv)
 				     TARGET_FLAGS(options),
 				     {0}};
 	struct lint lint = {0};
-	int n, r = flags_parse(argc, argv, lint_usage, flags, &n);
+	int n, status, r = flags_parse(argc, argv, lint_usage, flags, &n);
 
 	if (r != 0)
 		return r < 0 ? COMMAND_USAGE : COMMAND_DONE;
@@ -203,12 +203,11 @@ int command_lint(int argc, char **argv)
 	}
 	if (input_check_variables("lint", &variables) < 0)
 		return COMMAND_USAGE;
-	r = target_open(&options, &target);
-	if (r == -EINVAL)
-		return COMMAND_USAGE;
+	status = target_open(&options, &target);
+	if (status != COMMAND_DONE)
+		return status;
 	lint.target = target;
-	if (r == 0)
-		r = lint_do(&lint, &files, &variables);
+	r = lint_do(&lint, &files, &variables);
 	bundle_deinit(&lint.secrets);
 	return r < 0 ? COMMAND_FAILED : COMMAND_DONE;
 }

@@ -12,8 +12,7 @@ static const char lock_usage[] =
 	"usage: hushctl lock [--mount DIR]\n"
 	"The daemon wipes the keys and all values from memory. The mount stays, and names are listed; reading and writing\n"
 	"fails (Required key not available) until hushctl unlock. What is just being written is dropped.\n"
-	"\n"
-	"  --mount DIR          the mount (else $HUSH_MOUNT, else the only hushfs that is mounted)\n" FLAGS_USAGE;
+	"\n" TARGET_MOUNT_USAGE FLAGS_USAGE;
 
 int command_lock(int argc, char **argv)
 {
@@ -32,7 +31,7 @@ int command_lock(int argc, char **argv)
 	}
 	if (r != 0)
 		return r < 0 ? COMMAND_USAGE : COMMAND_DONE;
-	if (target_open(&options, &target) < 0 || target_lock(target) < 0)
+	if (target_open(&options, &target) != COMMAND_DONE || target_lock(target) < 0)
 		return COMMAND_FAILED;
 	puts("locked");
 	return COMMAND_DONE;

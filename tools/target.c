@@ -39,24 +39,25 @@ static int target_check_options(const struct target_options *options)
 int target_open(const struct target_options *options, struct target **ret_target)
 {
 	struct target *target;
-	int r = target_check_options(options);
+	int r;
 
-	if (r < 0)
-		return r;
-	r = arena_init();
-	if (r < 0)
-		return r;
+	if (target_check_options(options) < 0)
+		return COMMAND_USAGE;
+	if (arena_init() < 0)
+		return COMMAND_FAILED;
 	target = calloc(1, sizeof(*target));
-	if (!target)
-		return log_no_memory("to begin");
+	if (!target) {
+		log_no_memory("to begin");
+		return COMMAND_FAILED;
+	}
 	target->calls = options->store ? &target_store_calls : &target_mount_calls;
 	r = options->store ? target_store_open(options, target) : target_mount_open(options->mount, target);
 	if (r < 0) {
 		free(target);
-		return r == -EINVAL ? -EIO : r; /* -EINVAL is for the command line */
+		return COMMAND_FAILED;
 	}
 	*ret_target = target;
-	return 0;
+	return COMMAND_DONE;
 }
 
 bool target_begin(int argc, char **argv, const char *usage, int n_words, const char *wanted, struct target **ret_target,
@@ -76,9 +77,8 @@ bool target_begin(int argc, char **argv, const char *usage, int n_words, const c
 	*ret_status = r < 0 ? COMMAND_USAGE : COMMAND_DONE;
 	if (r != 0)
 		return false;
-	r = target_open(&options, ret_target);
-	*ret_status = r == -EINVAL ? COMMAND_USAGE : COMMAND_FAILED;
-	return r == 0;
+	*ret_status = target_open(&options, ret_target);
+	return *ret_status == COMMAND_DONE;
 }
 
 struct target *target_close(struct target *target)

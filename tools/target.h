@@ -36,8 +36,10 @@ struct target_options {
 		.name = "anchor", .text = &(o).anchor                                                                  \
 	}
 
+#define TARGET_MOUNT_USAGE "  --mount DIR          the mount (else $HUSH_MOUNT, else the only hushfs that is mounted)\n"
+
 #define TARGET_USAGE                                                                                                   \
-	"  --mount DIR          the mount (else $HUSH_MOUNT, else the only hushfs that is mounted)\n"                  \
+	TARGET_MOUNT_USAGE                                                                                             \
 	"  --store FILE         a store that is not mounted, with\n"                                                   \
 	"  --key-file F, --passphrase-file F  what opens it (else a systemd credential, else it is asked for)\n"          \
 	"  --anchor F           and what it is mounted with as -o anchor: an older copy of it is refused\n" FLAGS_USAGE
@@ -50,7 +52,8 @@ struct target_entry {
 	struct timespec created, modified;
 };
 
-/* target_open - -EINVAL for a command line that can't be (the command then ends with COMMAND_USAGE). Arena and crypto are set up. */
+/* target_open - COMMAND_DONE, or what the command is to end with: COMMAND_USAGE for a command line that can't be, else COMMAND_FAILED. Arena and
+ * crypto are set up. */
 int target_open(const struct target_options *options, struct target **ret_target);
 
 /* target_begin - the whole beginning of a command that takes a target and @n_words words, which end up in argv[1] and on; @wanted says what to

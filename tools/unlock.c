@@ -11,8 +11,7 @@
 static const char unlock_usage[] =
 	"usage: hushctl unlock [--mount DIR] [--key-file F | --passphrase-file F]\n"
 	"Brings back what hushctl lock took away, with any key that opens the store.\n"
-	"\n"
-	"  --mount DIR          the mount (else $HUSH_MOUNT, else the only hushfs that is mounted)\n"
+	"\n" TARGET_MOUNT_USAGE
 	"  --key-file F, --passphrase-file F  the key (else a systemd credential, else it is asked for)\n" FLAGS_USAGE;
 
 static int unlock_check(const char *command, const struct target_options *options, int n)
@@ -46,7 +45,7 @@ int command_unlock(int argc, char **argv)
 	if (r != 0)
 		return r < 0 ? COMMAND_USAGE : COMMAND_DONE;
 	mount = (struct target_options){.mount = options.mount};
-	if (target_open(&mount, &target) < 0 || key_read(&options.key, &key) < 0 || target_unlock(target, key) < 0)
+	if (target_open(&mount, &target) != COMMAND_DONE || key_read(&options.key, &key) < 0 || target_unlock(target, key) < 0)
 		return COMMAND_FAILED;
 	puts("unlocked");
 	return COMMAND_DONE;

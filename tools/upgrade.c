@@ -18,10 +18,10 @@
 #define UPGRADE_SECONDS 30
 
 static const char upgrade_usage[] =
-	"usage: hushctl upgrade\n"
+	"usage: hushctl upgrade [--mount DIR]\n"
 	"Has a mount go on with the version of hushfs that is now installed, where it was. Open files are not closed; what is\n"
 	"being written at that moment is waited for. If the new version does not start, the running one goes on.\n"
-	"\n" TARGET_USAGE;
+	"\n" TARGET_MOUNT_USAGE FLAGS_USAGE;
 
 /* What a mount says of its processes. */
 struct upgrade_status {
@@ -106,9 +106,10 @@ int command_upgrade(int argc, char **argv)
 {
 	__attribute__((cleanup(target_closep))) struct target *target = NULL;
 	struct target_options options = {0};
-	const struct flag flags[] = {TARGET_FLAGS(options), {0}};
+	const struct flag flags[] = {
+		{.name = "mount", .text = &options.mount}, {.name = "store", .text = &options.store}, {0}};
 	struct upgrade_status before = {0};
-	int n;
+	int n, status;
 	int r = flags_parse(argc, argv, upgrade_usage, flags, &n);
 
 	if (r == 0 && n > 0)
@@ -119,9 +120,9 @@ int command_upgrade(int argc, char **argv)
 	}
 	if (r != 0)
 		return r < 0 ? COMMAND_USAGE : COMMAND_DONE;
-	r = target_open(&options, &target);
-	if (r < 0)
-		return r == -EINVAL ? COMMAND_USAGE : COMMAND_FAILED;
+	status = target_open(&options, &target);
+	if (status != COMMAND_DONE)
+		return status;
 	r = upgrade_ask(target, &before);
 	if (r == 0)
 		r = upgrade_wait(target, &before);
