@@ -27,7 +27,7 @@ struct key {
 };
 
 /* Where to look; the first that is set counts. With none, the systemd credential
- * $CREDENTIALS_DIRECTORY/hushfs.key if there is that folder, else the terminal is asked. */
+ * $CREDENTIALS_DIRECTORY/hushfs.key if there is one, else the terminal is asked. */
 struct key_source {
 	const char *key_file;        /* a path, or NULL */
 	const char *passphrase_file; /* a path, or NULL; its first line counts, without the newline */

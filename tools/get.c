@@ -109,30 +109,41 @@ static int get_parse(int argc, char **argv, struct get_flags *ret_flags, struct 
 	return r < 0 ? r : get_check(argv[0], ret_get, f);
 }
 
-/* Say that there is nothing, as kumactl does; that one is missing is an error: -ENOENT. */
-static int get_none(const struct get *get)
+/* As kumactl has it: in which mesh. */
+static void get_where(const struct get *get, char ret_where[static KIND_SENTENCE_BYTES])
 {
-	char where[KIND_SENTENCE_BYTES] = "";
-	char why[KIND_SENTENCE_BYTES];
+	if (get->kind == NAME_SECRET && get->mesh && *get->mesh)
+		snprintf(ret_where, KIND_SENTENCE_BYTES, " in %.300s mesh", get->mesh);
+	else
+		ret_where[0] = '\0';
+}
 
-	if (get->kind == NAME_SECRET && get->mesh)
-		snprintf(where, sizeof(where), " in %.300s mesh", get->mesh);
-	if (!get->name) {
-		fprintf(stderr, "No resources found%s\n", where);
-		return 0;
-	}
-	kind_missing(get->kind, get->name, why);
+/* Say that there is nothing, as there is no @kind of that name. */
+static int get_missing(const struct get *get, enum name_kind kind, const char *name)
+{
+	char where[KIND_SENTENCE_BYTES], why[KIND_SENTENCE_BYTES];
+
+	get_where(get, where);
+	kind_missing(kind, name, why);
 	log_error("No resources found%s: %s", where, why);
 	return -ENOENT;
 }
 
 static int get_no_mesh(const struct get *get)
 {
-	char why[KIND_SENTENCE_BYTES];
+	return get_missing(get, NAME_MESH, get->mesh);
+}
 
-	kind_missing(NAME_MESH, get->mesh, why);
-	log_error("No resources found in %.300s mesh: %s", get->mesh, why);
-	return -ENOENT;
+/* Say that there is nothing; that one is missing is an error: -ENOENT. */
+static int get_none(const struct get *get)
+{
+	char where[KIND_SENTENCE_BYTES];
+
+	if (get->name)
+		return get_missing(get, get->kind, get->name);
+	get_where(get, where);
+	fprintf(stderr, "No resources found%s\n", where);
+	return 0;
 }
 
 /* Append a resource with its value and write that. -ENOENT is not said. */
