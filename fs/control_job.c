@@ -8,6 +8,7 @@
 #include "fs/kept.h"
 #include "fs/node.h"
 #include "store/apply.h"
+#include "store/clock.h"
 #include "store/crypto.h"
 #include "store/log.h"
 
@@ -20,10 +21,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#define JOB_PROGRESS_NS 200000000
+#define JOB_PROGRESS_NS (200 * CLOCK_MS)
 #define JOB_COPY_SUFFIX ".copying-" /* and 16 digits: a name that nobody gives to a file of theirs */
 #define JOB_COPY_DIGITS 16
 
@@ -284,32 +284,29 @@ static int job_delete(struct control_file *file, struct secbuf *text)
 
 struct job_progress {
 	struct control_file *file;
-	struct timespec said;
+	int64_t said_ns;
 };
 
 static void job_say_progress(void *context, uint64_t done, uint64_t total)
 {
 	struct job_progress *progress = context;
-	struct timespec now;
+	int64_t now_ns = clock_now_ns();
 	char line[80];
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if ((now.tv_sec - progress->said.tv_sec) * INT64_C(1000000000) + now.tv_nsec - progress->said.tv_nsec <
-	    JOB_PROGRESS_NS)
+	if (now_ns - progress->said_ns < JOB_PROGRESS_NS)
 		return;
-	progress->said = now;
+	progress->said_ns = now_ns;
 	snprintf(line, sizeof(line), "%" PRIu64 " of %" PRIu64 " rows", done, total);
 	control_say(progress->file, line);
 }
 
 static int job_check(struct control_file *file)
 {
-	struct job_progress progress = {.file = file};
+	struct job_progress progress = {.file = file, .said_ns = clock_now_ns()};
 	struct store_checked checked;
 	char line[160];
 	int r;
 
-	clock_gettime(CLOCK_MONOTONIC, &progress.said);
 	r = store_check(file->control->tree->store, job_say_progress, &progress, &checked);
 	if (r == -ENOKEY)
 		return control_job_fail(file, NULL, r);

@@ -4,7 +4,7 @@
 #include "fs/helper.h"
 
 #include "fs/channel.h"
-#include "fs/clock.h"
+#include "store/clock.h"
 #include "store/log.h"
 
 #include <errno.h>

@@ -10,6 +10,7 @@
 
 #include "fs/mount.h"
 #include "fs/service.h"
+#include "store/clock.h"
 #include "store/log.h"
 
 #include <errno.h>
@@ -22,7 +23,6 @@
 #include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define KEEPER_READ_BYTES (256 * 1024) /* the least that the kernel hands a request over in is 8 KiB */
@@ -35,10 +35,7 @@
 
 static int64_t keeper_now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return clock_now_ns() / CLOCK_MS;
 }
 
 /* Nobody is to go on where this one ends. */

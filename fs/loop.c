@@ -7,7 +7,7 @@
  */
 #include "fs/loop.h"
 
-#include "fs/clock.h"
+#include "store/clock.h"
 #include "store/log.h"
 #include "store/secmem.h"
 
@@ -139,7 +139,7 @@ bool loop_resend(struct loop *loop)
 void loop_end(struct loop *loop, int ms, const char *warning)
 {
 	loop->ending = true;
-	loop->deadline_ns = clock_now_ns() + ms * INT64_C(1000000);
+	loop->deadline_ns = clock_now_ns() + ms * CLOCK_MS;
 	loop->warning = warning;
 }
 
@@ -175,7 +175,7 @@ static int loop_timeout_ms(const struct loop *loop)
 	int timeout_ms = loop_tend(loop->context);
 
 	if (loop->ending) {
-		int64_t left_ms = (loop->deadline_ns - clock_now_ns()) / 1000000 + 1;
+		int64_t left_ms = (loop->deadline_ns - clock_now_ns()) / CLOCK_MS + 1;
 
 		if (left_ms < 0)
 			left_ms = 0;

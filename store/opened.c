@@ -4,19 +4,10 @@
  * It is in locked memory, and one at a time: so it takes no more of that than opening it for each part would. What is read in one
  * piece, or to its end, is never here.
  */
+#include "store/clock.h"
 #include "store/internal.h"
 
-#include <time.h>
-
 #define OPENED_MS 1000
-
-static int64_t opened_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void opened_wipe(struct store *store)
 {
@@ -41,7 +32,7 @@ void store_keep(struct store *store, uint64_t generation, struct secbuf *value)
 	pthread_mutex_lock(&store->lock);
 	opened_wipe(store);
 	if (!store->locked) {
-		store->opened = (struct opened){.generation = generation, .value = *value, .until_ms = opened_now_ms() + OPENED_MS};
+		store->opened = (struct opened){.generation = generation, .value = *value, .until_ms = clock_now_ns() / CLOCK_MS + OPENED_MS};
 		*value = (struct secbuf){0}; /* transferred */
 	}
 	pthread_mutex_unlock(&store->lock);
@@ -54,7 +45,7 @@ int store_tend(struct store *store)
 
 	pthread_mutex_lock(&store->lock);
 	if (store->opened.value.data) {
-		left_ms = store->opened.until_ms - opened_now_ms();
+		left_ms = store->opened.until_ms - clock_now_ns() / CLOCK_MS;
 		if (left_ms <= 0)
 			opened_wipe(store);
 		left_ms = left_ms > 0 ? left_ms : -1;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * clock: nanoseconds, for who looks for something before it sleeps.
+ * clock: time that nobody sets, in nanoseconds.
  */
-#ifndef FS_CLOCK_H
-#define FS_CLOCK_H
+#ifndef STORE_CLOCK_H
+#define STORE_CLOCK_H
 
 #include <stdint.h>
 #include <time.h>
 
-/* clock_now_ns - nanoseconds since some moment; nobody sets it. */
+#define CLOCK_MS INT64_C(1000000) /* a millisecond */
+
+/* clock_now_ns - since some moment. */
 static inline int64_t clock_now_ns(void)
 {
 	struct timespec now;
