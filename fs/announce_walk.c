@@ -22,13 +22,12 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* The device that a path shows, without asking who serves it. 0 if there is nothing. */
-static dev_t announce_device(int fd, const char *path)
+/* The device that a descriptor shows, without asking who serves it. 0 if that can't be said. */
+static dev_t announce_device(int fd)
 {
-	int flags = AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | (path[0] ? 0 : AT_EMPTY_PATH);
 	struct statx st;
 
-	if (statx(fd, path, flags, STATX_TYPE, &st) < 0)
+	if (statx(fd, "", AT_STATX_DONT_SYNC | AT_EMPTY_PATH, STATX_TYPE, &st) < 0)
 		return 0;
 	return makedev(st.stx_dev_major, st.stx_dev_minor);
 }
@@ -49,7 +48,7 @@ static int announce_open_root(const char *mountpoint, dev_t device)
 {
 	int fd = open(mountpoint, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (fd >= 0 && announce_device(fd, "") != device) {
+	if (fd >= 0 && announce_device(fd) != device) {
 		close(fd);
 		fd = -1;
 	}
