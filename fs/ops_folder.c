@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * ops_folder: listings, and making, removing and renaming entries.
+ * ops_folder: listings, and making and removing entries.
  */
 #include "fs/node.h"
 #include "fs/ops_internal.h"
