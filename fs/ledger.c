@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #define LEDGER_VERSION 2
-#define LEDGER_RESENT (UINT64_C(1) << 63) /* of a request's unique: the kernel sends it again */
 #define LEDGER_LOOKED_UP (UINT64_C(1) << 63) /* of a renamed inode: since it was asked for, the name was looked up */
 #define LEDGER_RENAME_WAYS 8
 #define LEDGER_BUCKETS 16384

@@ -26,6 +26,8 @@
 #define LEDGER_RENAMES 1024 /* names that are not kept; an older one gives way */
 #define LEDGER_HELPERS 64 /* of the workers before */
 
+#define LEDGER_RESENT (UINT64_C(1) << 63) /* in the number of a request that the kernel sends again */
+
 struct ledger;
 
 /* ledger_make - memory of that size, empty. -errno (logged). */

@@ -19,7 +19,6 @@
 #include <sys/statvfs.h>
 
 #define OPS_REQUEST_BYTES (1024 * 1024) /* of one READ or WRITE at most: what libfuse has room for, see loop.c */
-#define OPS_RESENT (UINT64_C(1) << 63) /* in the number of a request that the kernel sends again */
 
 struct ops_context *ops_context(fuse_req_t req)
 {
@@ -41,6 +40,25 @@ struct fuse_entry_param ops_entry(fuse_req_t req, const struct stat *attributes)
 	return (struct fuse_entry_param){.ino = attributes->st_ino,
 					 .generation = tree_generation(&ops_context(req)->tree, attributes->st_ino),
 					 .attr = *attributes};
+}
+
+void ops_reply_entry(fuse_req_t req, int r, const struct stat *attributes)
+{
+	struct fuse_entry_param entry;
+
+	if (r < 0) {
+		ops_reply_error(req, r);
+		return;
+	}
+	entry = ops_entry(req, attributes);
+	fuse_reply_entry(req, &entry);
+}
+
+bool ops_in_group(fuse_req_t req, gid_t group)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return ctx->gid == group || writer_is_member(ctx->pid, group);
 }
 
 /* Is it the same for everybody, and nothing that is going on changes it? */
@@ -103,7 +121,7 @@ static bool ops_may_come_before_cut(uint32_t opcode)
 
 void ops_begin(struct ops_context *context, uint64_t unique, uint32_t opcode, pid_t thread)
 {
-	context->unique = unique & ~OPS_RESENT;
+	context->unique = unique & ~LEDGER_RESENT;
 	ledger_begin(context->ledger, unique);
 	if (!ops_may_come_before_cut(opcode))
 		ledger_opening_done(context->ledger, thread);
@@ -123,19 +141,11 @@ bool ops_was_committed(fuse_req_t req)
 bool ops_was_made(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct ops_context *context = ops_context(req);
-	struct fuse_entry_param entry;
 	struct stat st;
-	int r;
 
 	if (!ledger_was_committed(context->ledger))
 		return false;
-	r = tree_lookup(&context->tree, parent, name, &st);
-	if (r < 0) { /* somebody has removed it since */
-		ops_reply_error(req, r);
-	} else {
-		entry = ops_entry(req, &st);
-		fuse_reply_entry(req, &entry);
-	}
+	ops_reply_entry(req, tree_lookup(&context->tree, parent, name, &st), &st); /* somebody may have removed it since */
 	ledger_answered(context->ledger, context->unique);
 	return true;
 }

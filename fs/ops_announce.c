@@ -65,46 +65,34 @@ bool ops_announce_open(fuse_req_t req, struct fuse_file_info *fi)
 	return true;
 }
 
-/* What is there already, unless somebody has removed it since. */
-static int ops_announce_entry(fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_entry_param *ret_entry)
-{
-	struct stat st;
-	int r = tree_lookup(&ops_context(req)->tree, parent, name, &st);
-
-	if (r == 0)
-		*ret_entry = ops_entry(req, &st);
-	return r;
-}
-
+/* As is what is there already, unless somebody has removed it since. */
 bool ops_announce_create(fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_file_info *fi)
 {
 	struct fuse_entry_param entry;
+	struct stat st;
 	int r;
 
 	if (!ops_is_announcing(req))
 		return ops_was_announcing(req);
 	fi->fh = 0;
 	fi->direct_io = fi->noflush = 1;
-	r = ops_announce_entry(req, parent, name, &entry);
-	if (r < 0)
+	r = tree_lookup(&ops_context(req)->tree, parent, name, &st);
+	if (r < 0) {
 		ops_reply_error(req, r);
-	else
+	} else {
+		entry = ops_entry(req, &st);
 		fuse_reply_create(req, &entry, fi);
+	}
 	return true;
 }
 
 bool ops_announce_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct fuse_entry_param entry;
-	int r;
+	struct stat st;
 
 	if (!ops_is_announcing(req))
 		return ops_was_announcing(req);
-	r = ops_announce_entry(req, parent, name, &entry);
-	if (r < 0)
-		ops_reply_error(req, r);
-	else
-		fuse_reply_entry(req, &entry);
+	ops_reply_entry(req, tree_lookup(&ops_context(req)->tree, parent, name, &st), &st);
 	return true;
 }
 

@@ -19,16 +19,9 @@ void change_reply_attributes(struct change *change)
 
 void change_reply_entry(struct change *change)
 {
-	struct fuse_entry_param entry;
 	struct stat st;
-	int r = tree_attributes(&ops_context(change->req)->tree, change->ino, &st);
 
-	if (r < 0) {
-		ops_reply_error(change->req, r);
-		return;
-	}
-	entry = ops_entry(change->req, &st);
-	fuse_reply_entry(change->req, &entry);
+	ops_reply_entry(change->req, tree_attributes(&ops_context(change->req)->tree, change->ino, &st), &st);
 }
 
 struct change *change_new(fuse_req_t req, void (*reply)(struct change *change), uint64_t ino)

@@ -31,6 +31,9 @@ pid_t ops_process(fuse_req_t req);
 struct fuse_entry_param ops_entry(fuse_req_t req, const struct stat *attributes);
 void ops_keep_entry(fuse_req_t req, unsigned turn, struct fuse_entry_param *entry);
 
+/* ops_reply_entry - with ops_entry, or if @r is an error with that. */
+void ops_reply_entry(fuse_req_t req, int r, const struct stat *attributes);
+
 /* ops_attributes_seconds - for how long it may keep those. */
 double ops_attributes_seconds(fuse_req_t req, unsigned turn, const struct stat *attributes);
 
@@ -44,6 +47,9 @@ struct record_attributes ops_owner(fuse_req_t req, fuse_ino_t parent, mode_t mod
 
 /* ops_new_file - the same for a file: attributes and ACL. */
 struct record_attributes ops_new_file(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct acl_list *ret_acls);
+
+/* ops_in_group - is the process behind @req in @group? False if that can't be known. Asks /proc if it isn't its first group. */
+bool ops_in_group(fuse_req_t req, gid_t group);
 
 /* ops_is_aside - has the process behind @req renamed this secret away, to make it anew? */
 bool ops_is_aside(fuse_req_t req, uint64_t ino);

@@ -20,13 +20,6 @@
 
 enum { MAY_WRITE = 2, MAY_READ = 4 };
 
-static bool ops_in_group(fuse_req_t req, gid_t group)
-{
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-
-	return ctx->gid == group || writer_is_member(ctx->pid, group);
-}
-
 /* Does one of the ACL's names let it? */
 static bool ops_acl_lets(fuse_req_t req, const struct acl *acl, unsigned want)
 {

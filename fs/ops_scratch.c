@@ -60,7 +60,6 @@ void ops_scratch_create(fuse_req_t req, const struct scratch_place *place, mode_
 
 void ops_scratch_mknod(fuse_req_t req, const struct scratch_place *place, mode_t mode)
 {
-	struct fuse_entry_param entry;
 	struct stat st;
 	uint64_t ino;
 	int r;
@@ -68,12 +67,7 @@ void ops_scratch_mknod(fuse_req_t req, const struct scratch_place *place, mode_t
 	r = ops_scratch_make(req, place, mode, true, &ino);
 	if (r == 0)
 		r = scratch_attributes(ops_context(req)->scratch, ino, &st);
-	if (r < 0) {
-		ops_reply_error(req, r);
-		return;
-	}
-	entry = ops_entry(req, &st);
-	fuse_reply_entry(req, &entry);
+	ops_reply_entry(req, r, &st);
 }
 
 void ops_scratch_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

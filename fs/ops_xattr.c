@@ -7,7 +7,6 @@
  */
 #include "fs/node.h"
 #include "fs/ops_internal.h"
-#include "fs/writer.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -48,16 +47,8 @@ void ops_get_acl(fuse_req_t req, fuse_ino_t ino, enum acl_kind kind, struct acl 
 		ret_acl->mode = st.st_mode & 0777;
 }
 
-/* Is the process behind a request of this group, or root? Only then it may leave the setgid bit; libfuse 3.14 does not
- * pass on what the kernel has to say about that. */
-static bool ops_is_member(fuse_req_t req, gid_t gid)
-{
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-
-	return ctx->uid == 0 || ctx->gid == gid || writer_is_member(ctx->pid, gid);
-}
-
-/* The special bits stay, but setgid, as with chmod(2), for somebody who is not in the group. */
+/* The special bits stay, but setgid, as with chmod(2), for somebody who is neither in the group nor root; libfuse 3.14 does not pass on what the
+ * kernel has to say about that. */
 static int ops_mode_with(fuse_req_t req, fuse_ino_t ino, const struct acl *acl, mode_t *ret_mode)
 {
 	struct stat st;
@@ -66,7 +57,7 @@ static int ops_mode_with(fuse_req_t req, fuse_ino_t ino, const struct acl *acl, 
 	if (r < 0)
 		return r;
 	*ret_mode = (st.st_mode & 07000) | acl->mode;
-	if ((st.st_mode & S_ISGID) && !ops_is_member(req, st.st_gid))
+	if ((st.st_mode & S_ISGID) && fuse_req_ctx(req)->uid != 0 && !ops_in_group(req, st.st_gid))
 		*ret_mode &= ~(mode_t)S_ISGID;
 	return 0;
 }
