@@ -199,7 +199,7 @@ int batch_write(struct batch *batch, struct batch_state *state, const struct sec
 	state->record.generation = v.generation;
 	state->record.size = (uint32_t)value->size;
 	memcpy(state->record.value_hash, hash, CRYPTO_HASH_BYTES);
-	inode = state->record.name.kind == NAME_MESH ? RECORD_MESH_YAML : RECORD_SELF; /* the file with the value */
+	inode = record_file(state->record.name.kind);
 	state->record.inodes[inode].mtime = *mtime;
 	state->record.inodes[inode].ctime = batch->now;
 	return 0;

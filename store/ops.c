@@ -88,16 +88,10 @@ static int ops_prepend_current(const struct batch *batch, const struct batch_sta
 	return secbuf_write(ret_whole, ret_whole->size, added->data, added->size);
 }
 
-/* Which inode is the file with the value. */
-static enum record_inode ops_file(const struct name *name)
-{
-	return name->kind == NAME_MESH ? RECORD_MESH_YAML : RECORD_SELF;
-}
-
 /* With STORE_PUT and STORE_APPEND, what is to be set besides the bytes. A mesh.yaml that was removed by hand is there again. */
 static int ops_put_attributes(const struct store_op *op, struct record *to)
 {
-	enum record_inode file = ops_file(&op->name);
+	enum record_inode file = record_file(op->name.kind);
 
 	record_set_attributes(&to->inodes[file], op->set | RECORD_SET_PRESENT, &op->attributes[0]);
 	return record_set_acls(to, file, op->set, &op->acls);
@@ -106,7 +100,7 @@ static int ops_put_attributes(const struct store_op *op, struct record *to)
 /* The bytes are what they were; only attributes may be new. */
 static int ops_put_same(struct batch *batch, struct batch_state *state, const struct store_op *op)
 {
-	struct record_attributes *to = &state->record.inodes[ops_file(&op->name)];
+	struct record_attributes *to = &state->record.inodes[record_file(op->name.kind)];
 	const struct record_attributes before = *to;
 	const struct acl_list acls = state->record.acls;
 	int r = ops_put_attributes(op, &state->record);
@@ -155,10 +149,10 @@ static int ops_mesh_text(const struct batch *batch, struct store_txn *txn, const
 /* Would it have been opened to write? */
 static bool ops_lets_write(const struct record *record, const struct store_op *op)
 {
-	const struct record_attributes *file = &record->inodes[ops_file(&op->name)];
+	const struct record_attributes *file = &record->inodes[record_file(op->name.kind)];
 	struct acl acl;
 
-	acl_get(&record->acls, ops_file(&op->name), ACL_KIND_ACCESS, &acl);
+	acl_get(&record->acls, record_file(op->name.kind), ACL_KIND_ACCESS, &acl);
 	return op->writer == 0 || (op->writer == file->uid && (file->mode & S_IWUSR)) || (file->mode & S_IWOTH) ||
 	       (op->group == file->gid && (acl_group_permission(&acl, file->mode) & 2));
 }
@@ -170,7 +164,7 @@ static int ops_put(struct batch *batch, struct store_txn *txn, struct store_op *
 	const struct secbuf *value = &op->value;
 	uint8_t hash[CRYPTO_HASH_BYTES];
 	struct batch_state state;
-	struct record_attributes *file = &state.record.inodes[ops_file(&op->name)];
+	struct record_attributes *file = &state.record.inodes[record_file(op->name.kind)];
 	int r;
 
 	r = batch_get(batch, &op->name, &state);

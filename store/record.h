@@ -87,6 +87,12 @@ static inline bool record_is_absent(const struct record_attributes *attributes)
 	return attributes->removals % 2;
 }
 
+/* record_file - which inode of a resource is the file with its value. */
+static inline enum record_inode record_file(enum name_kind kind)
+{
+	return kind == NAME_MESH ? RECORD_MESH_YAML : RECORD_SELF;
+}
+
 /* record_set_attributes - copy the attributes that @set (RECORD_SET_…) names. */
 void record_set_attributes(struct record_attributes *to, unsigned set, const struct record_attributes *from);
 

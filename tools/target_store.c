@@ -58,8 +58,7 @@ static void target_store_close(struct target *target)
 static struct target_entry target_store_entry(const struct store_info *info)
 {
 	const struct record *record = &info->record;
-	enum record_inode inode = record->name.kind == NAME_MESH ? RECORD_MESH_YAML : RECORD_SELF;
-	struct timespec modified = record->inodes[inode].mtime;
+	struct timespec modified = record->inodes[record_file(record->name.kind)].mtime;
 	bool born = record->born.tv_sec || record->born.tv_nsec;
 
 	return (struct target_entry){.name = record->name,
