@@ -9,6 +9,7 @@
 #include "fs/node.h"
 #include "fs/ops_internal.h"
 #include "fs/writer.h"
+#include "store/inherit.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -179,14 +180,11 @@ struct record_attributes ops_owner(fuse_req_t req, fuse_ino_t parent, mode_t mod
 
 struct record_attributes ops_new_file(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct acl_list *ret_acls)
 {
-	struct acl folder, acl;
+	struct acl folder;
 	struct record_attributes owner = ops_owner(req, parent, mode, &folder);
 
 	*ret_acls = (struct acl_list){0};
-	if (folder.present) {
-		owner.mode = acl_inherit(&folder, owner.mode, &acl);
-		acl_put(ret_acls, RECORD_SELF, ACL_KIND_ACCESS, &acl);
-	}
+	inherit_file(&folder, &owner.mode, ret_acls);
 	return owner;
 }
 

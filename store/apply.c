@@ -70,7 +70,8 @@ static int apply_attributes(struct store *store, uid_t uid, gid_t gid, struct st
 		return inherit_mesh(&owner, &acl, op);
 	if (acl.present)
 		owner.mode |= 0066;
-	inherit_file(&owner, &acl, op);
+	inherit_file(&acl, &owner.mode, &op->acls);
+	op->attributes[RECORD_SELF] = owner;
 	return 0;
 }
 

@@ -5,15 +5,14 @@
 
 #include <sys/stat.h>
 
-void inherit_file(const struct record_attributes *owner, const struct acl *folder, struct store_op *op)
+void inherit_file(const struct acl *folder, mode_t *mode, struct acl_list *acls)
 {
 	struct acl acl;
 
-	op->attributes[RECORD_SELF] = *owner;
 	if (!folder->present)
 		return;
-	op->attributes[RECORD_SELF].mode = acl_inherit(folder, owner->mode, &acl);
-	acl_put(&op->acls, RECORD_SELF, ACL_KIND_ACCESS, &acl); /* alone in the list it has room */
+	*mode = acl_inherit(folder, *mode, &acl);
+	acl_put(acls, RECORD_SELF, ACL_KIND_ACCESS, &acl); /* alone in the list it has room */
 }
 
 int inherit_entry(const struct acl *folder, enum record_inode inode, bool closed, mode_t *mode, struct acl_list *acls)

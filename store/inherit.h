@@ -6,11 +6,10 @@
 
 #include "store/store.h"
 
-/* inherit_file - fill in @op's attributes and ACLs, of a secret that @owner (uid, gid, mode) makes. @folder: the default ACL of its
- * folder, present or not. */
-void inherit_file(const struct record_attributes *owner, const struct acl *folder, struct store_op *op);
+/* inherit_file - what a secret takes: its *@mode, and its ACL in @acls, which is empty. @folder: the default ACL of its folder, present or not. */
+void inherit_file(const struct acl *folder, mode_t *mode, struct acl_list *acls);
 
-/* inherit_mesh - the same for a mesh's three inodes. Nobody says with which mode its secrets/ is to be made: it is closed but for its owner,
+/* inherit_mesh - fill in @op's attributes and ACLs, of a mesh's three inodes that @owner (uid, gid, mode) makes. Nobody says with which mode its secrets/ is to be made: it is closed but for its owner,
  * and for those whom the default ACL of /meshes names. -ENOSPC: the ACLs have no room. */
 int inherit_mesh(const struct record_attributes *owner, const struct acl *folder, struct store_op *op);
 
