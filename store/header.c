@@ -122,10 +122,8 @@ static int header_slot_keys(const struct header *header, unsigned number, const 
 	else
 		r = crypto_passphrase_key(ret_keys->kek, key->bytes, key->size, slot + SLOT_SALT,
 					  bytes_get32(slot + SLOT_PASSES), bytes_get32(slot + SLOT_MEMORY_KIB));
-	if (r == -EINVAL) {
-		r = -EBADMSG;
-		log_error("key slot %u asks for Argon2id parameters out of bounds: the header was changed; restore the store from a backup", number);
-	}
+	if (r == -EINVAL) /* parameters that nobody has written */
+		return -EBADMSG;
 	if (r == -ENOMEM)
 		log_error("key slot %u needs %u KiB of memory for Argon2id, and there is not as much", number,
 			  bytes_get32(slot + SLOT_MEMORY_KIB));
@@ -148,11 +146,21 @@ static void header_slot_commitment(const struct header *header, unsigned number,
 	crypto_keyed_hash(ret_commitment, CRYPTO_HASH_BYTES, keys->commit, parts, 2);
 }
 
+/* Locked memory. NULL if there is none left (logged). */
+static void *header_alloc(size_t bytes)
+{
+	void *memory = secmem_alloc(bytes);
+
+	if (!memory)
+		log_error("no locked memory left for the store's keys: raise the limit (ulimit -l)");
+	return memory;
+}
+
 static int header_fill_slot(struct header *header, unsigned number, const struct header_keys *keys,
 			    const struct key *key)
 {
 	uint8_t *slot = header->bytes + AT_SLOTS + number * HEADER_SLOT_BYTES;
-	struct slot_keys *slot_keys = secmem_alloc(sizeof(*slot_keys));
+	struct slot_keys *slot_keys = header_alloc(sizeof(*slot_keys));
 	uint8_t ad[SLOT_AD_BYTES];
 	int r;
 
@@ -180,14 +188,12 @@ static int header_fill_slot(struct header *header, unsigned number, const struct
 static int header_new(const uint8_t store_id[static HEADER_STORE_ID_BYTES], uint32_t epoch, const struct key *key,
 		      struct header *ret_header, struct header_keys **ret_keys)
 {
-	struct header_keys *keys = secmem_alloc(sizeof(*keys));
+	struct header_keys *keys = header_alloc(sizeof(*keys));
 	struct header header = {0};
 	int r;
 
-	if (!keys) {
-		log_error("no locked memory left for the store's keys: raise the limit (ulimit -l)");
+	if (!keys)
 		return -ENOMEM;
-	}
 	crypto_random(keys->root, CRYPTO_KEY_BYTES);
 	header_derive_keys(keys, keys->root);
 	memcpy(header.bytes + AT_MAGIC, header_magic, sizeof(header_magic));
@@ -299,13 +305,11 @@ static int header_try_slot(const struct header *header, unsigned number, const s
 static int header_find_slot(const struct header *header, const struct key *key,
 			    uint8_t ret_root[static CRYPTO_KEY_BYTES], unsigned *ret_slot)
 {
-	struct slot_keys *scratch = secmem_alloc(sizeof(*scratch));
+	struct slot_keys *scratch = header_alloc(sizeof(*scratch));
 	int r = -EKEYREJECTED;
 
-	if (!scratch) {
-		log_error("no locked memory left for the store's keys: raise the limit (ulimit -l)");
+	if (!scratch)
 		return -ENOMEM;
-	}
 	for (unsigned i = 0; i < HEADER_SLOTS && r == -EKEYREJECTED; i++) {
 		r = header_try_slot(header, i, key, scratch, ret_root);
 		if (r == 0)
@@ -317,13 +321,11 @@ static int header_find_slot(const struct header *header, const struct key *key,
 
 int header_slot_of(const struct header *header, const struct key *key, unsigned *ret_slot)
 {
-	uint8_t *root = secmem_alloc(CRYPTO_KEY_BYTES);
+	uint8_t *root = header_alloc(CRYPTO_KEY_BYTES);
 	int r;
 
-	if (!root) {
-		log_error("no locked memory left for the store's keys: raise the limit (ulimit -l)");
+	if (!root)
 		return -ENOMEM;
-	}
 	r = header_find_slot(header, key, root, ret_slot);
 	secmem_free(root);
 	crypto_wipe_stack();
@@ -333,14 +335,12 @@ int header_slot_of(const struct header *header, const struct key *key, unsigned 
 int header_open(const struct header *header, const struct key *key, const char *path, struct header_keys **ret_keys,
 		unsigned *ret_slot)
 {
-	struct header_keys *keys = secmem_alloc(sizeof(*keys));
+	struct header_keys *keys = header_alloc(sizeof(*keys));
 	unsigned slot;
 	int r;
 
-	if (!keys) {
-		log_error("no locked memory left for the store's keys: raise the limit (ulimit -l)");
+	if (!keys)
 		return -ENOMEM;
-	}
 	r = header_find_slot(header, key, keys->root, &slot);
 	if (r == -EKEYREJECTED)
 		log_error("%s: this %s does not open the store: is it another store's, or was it removed or rotated?", path,

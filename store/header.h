@@ -51,21 +51,21 @@ int header_renew(const struct header *old, struct header *ret_header, struct hea
 int header_check(const uint8_t *bytes, size_t size, const char *path);
 
 /* header_open - find the slot that @key opens, unwrap the root key, verify the MAC.
- * *@ret_keys as above. 0; -EKEYREJECTED if no slot opens; -EBADMSG if the header was changed; -ENOMEM (logged). */
+ * *@ret_keys as above. 0; -EKEYREJECTED if no slot opens; -EBADMSG if the header was changed; -ENOMEM. Each is logged. */
 int header_open(const struct header *header, const struct key *key, const char *path, struct header_keys **ret_keys,
 		unsigned *ret_slot);
 
 /* header_verify - is every byte as whoever had the root key left it? 0 or -EBADMSG. */
 int header_verify(const struct header *header, const struct header_keys *keys);
 
-/* header_slot_of - the slot that @key opens. -EKEYREJECTED if none (not logged); -EBADMSG, -ENOMEM. Takes Argon2id's time for each slot of
+/* header_slot_of - the slot that @key opens. -EKEYREJECTED if none, -EBADMSG (neither is logged); -ENOMEM (logged). Takes Argon2id's time for each slot of
  * a passphrase. */
 int header_slot_of(const struct header *header, const struct key *key, unsigned *ret_slot);
 
 /* header_slot_kind - enum key_kind, or 0 if the slot is free. */
 uint8_t header_slot_kind(const struct header *header, unsigned slot);
 
-/* header_set_slot - @slot opens to @key and to no other, or (NULL) is free; the MAC is made anew. -ENOMEM leaves the header as it was. */
+/* header_set_slot - @slot opens to @key and to no other, or (NULL) is free; the MAC is made anew. -ENOMEM (logged) leaves the header as it was. */
 int header_set_slot(struct header *header, unsigned slot, const struct header_keys *keys, const struct key *key);
 
 const uint8_t *header_store_id(const struct header *header);

@@ -354,6 +354,15 @@ static void test_not_a_header(void **state)
 	secmem_free(keys);
 }
 
+/* Since fixture_listen: one line. */
+static void assert_said_once(const char *line)
+{
+	char said[1000];
+
+	fixture_heard(said, sizeof(said));
+	assert_string_equal(said, line);
+}
+
 /* Argon2id touches all that it takes, so a peak that did not grow shows that nothing was taken. */
 static void test_argon2_bounds(void **state)
 {
@@ -374,7 +383,9 @@ static void test_argon2_bounds(void **state)
 		bytes_put32(header.bytes + AT_SLOTS + SLOT_PASSES, bad[i][0]);
 		bytes_put32(header.bytes + AT_SLOTS + SLOT_MEMORY_KIB, bad[i][1]);
 		sign(&header, keys);
+		fixture_listen();
 		assert_int_equal(open_bytes(&header, pass), -EBADMSG);
+		assert_said_once("hushfs: test: the header was changed without the key: the store is refused; restore it from a backup\n");
 	}
 	getrusage(RUSAGE_SELF, &after);
 	assert_true(after.ru_maxrss - before.ru_maxrss < 4096);
@@ -423,9 +434,10 @@ static void test_no_memory_for_a_passphrase(void **state)
 
 static void test_full_arena(void **state)
 {
+	static const char line[] = "hushfs: no locked memory left for the store's keys: raise the limit (ulimit -l)\n";
 	struct fixture *fixture = *state;
 	struct header_keys *keys, *opened = NULL;
-	struct header header;
+	struct header header, none;
 	unsigned slot;
 	void *all[4096];
 	size_t n = 0;
@@ -434,9 +446,19 @@ static void test_full_arena(void **state)
 	for (size_t size = FIXTURE_ARENA_BYTES; size >= 64; size /= 2)
 		while (n < 4096 && (all[n] = secmem_alloc(size)))
 			n++;
+	fixture_listen();
 	assert_int_equal(header_open(&header, fixture->key, "test", &opened, &slot), -ENOMEM);
-	assert_int_equal(header_create(&header, &opened, fixture->key), -ENOMEM);
+	assert_said_once(line);
+	fixture_listen();
+	assert_int_equal(header_create(&none, &opened, fixture->key), -ENOMEM);
+	assert_said_once(line);
 	assert_null(opened);
+	fixture_listen();
+	assert_int_equal(header_set_slot(&header, 1, keys, fixture->key), -ENOMEM);
+	assert_said_once(line);
+	fixture_listen();
+	assert_int_equal(header_slot_of(&header, fixture->key, &slot), -ENOMEM);
+	assert_said_once(line);
 	while (n)
 		secmem_free(all[--n]);
 	secmem_free(keys);
