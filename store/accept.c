@@ -9,23 +9,10 @@
 
 #include <errno.h>
 
-static int accept_commit(struct store *store)
-{
-	struct store_txn *txn = store_txn_new(0);
-	struct header header = store->header;
-	int r;
-
-	if (!txn)
-		return log_no_memory("to accept the store");
-	txn->header = &header;
-	r = store_run(store, txn);
-	store_txn_free(txn);
-	return r;
-}
-
 /* Take a generation beyond @known. Nothing runs meanwhile. */
 static int accept_pass(struct store *store, uint64_t known)
 {
+	const struct header header = store->header;
 	int r;
 
 	pthread_mutex_lock(&store->lock);
@@ -35,7 +22,7 @@ static int accept_pass(struct store *store, uint64_t known)
 	r = commit_start(store);
 	if (r < 0)
 		return r;
-	r = accept_commit(store);
+	r = commit_header(store, &header, "to accept the store");
 	commit_stop(store);
 	return r;
 }

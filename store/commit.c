@@ -184,6 +184,19 @@ void store_submit(struct store *store, struct store_txn *txn)
 	pthread_cond_signal(&store->wake); /* who wakes up with the lock taken would sleep once more */
 }
 
+int commit_header(struct store *store, const struct header *header, const char *for_what)
+{
+	struct store_txn *txn = store_txn_new(0);
+	int r;
+
+	if (!txn)
+		return log_no_memory(for_what);
+	txn->header = header;
+	r = store_run(store, txn);
+	store_txn_free(txn);
+	return r;
+}
+
 struct commit_wait {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;

@@ -91,6 +91,10 @@ void lock_leave(struct store *store);
 int commit_start(struct store *store);
 void commit_stop(struct store *store);
 
+/* commit_header - a commit of its own, after what was submitted before: @header becomes the store's; NULL: of nothing, it only waits for those.
+ * -ENOMEM, logged with what it was for; else as store_run. */
+int commit_header(struct store *store, const struct header *header, const char *for_what);
+
 /* commit_prune_later - @resource may have versions to remove: see to it with the next commit. With the lock. */
 void commit_prune_later(struct store *store, const struct resource *resource);
 

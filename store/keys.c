@@ -12,21 +12,7 @@
 
 _Static_assert(STORE_KEY_SLOTS == HEADER_SLOTS, "the header's slots are those that store.h speaks of");
 
-/* Make @header the store's. With the lock of slots, and so with the header as it was when the caller looked. */
-static int keys_commit(struct store *store, const struct header *header)
-{
-	struct store_txn *txn = store_txn_new(0);
-	int r;
-
-	if (!txn)
-		return log_no_memory("to change the keys");
-	txn->header = header;
-	r = store_run(store, txn);
-	store_txn_free(txn);
-	return r;
-}
-
-/* Put @key (NULL: nothing) in @slot. With the lock of slots. */
+/* Put @key (NULL: nothing) in @slot. With the lock of slots, and so with the header as it was when the caller looked. */
 static int keys_set(struct store *store, unsigned slot, const struct key *key)
 {
 	struct header header = store->header;
@@ -36,7 +22,7 @@ static int keys_set(struct store *store, unsigned slot, const struct key *key)
 		return r;
 	r = header_set_slot(&header, slot, store->keys, key);
 	if (r == 0)
-		r = keys_commit(store, &header);
+		r = commit_header(store, &header, "to change the keys");
 	lock_leave(store);
 	return r;
 }
