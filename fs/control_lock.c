@@ -85,12 +85,13 @@ static int control_unlock_fail(struct control_file *file, enum key_kind kind, in
 {
 	struct bundle_error error = {0};
 
+	if (r == -EKEYREJECTED) { /* of which the log has a line already */
+		control_say(file, kind == KEY_FILE ? "this key file does not open the store" : "this passphrase does not open the store");
+		return r;
+	}
 	if (r == -EINVAL)
 		snprintf(error.text, sizeof(error.text),
 			 "give a line key-file or passphrase, and then the 32 bytes of the key file or the passphrase");
-	else if (r == -EKEYREJECTED)
-		snprintf(error.text, sizeof(error.text), "this %s does not open the store",
-			 kind == KEY_FILE ? "key file" : "passphrase");
 	return control_job_fail(file, &error, r);
 }
 
