@@ -382,14 +382,14 @@ static void worker_have_forgotten(struct worker *worker)
 	struct timespec until;
 	int r = 0;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += WORKER_FORGET_SECONDS;
 	pthread_mutex_lock(&worker->lock);
 	worker->forgotten = false;
 	if (channel_say(*worker_channel(worker), CHANNEL_LOCKED) < 0)
 		r = EPIPE; /* with the keeper its key is gone */
 	while (!worker->forgotten && r == 0)
-		r = pthread_cond_timedwait(&worker->heard, &worker->lock, &until);
+		r = pthread_cond_clockwait(&worker->heard, &worker->lock, CLOCK_MONOTONIC, &until);
 	pthread_mutex_unlock(&worker->lock);
 	if (r == ETIMEDOUT)
 		log_warning("the keeper has not said within %d seconds that it has forgotten the key: it may still be in its memory", WORKER_FORGET_SECONDS);
