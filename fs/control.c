@@ -298,7 +298,7 @@ static void *control_thread(void *context)
 	return NULL;
 }
 
-/* Carry out the request. -EAGAIN if there can't be a thread for it. */
+/* Carry out the request. -EAGAIN if there can't be a thread for it, -ESHUTDOWN if the mount is ending (logged). */
 static int control_start(struct control_file *file)
 {
 	struct control *control = file->control;

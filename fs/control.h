@@ -80,7 +80,7 @@ bool control_stop(struct control *control);
 /* control_free - after control_stop, and when nothing is open. NULL is allowed. Returns NULL. */
 struct control *control_free(struct control *control);
 
-/* control_open - -ENOMEM, -EAGAIN (no thread). */
+/* control_open - -ENOMEM; -EAGAIN (no thread), -ESHUTDOWN (after control_stop): of a backup, which it begins. */
 int control_open(struct control *control, const struct control_open *open, uint64_t *ret_handle);
 
 /* control_is_open - false of what was opened with a worker before this one. */

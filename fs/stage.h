@@ -12,8 +12,8 @@
  * If a signal ends a process that has the file open to write, nothing is published: the old value stays.
  * A new file's name appears when it is first published; before, only the process that made it finds it.
  *
- * One thread (the one that serves requests) calls these; what a commit ends runs on the commit thread. The stage's
- * lock is held by neither over a commit.
+ * One thread (the one that serves requests) calls these, but stage_lock_drop, stage_reserve and stage_unreserve, which any thread may; what a
+ * commit ends runs on the commit thread. Nobody holds the stage's lock over a commit.
  */
 #ifndef FS_STAGE_H
 #define FS_STAGE_H
