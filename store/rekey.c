@@ -477,9 +477,10 @@ static int rekey_run(struct rekey *rekey)
 static int rekey_paths(struct rekey *rekey, const char *path)
 {
 	struct stat st;
+	int r = folder_of_file(path, rekey->path);
 
-	if (!realpath(path, rekey->path))
-		snprintf(rekey->path, sizeof(rekey->path), "%s", path); /* opening says why */
+	if (r < 0)
+		return r;
 	if (snprintf(rekey->path_fresh, sizeof(rekey->path_fresh), "%s.rekey", rekey->path) >=
 	    (int)sizeof(rekey->path_fresh) - 8) {
 		log_error("%s: the path is too long", path);
