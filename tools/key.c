@@ -191,7 +191,7 @@ static int key_choose(int n, char **argv, struct key_command *command)
 
 static int key_run(struct key_command *command, int number)
 {
-	int r = unmounted_open(&command->where, &command->key, &command->anchor, &command->store);
+	int r = unmounted_open(&command->where, &unmounted_keeps_all, &command->key, &command->anchor, &command->store);
 
 	if (r < 0)
 		return r;

@@ -55,7 +55,7 @@ static int rekey_run(const struct unmounted *where, bool drop_others)
 	bool made;
 	int r;
 
-	r = unmounted_open(where, &key, &anchor, &store);
+	r = unmounted_open(where, &unmounted_keeps_all, &key, &anchor, &store);
 	if (r < 0)
 		return r;
 	r = rekey_check_slots(where, store, drop_others);

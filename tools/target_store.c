@@ -5,48 +5,24 @@
 
 #include "store/anchor.h"
 #include "store/apply.h"
-#include "store/log.h"
 #include "tools/output.h"
+#include "tools/unmounted.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-
-#define TARGET_STORE_CACHE_BYTES (1024u * 1024) /* each value is read once */
 
 int target_store_open(const struct target_options *options, struct target *target)
 {
-	struct store_options store_options = {.value_bytes = STORE_VALUE_BYTES_MAX,
-					      .history = options->changes ? STORE_HISTORY_DEFAULT : STORE_HISTORY_MAX,
-					      .cache_bytes = TARGET_STORE_CACHE_BYTES,
-					      .anchor_later = options->accept_rollback};
+	const struct unmounted where = {.store = options->store, .key = options->key, .anchor = options->anchor};
+	struct store_options how = unmounted_keeps_all;
 	__attribute__((cleanup(key_freep))) struct key *key = NULL;
-	int r;
 
-	if (access(options->store, F_OK) < 0) { /* before anybody is asked for a passphrase */
-		r = -errno;
-		if (r == -ENOENT)
-			log_error("%s: there is no such store; make one with: hushctl init --key-file FILE %s", options->store,
-				  options->store);
-		else
-			log_error("%s: cannot reach the store: %s", options->store, log_reason(-r));
-		return r;
-	}
-	r = key_read(&options->key, &key);
-	if (r == 0 && options->anchor)
-		r = anchor_open(options->anchor, false, &target->anchor);
-	if (r == 0 && options->anchor) {
-		anchor_say_place(options->anchor, options->store);
-		anchor_suggest_key(target->anchor, &options->key, key->kind);
-	}
-	store_options.anchor = target->anchor;
-	if (r == 0)
-		r = store_open(options->store, key, &store_options, &target->store);
-	if (r < 0)
-		anchor_close(target->anchor);
-	return r;
+	if (options->changes)
+		how.history = STORE_HISTORY_DEFAULT;
+	how.anchor_later = options->accept_rollback;
+	return unmounted_open(&where, &how, &key, &target->anchor, &target->store);
 }
 
 static void target_store_close(struct target *target)

@@ -40,8 +40,11 @@ int unmounted_check(const char *command, const struct unmounted *options);
 /* unmounted_has_new - was a new key named? */
 bool unmounted_has_new(const struct unmounted *options);
 
-/* unmounted_open - read the key, open the store with its anchor; it prunes no version. Crypto and arena are set up. The caller frees *@ret_key, closes
- * *@ret_store, and after that *@ret_anchor, which is NULL if there is none. -errno, said. */
-int unmounted_open(const struct unmounted *options, struct key **ret_key, struct anchor **ret_anchor, struct store **ret_store);
+extern const struct store_options unmounted_keeps_all; /* @how: no version is pruned */
+
+/* unmounted_open - read the key, and open the store with its anchor as @how says, whose own anchor is NULL. Crypto and arena are set up. The caller
+ * frees *@ret_key, closes *@ret_store, and after that *@ret_anchor, which is NULL if there is none. -errno, said. */
+int unmounted_open(const struct unmounted *options, const struct store_options *how, struct key **ret_key, struct anchor **ret_anchor,
+		   struct store **ret_store);
 
 #endif
