@@ -52,7 +52,7 @@ static int init_make(const char *path, const struct key_source *source)
 
 	if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0) { /* before anybody is asked for a passphrase, or a key is made */
 		log_error("%s: there is a file already; nothing was changed", path);
-		return -1;
+		return -EEXIST;
 	}
 	r = key_read_new(source, &key, &made);
 	if (r == 0)

@@ -5,6 +5,7 @@
 #include "store/nearest.h"
 #include "tools/command.h"
 #include "tools/flags.h"
+#include "tools/output.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -90,7 +91,6 @@ int main(int argc, char **argv)
 	status = main_run(argc, argv);
 	if (fflush(stdout) == 0 || status != COMMAND_DONE)
 		return status;
-	if (errno != EPIPE)
-		log_error("standard output: %s", log_reason(errno));
+	output_failed(errno);
 	return COMMAND_FAILED;
 }
