@@ -18,10 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUNDLE_MESH_LABEL "kuma.io/mesh"
-#define BUNDLE_TYPE_SECRET "system.kuma.io/secret"
-#define BUNDLE_TYPE_GLOBAL "system.kuma.io/global-secret"
-
 static const char bundle_bad_name[] =
 	"invalid characters. A lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
 	"'.', and must start and end with an alphanumeric character";
@@ -272,8 +268,8 @@ static int bundle_check_owner(struct bundle_reader *reader, uint32_t node, uint3
 		return r;
 	*ret_kind = strcmp(type, BUNDLE_TYPE_GLOBAL) == 0 ? NAME_GLOBAL_SECRET : NAME_SECRET;
 	ours = !*namespace || (wanted ? strcmp(namespace, wanted) == 0
-				      : strcmp(namespace, "kong-mesh-system") == 0 ||
-						strcmp(namespace, "kuma-system") == 0);
+				      : strcmp(namespace, BUNDLE_NAMESPACE) == 0 ||
+						strcmp(namespace, BUNDLE_NAMESPACE_KUMA) == 0);
 	if (*ret_kind == NAME_SECRET && strcmp(type, BUNDLE_TYPE_SECRET) != 0) {
 		if (reader->options->skip_others)
 			return 1;
@@ -287,7 +283,7 @@ static int bundle_check_owner(struct bundle_reader *reader, uint32_t node, uint3
 		return bundle_refuse(reader, namespace_node,
 				     "metadata.namespace: \"%.64s\": only Secrets in the control plane's namespace (%s) are "
 				     "managed; hushctl apply --namespace NAME names another, --skip-others passes over it",
-				     namespace, wanted ? wanted : "kong-mesh-system, kuma-system");
+				     namespace, wanted ? wanted : BUNDLE_NAMESPACE ", " BUNDLE_NAMESPACE_KUMA);
 	return 0;
 }
 

@@ -16,6 +16,13 @@
 
 #define BUNDLE_LINE_BYTES 800
 
+/* Words of the Kubernetes form. */
+#define BUNDLE_MESH_LABEL "kuma.io/mesh"
+#define BUNDLE_TYPE_SECRET "system.kuma.io/secret"
+#define BUNDLE_TYPE_GLOBAL "system.kuma.io/global-secret"
+#define BUNDLE_NAMESPACE "kong-mesh-system" /* of the control plane */
+#define BUNDLE_NAMESPACE_KUMA "kuma-system"
+
 struct bundle_item {
 	struct name name;
 	struct secbuf value;        /* decoded bytes; of a Mesh its document in the Universal form */
@@ -35,7 +42,7 @@ struct bundle {
 };
 
 struct bundle_options {
-	const char *namespace; /* of the control plane; NULL: kong-mesh-system or kuma-system. None in a document is always right */
+	const char *namespace; /* of the control plane; NULL: either of those above. None in a document is always right */
 	bool skip_others;      /* resources of other types, and Kubernetes Secrets in other namespaces, are skipped and counted; else an error */
 	size_t value_bytes;    /* longest value */
 };

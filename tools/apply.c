@@ -26,7 +26,7 @@ static const char apply_usage[] =
 	"  -v, --var KEY=VALUE  what {{ KEY }} stands for in the documents\n"
 	"  --dry-run            print what would be applied, and change nothing\n"
 	"  --show-values        with --dry-run: the values too\n"
-	"  -n, --namespace NAME the control plane's namespace (kong-mesh-system or kuma-system)\n"
+	"  -n, --namespace NAME the control plane's namespace (" BUNDLE_NAMESPACE " or " BUNDLE_NAMESPACE_KUMA ")\n"
 	"  --skip-others        pass over what is no Secret or Mesh of this control plane, and count it\n" TARGET_USAGE;
 
 struct apply_options {

@@ -22,7 +22,7 @@ static const char export_usage[] =
 	"\n"
 	"  -m, --mesh MESH      only this mesh and its secrets\n"
 	"  --format FORMAT      universal or kubernetes (universal; with -n kubernetes)\n"
-	"  -n, --namespace NAME in Kubernetes documents (" OUTPUT_NAMESPACE ")\n" TARGET_USAGE;
+	"  -n, --namespace NAME in Kubernetes documents (" BUNDLE_NAMESPACE ")\n" TARGET_USAGE;
 
 #define EXPORT_KINDS 3
 #define EXPORT_CLASH_BYTES 700

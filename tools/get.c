@@ -25,8 +25,8 @@ static const char get_usage[] =
 	"  -m, --mesh MESH      whose secrets (default)\n"
 	"  -o, --output FORM    table, yaml, json, or raw: the bytes of one, and nothing else (table)\n"
 	"  --format FORMAT      universal or kubernetes (universal; with -n or --field-selector kubernetes)\n"
-	"  -n, --namespace NAME in Kubernetes documents (" OUTPUT_NAMESPACE ")\n"
-	"  --field-selector type=TYPE  as kubectl has it, with system.kuma.io/secret or system.kuma.io/global-secret\n"
+	"  -n, --namespace NAME in Kubernetes documents (" BUNDLE_NAMESPACE ")\n"
+	"  --field-selector type=TYPE  as kubectl has it, with " BUNDLE_TYPE_SECRET " or " BUNDLE_TYPE_GLOBAL "\n"
 	"  -w, --watch          go on, with a line for each that is added, changed or deleted\n" TARGET_USAGE "\n"
 	"Tables have no values; yaml, json and raw do. In the Kubernetes form secrets are those of all meshes and the globals,\n"
 	"unless a mesh is given.\n";
@@ -60,12 +60,12 @@ static int get_parse_selector(const char *command, const char *selector, enum na
 	*ret_only = 0;
 	if (!selector)
 		return 0;
-	if (strcmp(selector, "type=system.kuma.io/secret") == 0)
+	if (strcmp(selector, "type=" BUNDLE_TYPE_SECRET) == 0)
 		*ret_only = NAME_SECRET;
-	else if (strcmp(selector, "type=system.kuma.io/global-secret") == 0)
+	else if (strcmp(selector, "type=" BUNDLE_TYPE_GLOBAL) == 0)
 		*ret_only = NAME_GLOBAL_SECRET;
 	else
-		log_error("%s: --field-selector %s: there are type=system.kuma.io/secret and type=system.kuma.io/global-secret",
+		log_error("%s: --field-selector %s: there are type=" BUNDLE_TYPE_SECRET " and type=" BUNDLE_TYPE_GLOBAL,
 			  command, selector);
 	return *ret_only ? 0 : -EINVAL;
 }

@@ -104,7 +104,7 @@ static void lint_set_mesh(struct lint *lint, uint32_t root)
 	else if (yaml_equals(stream, yaml_find(stream, root, "type"), "Mesh"))
 		mesh = yaml_find(stream, root, "name");
 	if (!mesh)
-		mesh = yaml_find(stream, yaml_find(stream, metadata ? metadata : root, "labels"), "kuma.io/mesh");
+		mesh = yaml_find(stream, yaml_find(stream, metadata ? metadata : root, "labels"), BUNDLE_MESH_LABEL);
 	snprintf(lint->mesh, sizeof(lint->mesh), "%s", mesh ? yaml_text(stream, mesh, NULL) : "default");
 }
 

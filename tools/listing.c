@@ -108,7 +108,7 @@ static int listing_mtls(struct listing *listing, const struct name *name, char r
 /* A row; @age may be a word. */
 static int listing_row(struct listing *listing, const struct name *name, const char *mtls, const char *age)
 {
-	const char *type = name->kind == NAME_SECRET ? "system.kuma.io/secret" : "system.kuma.io/global-secret";
+	const char *type = name->kind == NAME_SECRET ? BUNDLE_TYPE_SECRET : BUNDLE_TYPE_GLOBAL;
 	const char *kubernetes[] = {name->name, type, "1", age};
 	const char *meshes[] = {name->name, mtls, age};
 	const char *secrets[] = {name->mesh, name->name, age};

@@ -44,19 +44,19 @@ static void output_kubernetes_secret(struct emit *emit, const struct output_form
 	emit_string(emit, "kind", "Secret");
 	emit_map_begin(emit, "metadata");
 	emit_string(emit, "name", entry->name.name);
-	emit_string(emit, "namespace", form->namespace ? form->namespace : OUTPUT_NAMESPACE);
+	emit_string(emit, "namespace", form->namespace ? form->namespace : BUNDLE_NAMESPACE);
 	if (form->times)
 		emit_time(emit, "creationTimestamp", &entry->created);
 	if (!global) {
 		emit_map_begin(emit, "labels");
-		emit_string(emit, "kuma.io/mesh", entry->name.mesh);
+		emit_string(emit, BUNDLE_MESH_LABEL, entry->name.mesh);
 		emit_map_end(emit);
 	}
 	emit_map_end(emit);
 	emit_map_begin(emit, "data");
 	output_value(emit, "value", value);
 	emit_map_end(emit);
-	emit_string(emit, "type", global ? "system.kuma.io/global-secret" : "system.kuma.io/secret");
+	emit_string(emit, "type", global ? BUNDLE_TYPE_GLOBAL : BUNDLE_TYPE_SECRET);
 }
 
 /* The next of a Mesh's fields from the key @at on that has not been written already. */

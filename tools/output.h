@@ -14,13 +14,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define OUTPUT_NAMESPACE "kong-mesh-system"
-
 struct output_form {
 	bool json;             /* else YAML */
 	bool kubernetes;       /* else Universal */
 	bool times;            /* with creationTime and modificationTime, as `get` has them; documents to be applied do without */
-	const char *namespace; /* Kubernetes; NULL: OUTPUT_NAMESPACE */
+	const char *namespace; /* Kubernetes; NULL: BUNDLE_NAMESPACE */
 };
 
 /* output_document - append one resource. @value: its bytes, or NULL to write "***" in their place (of a Mesh: nothing but its name).
