@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * engine_commit: changes of rows as one transaction, on disk when it is told; then from the journal into the file. Once a sync has failed, or
- * the file was cut short, nothing is changed any more.
+ * the file was cut short or is another's, nothing is changed any more.
  */
 #include "store/engine_internal.h"
 
@@ -54,6 +54,16 @@ bool engine_is_cut(struct engine *engine)
 	if (engine_file_bytes(engine, engine->bytes) >= engine->bytes)
 		return false;
 	engine_distrust(engine, "the file was cut short while it was open");
+	return true;
+}
+
+/* Whoever opens the store from now on gets another file, or none: what is committed to this one would not last. */
+static bool engine_is_replaced(struct engine *engine)
+{
+	if (!engine_has_moved(engine))
+		return false;
+	engine_distrust(engine, "the file was moved, replaced or removed while it was open (if another is to take its place, remove the "
+				"journal with -wal after its name, which belongs to the former)");
 	return true;
 }
 
@@ -199,7 +209,7 @@ static int engine_transact(struct engine *engine, const struct engine_change *ch
 
 	if (engine->read_only)
 		return -EROFS;
-	if (engine_is_cut(engine))
+	if (engine_is_cut(engine) || engine_is_replaced(engine))
 		return -EIO;
 	engine->sync_failed = false; /* of a copy on another disk, if it is set */
 	r = engine_name_journal(engine);

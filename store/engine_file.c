@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * engine_file: a store's file by its name, without opening it as one.
  */
-#include "store/engine.h"
+#include "store/engine_internal.h"
 
 #include "store/log.h"
 
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define APPLICATION_ID_OFFSET 68 /* in the file, big-endian */
+#define JOURNAL_MAGIC_BYTES 8
 
 bool engine_looks_ours(const char *path)
 {
@@ -48,6 +49,48 @@ bool engine_is_begun(const char *path)
 	 * that no longer looks ours */
 	return (stat(path, &st) == 0 && st.st_size == 0) ||
 	       (snprintf(journal, sizeof(journal), "%s-journal", path) < (int)sizeof(journal) && access(journal, F_OK) == 0);
+}
+
+/* The journal @name, if there is one. */
+static int engine_check_journal(const char *name)
+{
+	static const uint8_t magic[JOURNAL_MAGIC_BYTES] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
+	uint8_t end[JOURNAL_MAGIC_BYTES] = {0};
+	const char *what = NULL;
+	struct stat st;
+	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	int r = 0;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		r = -errno;
+	else if (!S_ISREG(st.st_mode))
+		what = "is no file";
+	else if (st.st_size >= JOURNAL_MAGIC_BYTES && pread(fd, end, sizeof(end), st.st_size - JOURNAL_MAGIC_BYTES) < 0)
+		r = -errno;
+	else if (memcmp(end, magic, sizeof(magic)) == 0)
+		what = "names another file, to be deleted";
+	if (fd >= 0)
+		close(fd);
+	if (r < 0)
+		log_error("%s: cannot read the journal of the store: %s", name, log_reason(-r));
+	if (!what)
+		return r;
+	log_error("%s: this journal %s, so no store has left it: it was put there without the key; remove it", name, what);
+	return -EBADMSG;
+}
+
+int engine_check_journals(const char *path)
+{
+	static const char *const ends[] = {"-journal", "-wal"};
+	char name[PATH_MAX];
+	int r = 0;
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]) && r == 0; i++)
+		if (snprintf(name, sizeof(name), "%s%s", path, ends[i]) < (int)sizeof(name)) /* else SQLite opens none either */
+			r = engine_check_journal(name);
+	return r;
 }
 
 int engine_remove(const char *path)

@@ -263,8 +263,8 @@ static int engine_check_format(struct engine *engine)
 	return r;
 }
 
-/* What was opened may have been replaced (store_rekey) before it could be locked: its name is another file's now, or nobody's. */
-static bool engine_has_moved(struct engine *engine)
+/* What was opened may have been replaced (store_rekey) before it could be locked. */
+bool engine_has_moved(struct engine *engine)
 {
 	int moved = 0;
 
@@ -392,7 +392,9 @@ int engine_open(const char *path, struct engine **ret_engine)
 		log_error("%s: this is an empty file, not a hushfs store: give the one that hushctl init made", path);
 		return -EMEDIUMTYPE;
 	}
-	r = engine_connect_alone(path, &engine);
+	r = engine_check_journals(path);
+	if (r == 0)
+		r = engine_connect_alone(path, &engine);
 	if (r == 0)
 		r = engine_check_format(engine);
 	if (r == 0)

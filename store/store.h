@@ -116,8 +116,8 @@ int store_look(struct store *store, uint64_t node, struct store_info *ret_info);
  * say. A commit takes up to twice what it writes. */
 uint64_t store_room(const struct store *store);
 
-/* store_is_read_only - has the disk failed to sync, was the file cut short while it was open, or could the anchor not be written? Nothing is
- * committed any more then (-EROFS), until the store is opened again, which verifies it; reading goes on. The commit at which it happened has
+/* store_is_read_only - has the disk failed to sync, was the file cut short or replaced while it was open, or could the anchor not be written?
+ * Nothing is committed any more then (-EROFS), until the store is opened again, which verifies it; reading goes on. The commit at which it happened has
  * failed with -EIO, and (if it was the disk) is there or not when the store is opened again. */
 bool store_is_read_only(const struct store *store);
 

@@ -902,6 +902,101 @@ static void test_cannot_be_opened(void **state)
 	engine_close(open_engine(fixture->store));
 }
 
+/* A rollback journal with nothing in it but, at its end, the name of @victim: SQLite undoes nothing, and then deletes that file. */
+static void plant_journal(const char *path, const char *victim)
+{
+	static const uint8_t magic[] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
+	uint8_t bytes[4096] = {0};
+	const size_t size = strlen(victim);
+	uint8_t *end = bytes + 512; /* a sector's, which the header fills */
+	uint32_t sum = 0;
+
+	memcpy(bytes, magic, sizeof(magic));
+	bytes[15] = 1;   /* what sums of pages begin with */
+	bytes[19] = 1;   /* pages of the file before */
+	bytes[22] = 2;   /* bytes of a sector: 512 */
+	bytes[26] = 0x10; /* of a page: 4096 */
+	memcpy(end, (const uint8_t[]){0, 4, 0, 1}, 4); /* the page that none is kept in */
+	memcpy(end + 4, victim, size);
+	end += 4 + size;
+	for (size_t i = 0; i < size; i++)
+		sum += (uint32_t)victim[i];
+	for (int i = 0; i < 4; i++) {
+		end[i] = (uint8_t)(size >> (24 - 8 * i));
+		end[4 + i] = (uint8_t)(sum >> (24 - 8 * i));
+	}
+	memcpy(end + 8, magic, sizeof(magic));
+	fixture_write(path, bytes, (size_t)(end + 16 - bytes), 0600);
+}
+
+/* What SQLite would find beside the file and take for its journal: it is refused before SQLite sees it, as it deletes what a journal names, and
+ * waits for a FIFO. */
+static void test_planted_journals(void **state)
+{
+	static const char *const ends[] = {"-journal", "-wal"};
+	struct fixture *fixture = *state;
+	const char *victim = fixture_path(fixture, "victim");
+	char path[PATH_MAX];
+
+	make(fixture->store);
+	fixture_write(victim, "x", 1, 0600);
+	snprintf(path, sizeof(path), "%s-journal", fixture->store);
+	plant_journal(path, victim);
+	assert_int_equal(open_fails(fixture->store), -EBADMSG);
+	assert_int_equal(access(victim, F_OK), 0);
+	assert_int_equal(unlink(path), 0);
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s%s", fixture->store, ends[i]);
+		alarm(10);
+		assert_int_equal(mkfifo(path, 0600), 0);
+		assert_int_equal(open_fails(fixture->store), -EBADMSG);
+		assert_int_equal(unlink(path), 0);
+		alarm(0);
+		assert_int_equal(symlink(victim, path), 0);
+		assert_int_equal(open_fails(fixture->store), -ELOOP);
+		assert_int_equal(unlink(path), 0);
+		assert_int_equal(mkdir(path, 0700), 0);
+		assert_int_equal(open_fails(fixture->store), -EBADMSG);
+		assert_int_equal(rmdir(path), 0);
+		fixture_write(path, "", 0, 0600); /* as a kill can leave it */
+		engine_close(open_engine(fixture->store));
+		unlink(path);
+	}
+	assert_int_equal(access(victim, F_OK), 0);
+}
+
+/* Another file, or none, has the name of the open one: what were committed would be in a file that nobody finds again. */
+static void test_replaced_while_open(void **state)
+{
+	static const struct engine_change before = CHANGE("a", "ONE"), after = CHANGE("b", "lost");
+	struct fixture *fixture = *state;
+	const char *other = fixture_path(fixture, "other"), *journal_path = fixture_path(fixture, "s.hush-wal");
+
+	for (int replaced = 0; replaced < 2; replaced++) {
+		struct engine *engine;
+
+		make(fixture->store);
+		make(other);
+		engine = open_engine(fixture->store);
+		assert_int_equal(engine_commit(engine, &before, 1), 0);
+		assert_int_equal(replaced ? rename(other, fixture->store) : unlink(fixture->store), 0);
+		assert_int_equal(engine_commit(engine, &after, 1), -EIO);
+		assert_true(engine_is_read_only(engine));
+		assert_int_equal(engine_commit(engine, &after, 1), -EROFS);
+		assert_row(engine, "a", 1, "ONE", 3); /* as long as it is open */
+		assert_row(engine, "b", 1, "two", 3);
+		engine_close(engine);
+		unlink(journal_path);
+		if (replaced) {
+			engine = open_engine(fixture->store);
+			assert_row(engine, "b", 1, "two", 3);
+			engine_close(engine);
+		}
+		unlink(fixture->store);
+		unlink(other);
+	}
+}
+
 /* Somebody cuts off the end of the open file, before the first commit or after one: nothing is committed any more, and no row is another. */
 static void test_cut_while_open(void **state)
 {
@@ -1291,6 +1386,8 @@ int main(void)
 		TEST(test_foreign_sqlite_file),
 		TEST(test_looks_ours),
 		TEST(test_cannot_be_opened),
+		TEST(test_planted_journals),
+		TEST(test_replaced_while_open),
 		TEST(test_cut_while_open),
 		TEST(test_changed_schema),
 		TEST(test_damaged_pages),
