@@ -267,8 +267,11 @@ int engine_flush(struct engine *engine)
 
 	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
+	engine->sync_failed = false;
 	if (sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
 		r = engine_error(engine, "moving the journal into the file");
+	if (engine->sync_failed)
+		engine_distrust(engine, engine_no_sync);
 	pthread_mutex_unlock(&engine->lock);
 	pthread_mutex_unlock(&engine->changing);
 	return r;

@@ -3,7 +3,8 @@
  *
  * The header is a row like others, so a change of its slots is a commit like others: the new header goes through the
  * queue with a transaction of its own, and a crash leaves the old one or the new one. What takes long (Argon2id) is
- * done before, on the caller's thread. The root key stays, so nothing else is sealed anew.
+ * done before, on the caller's thread. The root key stays, so nothing else is sealed anew. Of a key that goes nothing is left in the file
+ * when that is told.
  */
 #include "store/internal.h"
 #include "store/log.h"
@@ -25,6 +26,18 @@ static int keys_set(struct store *store, unsigned slot, const struct key *key)
 		r = commit_header(store, &header, "to change the keys");
 	lock_leave(store);
 	return r;
+}
+
+/* The header before is in the file until the journal is moved into it: whoever drops the journal would open that with a key that is gone. 1: so
+ * it is still. */
+static int keys_forget(struct store *store)
+{
+	if (engine_flush(store->engine) == 0)
+		return 0;
+	log_error("%s: the key no longer opens the store, but the older state that is still in its file: see to the disk (dmesg), and have "
+		  "hushctl check open it again",
+		  store->path);
+	return 1;
 }
 
 static bool keys_has(const struct store *store, unsigned slot)
@@ -97,6 +110,7 @@ int store_key_remove(struct store *store, unsigned slot)
 		if (store->slot == slot)
 			store->slot = STORE_KEY_SLOTS;
 		pthread_mutex_unlock(&store->lock);
+		r = keys_forget(store);
 	}
 	pthread_mutex_unlock(&store->slots_lock);
 	return r;
@@ -114,6 +128,8 @@ int store_key_replace(struct store *store, unsigned slot, const struct key *key)
 		r = 0;
 	if (r == 0)
 		r = keys_set(store, slot, key);
+	if (r == 0)
+		r = keys_forget(store);
 	pthread_mutex_unlock(&store->slots_lock);
 	return r;
 }

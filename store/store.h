@@ -283,10 +283,10 @@ int store_key_slot(struct store *store, const struct key *key, unsigned *ret_slo
 int store_key_add(struct store *store, const struct key *key, unsigned *ret_slot);
 
 /* store_key_remove - -ENOENT; -EBUSY for the last one. What was sealed stays readable to whoever kept both the key and an old copy
- * of the header: see store_rekey. */
+ * of the header: see store_rekey. 1 (logged): it is removed, but the file without its journal is such a copy, until it is opened again. */
 int store_key_remove(struct store *store, unsigned slot);
 
-/* store_key_replace - @key takes the place of what @slot had. -ENOENT; -EEXIST if @key opens another slot already. */
+/* store_key_replace - @key takes the place of what @slot had. -ENOENT; -EEXIST if @key opens another slot already; 1 as above. */
 int store_key_replace(struct store *store, unsigned slot, const struct key *key);
 
 /* store_rekey - seal everything in the store @path again, under a new root key in the next epoch, which only @new_key (may be @key) opens.

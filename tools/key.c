@@ -131,7 +131,7 @@ static int key_remove(struct key_command *command)
 	if (r == 0)
 		printf("%s: slot %u is free; hushctl rekey makes what its key could read unreadable to who kept it\n",
 		       command->where.store, command->slot);
-	return key_say(command, r);
+	return key_say(command, r > 0 ? -EIO : r);
 }
 
 static int key_rotate(struct key_command *command)
@@ -156,7 +156,7 @@ static int key_rotate(struct key_command *command)
 	r = store_key_replace(command->store, command->current, key);
 	if (r == 0)
 		printf("%s: slot %u has the new key; the old one no longer opens it\n", where->store, command->current);
-	return key_say(command, r);
+	return key_say(command, r > 0 ? -EIO : r);
 }
 
 static const struct {

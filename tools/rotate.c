@@ -37,6 +37,14 @@ static int rotate_unlink(const struct rotate *rotate)
 	return r;
 }
 
+/* The key in @slot opens nothing any more. */
+static int rotate_remove(const struct rotate *rotate, unsigned slot)
+{
+	int r = store_key_remove(rotate->store, slot);
+
+	return r > 0 ? -EIO : r;
+}
+
 /* Take away what a killed rotation left: its key, if that opens the store beside PATH's, and the file. */
 static int rotate_tidy(const struct rotate *rotate)
 {
@@ -60,7 +68,7 @@ static int rotate_tidy(const struct rotate *rotate)
 		return r;
 	r = store_key_slot(rotate->store, key, &slot);
 	if (r == 0 && slot != rotate->slot)
-		r = store_key_remove(rotate->store, slot);
+		r = rotate_remove(rotate, slot);
 	return r == 0 || r == -EKEYREJECTED ? rotate_unlink(rotate) : r;
 }
 
@@ -111,7 +119,7 @@ static int rotate_forth(const struct rotate *rotate)
 	if (r == 0) {
 		r = rotate_exchange(rotate);
 		if (r < 0)
-			store_key_remove(rotate->store, slot);
+			rotate_remove(rotate, slot);
 	}
 	if (r < 0)
 		rotate_unlink(rotate);
@@ -125,7 +133,7 @@ static int rotate_finish(const struct rotate *rotate)
 	int r = folder_sync(rotate->path);
 
 	if (r == 0)
-		r = store_key_remove(rotate->store, rotate->slot);
+		r = rotate_remove(rotate, rotate->slot);
 	if (r < 0) {
 		log_error(
 			"%s: has a fresh key, but the old one (now in %s) still opens the store, too: %s; run it again",

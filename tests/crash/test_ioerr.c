@@ -2,7 +2,7 @@
  * test_ioerr: the n-th call to the disk fails, for n = 1, 2, ... until a run has no such call any more.
  *
  * What is run: a store is opened (with a journal and a part of its reserve that a crash has left, and with an anchor), changed, read, checked,
- * copied and closed; a store is made; a store is rekeyed. Each kind of call fails once or for ever, with an error, without room, or by doing
+ * copied and closed; a store is made; keys are added and removed; a store is rekeyed. Each kind of call fails once or for ever, with an error, without room, or by doing
  * half of what it should. Whatever comes of it: what was acknowledged is there when the store is opened again on a disk that is well, what
  * was refused is there whole or not at all, and no read gives anything but the value. HUSH_SOAK=1: with a larger store, and short calls
  * during a rekey too.
@@ -334,6 +334,54 @@ static bool rekey_holds(void)
 	return true;
 }
 
+/* --- a key that is added, and one that is removed */
+
+static int added, removed;
+
+static bool change_keys(void)
+{
+	struct store *store;
+	unsigned slot;
+	bool failed;
+	int r = try_open(fixture->store, fixture->key, NULL, &store);
+
+	added = removed = -EIO;
+	must_hold(r == 0 || is_told(r));
+	if (r < 0)
+		return true;
+	added = store_key_add(store, new_key, &slot);
+	if (added == 0)
+		removed = store_key_remove(store, 0);
+	failed = removed == 1 && plan.call == FAULT_SYNC && !store_is_read_only(store);
+	r = closes(store);
+	must_hold(!failed);
+	must_hold((added == 0 || is_told(added)) && (removed == 0 || removed == 1 || is_told(removed)));
+	return r;
+}
+
+/* Who was told that a key is removed has a file that it does not open, with or without its journal. */
+static bool change_keys_holds(void)
+{
+	struct store *alone, *store;
+	bool good = true;
+
+	fixture_copy(fixture->store, copy);
+	alone = removed == 0 ? open_with(copy, fixture->key) : NULL;
+	store_close(alone);
+	must_hold(!alone);
+	store = open_with(fixture->store, fixture->key);
+	store_close(store);
+	must_hold(removed < 0 || !store);
+	must_hold(added == 0 || store || plan.call == FAULT_SYNC); /* a commit that was not synced may be found */
+	store = open_with(fixture->store, added == 0 ? new_key : fixture->key);
+	must_hold(store);
+	for (int i = 0; i < SECRETS; i++)
+		good = good && reads_as(store, &secrets[i], secrets[i].before) == 1;
+	store_close(store);
+	must_hold(good);
+	return true;
+}
+
 /* --- every n */
 
 static unsigned descriptors(void)
@@ -416,6 +464,7 @@ int main(void)
 
 	test(use, use_holds, "a store is opened, changed, read, checked, copied and closed: nothing is lost, nothing wrong is read");
 	test(make, make_holds, "a store is made: it is whole, or not there");
+	test(change_keys, change_keys_holds, "a key is added and another removed: what was told to be removed opens nothing");
 	test(rekey, rekey_holds, "a store is rekeyed: it opens with one key or the other");
 
 	key_free(new_key);

@@ -163,6 +163,31 @@ static void test_slots(void **state)
 		key_free(keys[i]);
 }
 
+/* A key that was removed or replaced does not open the file alone either, as a kill at that moment and the loss of the journal leave it. */
+static void test_removed_from_the_file(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *alone = fixture_path(fixture, "alone");
+	struct key *second = fixture_key(), *third = fixture_key();
+	struct store *store;
+	unsigned slot;
+
+	fixture_make(fixture);
+	store = fixture_open(fixture, 2, CACHE);
+	assert_int_equal(store_key_add(store, second, &slot), 0);
+	assert_int_equal(store_key_remove(store, 0), 0);
+	fixture_copy(fixture->store, alone);
+	assert_int_equal(opens(fixture, alone, fixture->key), -EKEYREJECTED);
+	assert_int_equal(opens(fixture, alone, second), 0);
+	assert_int_equal(store_key_replace(store, slot, third), 0);
+	fixture_copy(fixture->store, alone);
+	assert_int_equal(opens(fixture, alone, second), -EKEYREJECTED);
+	assert_int_equal(opens(fixture, alone, third), 0);
+	store_close(store);
+	key_free(second);
+	key_free(third);
+}
+
 static void change_slots(struct store *store, void *context)
 {
 	unsigned slot;
@@ -663,6 +688,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_slots),
+		TEST(test_removed_from_the_file),
 		TEST(test_slots_while_writing),
 		TEST(test_passphrase_slot),
 		TEST(test_check),
