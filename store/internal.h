@@ -65,6 +65,9 @@ struct store {
 /* store_load - as store_open, but without a commit thread: nothing is changed in the store. */
 int store_load(const char *given, const struct key *key, const struct store_options *options, struct store **ret_store);
 
+/* rekey_say_left - log if a rekey of the store @path that was cut off has left its new file, which a key may open that the store no longer knows. */
+void rekey_say_left(const char *path);
+
 /* store_make - a new file @path with nothing but @header and a manifest of @generation; open, without a commit thread. Takes @keys
  * over, also when it fails. */
 int store_make(const char *path, const struct header *header, struct header_keys *keys, uint64_t generation,

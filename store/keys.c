@@ -32,6 +32,7 @@ static int keys_set(struct store *store, unsigned slot, const struct key *key)
  * it is still. */
 static int keys_forget(struct store *store)
 {
+	rekey_say_left(store->path);
 	if (engine_flush(store->engine) == 0)
 		return 0;
 	log_error("%s: the key no longer opens the store, but the older state that is still in its file: see to the disk (dmesg), and have "

@@ -494,6 +494,16 @@ static int rekey_paths(struct rekey *rekey, const char *path)
 	return 0;
 }
 
+void rekey_say_left(const char *path)
+{
+	char left[PATH_MAX];
+
+	if (snprintf(left, sizeof(left), "%s.rekey", path) < (int)sizeof(left) && engine_looks_ours(left))
+		log_warning("%s: a rekey that was cut off has left this, which the key that is gone may still open: finish it with hushctl "
+			    "rekey, or remove this",
+			    left);
+}
+
 int store_rekey(const char *path, const struct key *key, const struct key *new_key, struct anchor *anchor,
 		store_progress *progress, void *context)
 {

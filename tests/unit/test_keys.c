@@ -188,6 +188,31 @@ static void test_removed_from_the_file(void **state)
 	key_free(third);
 }
 
+/* What a rekey that was cut off has left is another file that the key may open: whoever removes the key hears of it. */
+static void test_removed_beside_a_rekey(void **state)
+{
+	struct fixture *fixture = *state;
+	struct key *second = fixture_key();
+	char left[320], text[1000];
+	struct store *store;
+	unsigned slot;
+
+	snprintf(left, sizeof(left), "%s.rekey", fixture->store);
+	fixture_make(fixture);
+	store = fixture_open(fixture, 2, CACHE);
+	for (int there = 0; there < 2; there++) {
+		if (there)
+			fixture_copy(fixture->store, left);
+		assert_int_equal(store_key_add(store, second, &slot), 0);
+		fixture_listen();
+		assert_int_equal(store_key_remove(store, slot), 0);
+		fixture_heard(text, sizeof(text));
+		assert_true((strstr(text, left) != NULL) == there);
+	}
+	store_close(store);
+	key_free(second);
+}
+
 static void change_slots(struct store *store, void *context)
 {
 	unsigned slot;
@@ -689,6 +714,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_slots),
 		TEST(test_removed_from_the_file),
+		TEST(test_removed_beside_a_rekey),
 		TEST(test_slots_while_writing),
 		TEST(test_passphrase_slot),
 		TEST(test_check),
