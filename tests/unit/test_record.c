@@ -81,7 +81,6 @@ static void test_round_trip(void **state)
 	assert_records_equal(&record, &decoded);
 }
 
-/* What was in the buffer before does not show: all that is not a field is zero. */
 /* Nothing of a record is lost; but of a secret what it does not have. */
 static void test_packing(void **state)
 {
@@ -115,6 +114,7 @@ static void test_packing(void **state)
 	}
 }
 
+/* What was in the buffer before does not show: all that is not a field is zero. */
 static void test_encoding_is_complete(void **state)
 {
 	struct record record = example();
