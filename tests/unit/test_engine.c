@@ -1041,6 +1041,59 @@ static void test_cut_while_open(void **state)
 	}
 }
 
+static uint32_t big_endian(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* One bit makes a page of the list of free ones another, which is in use: a commit that needs a page would write over a row, and succeed. Each
+ * bit of the list is noticed when the rows are read. */
+static void test_page_in_use_and_free(void **state)
+{
+	static uint8_t data[4][20000];
+	struct fixture *fixture = *state;
+	const struct engine_change gone = {(const uint8_t *)"1", 1, NULL, 0};
+	const struct engine_change rows[] = {{(const uint8_t *)"0", 1, data[0], sizeof(data[0])},
+					     {(const uint8_t *)"1", 1, data[1], sizeof(data[1])},
+					     {(const uint8_t *)"2", 1, data[2], sizeof(data[2])}};
+	const struct engine_change more = {(const uint8_t *)"3", 1, data[3], sizeof(data[3])};
+	unsigned noticed = 0, n_free;
+	struct engine *engine;
+	uint8_t *bytes, *list;
+	size_t size;
+
+	for (unsigned i = 0; i < 4; i++)
+		fixture_fill(data[i], sizeof(data[i]), i);
+	assert_int_equal(engine_create(fixture->store, rows, 3), 0);
+	engine = open_engine(fixture->store);
+	assert_int_equal(engine_commit(engine, &gone, 1), 0);
+	engine_close(engine);
+	bytes = fixture_read(fixture->store, &size);
+	list = bytes + (big_endian(bytes + 32) - 1) * 4096ul; /* the page to begin with; in it how many it has, and which */
+	n_free = big_endian(list + 4);
+	assert_true(n_free > 3 && big_endian(bytes + 36) == n_free + 1);
+	for (unsigned bit = 0; bit < n_free * 32; bit++) {
+		uint8_t *changed = list + 8 + bit / 8;
+
+		*changed ^= (uint8_t)(1u << bit % 8);
+		fixture_write(fixture->store, bytes, size, 0600);
+		*changed ^= (uint8_t)(1u << bit % 8);
+		engine = open_engine(fixture->store);
+		noticed += engine_scan(engine, bit % 2 ? ENGINE_STORED : ENGINE_BY_KEY, visit_none, NULL) == -EBADMSG;
+		engine_close(engine);
+	}
+	printf("# figures free=%u bits=%u noticed=%u\n", n_free + 1, n_free * 32, noticed);
+	assert_int_equal(noticed, n_free * 32);
+	fixture_write(fixture->store, bytes, size, 0600);
+	engine = open_engine(fixture->store);
+	assert_int_equal(engine_scan(engine, ENGINE_STORED, visit_none, NULL), 0);
+	assert_int_equal(engine_commit(engine, &more, 1), 0);
+	assert_row(engine, "0", 1, (const char *)data[0], sizeof(data[0]));
+	assert_row(engine, "2", 1, (const char *)data[2], sizeof(data[2]));
+	engine_close(engine);
+	free(bytes);
+}
+
 static void test_changed_schema(void **state)
 {
 	static const char *const changes[] = {
@@ -1389,6 +1442,7 @@ int main(void)
 		TEST(test_planted_journals),
 		TEST(test_replaced_while_open),
 		TEST(test_cut_while_open),
+		TEST(test_page_in_use_and_free),
 		TEST(test_changed_schema),
 		TEST(test_damaged_pages),
 		TEST(test_rows_without_end),
