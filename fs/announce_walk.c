@@ -32,10 +32,10 @@ static dev_t announce_device(int fd)
 	return makedev(st.stx_dev_major, st.stx_dev_minor);
 }
 
-/* openat(2) of a path within the mount. The descriptor, or -errno. */
+/* openat(2) of a path within the mount. The descriptor, or -errno: -EAGAIN of what somebody has a lease of, for which it is not waited. */
 static int announce_open(int folder, const char *path, int flags)
 {
-	const struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC | O_NOFOLLOW,
+	const struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC | O_NOFOLLOW | (flags & O_PATH ? 0 : O_NONBLOCK),
 				     .mode = flags & O_CREAT ? 0600 : 0,
 				     .resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS};
 	long fd = syscall(SYS_openat2, folder, path, &how, sizeof(how));
@@ -65,12 +65,12 @@ static int announce_touch(int fd)
 	return r;
 }
 
-/* Its owner may not open a file with the mode 0400, but may set its times. */
+/* Its owner may not open a file with the mode 0400, but may set its times; so may be done where somebody has a lease (fcntl(2)). */
 static int announce_updated(int folder, const char *file)
 {
 	int fd = announce_open(folder, file, O_WRONLY);
 
-	if (fd == -EACCES)
+	if (fd == -EACCES || fd == -EAGAIN)
 		fd = announce_open(folder, file, O_PATH);
 	return fd < 0 ? fd : announce_touch(fd);
 }

@@ -30,6 +30,7 @@ struct control *control_new(struct tree *tree, struct stage *stage, struct scrat
 	control->scratch = scratch;
 	control->announce = announce;
 	pthread_mutex_init(&control->turn, NULL);
+	pthread_mutex_init(&control->lock_turn, NULL);
 	pthread_mutex_init(&control->lock, NULL);
 	pthread_cond_init(&control->ended, NULL);
 	LIST_INIT(&control->files);
@@ -131,6 +132,7 @@ struct control *control_free(struct control *control)
 		pthread_cond_destroy(&control->ended);
 		pthread_mutex_destroy(&control->lock);
 		pthread_mutex_destroy(&control->turn);
+		pthread_mutex_destroy(&control->lock_turn);
 		free(control);
 	}
 	return NULL;

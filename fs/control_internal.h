@@ -58,6 +58,7 @@ struct control {
 	void *key_holder_context;
 	struct kept *kept;
 	pthread_mutex_t turn; /* whoever changes something has it; never taken by the serving thread */
+	pthread_mutex_t lock_turn; /* whoever locks or unlocks has it: not @turn, as changes wait for other processes */
 	pthread_mutex_t lock; /* guards all that follows, and the files */
 	pthread_cond_t ended;
 	LIST_HEAD(, control_file) files;
@@ -72,9 +73,9 @@ struct control {
  * for the disk. */
 int control_job_run(struct control_file *file, struct secbuf *text);
 
-/* control_job_take_turn - changes are made one after the other, so each waits for its turn, and then has it also if this fails: -ESHUTDOWN
- * if the daemon is about to end. */
-int control_job_take_turn(struct control *control);
+/* control_job_take_turn - changes are made one after the other, so each waits for its turn, @turn or @lock_turn, and then has it also if this
+ * fails: -ESHUTDOWN if the daemon is about to end. */
+int control_job_take_turn(struct control *control, pthread_mutex_t *turn);
 
 /* control_job_fail - one line for the reader and one for the log. @error may be NULL. Returns @r. */
 int control_job_fail(struct control_file *file, const struct bundle_error *error, int r);

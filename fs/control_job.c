@@ -43,11 +43,11 @@ int control_job_fail(struct control_file *file, const struct bundle_error *error
 	return r;
 }
 
-int control_job_take_turn(struct control *control)
+int control_job_take_turn(struct control *control, pthread_mutex_t *turn)
 {
 	bool stopping;
 
-	pthread_mutex_lock(&control->turn);
+	pthread_mutex_lock(turn);
 	pthread_mutex_lock(&control->lock);
 	stopping = control->stopping;
 	pthread_mutex_unlock(&control->lock);
@@ -106,7 +106,7 @@ static int job_apply(struct control_file *file, struct secbuf *text)
 	secbuf_deinit(text);
 	if (r < 0)
 		return control_job_fail(file, &error, r);
-	r = control_job_take_turn(control);
+	r = control_job_take_turn(control, &control->turn);
 	if (r == 0)
 		r = apply_run(control->tree->store, &bundle, file->open.uid, file->open.gid, &error);
 	if (r == 0)
@@ -247,7 +247,7 @@ static int job_remove(struct control *control, struct job_names *names, struct b
 {
 	struct name *gone = NULL;
 	size_t n_gone;
-	int r = control_job_take_turn(control);
+	int r = control_job_take_turn(control, &control->turn);
 
 	job_look_at_meshes(control, names);
 	if (r == 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * control_lock: what a lock takes away besides the store's keys, and what gives it back.
  *
- * The store comes first: nothing new can be read or begun from then on, so each of the others finds all there will be.
+ * The store comes first: nothing new can be read or begun from then on, so each of the others finds all there will be. Until then it waits for no other
+ * process but the keeper: anybody who may list a folder can have changes that come through /.hush wait, by never taking what he is told.
  * A request that the serving thread is about to answer at that moment is wiped a moment later, as any is.
  */
 #include "fs/control_internal.h"
@@ -67,12 +68,12 @@ static int control_lock_fail(struct control_file *file, int r)
 int control_lock_run(struct control_file *file, struct secbuf *text)
 {
 	struct control *control = file->control;
-	int r = control_job_take_turn(control);
+	int r = control_job_take_turn(control, &control->lock_turn);
 
 	secbuf_deinit(text);
 	if (r == 0)
 		r = control_lock_store(control);
-	pthread_mutex_unlock(&control->turn);
+	pthread_mutex_unlock(&control->lock_turn);
 	if (r < 0)
 		return control_lock_fail(file, r);
 	control_lock_drop(control);
@@ -104,14 +105,14 @@ int control_unlock_run(struct control_file *file, struct secbuf *text)
 	secbuf_deinit(text);
 	if (r < 0)
 		return control_unlock_fail(file, 0, r);
-	r = control_job_take_turn(control);
+	r = control_job_take_turn(control, &control->lock_turn);
 	if (r == 0)
 		r = store_unlock(control->tree->store, key);
 	if (r == 0 && control->key_holder)
 		control->key_holder(control->key_holder_context, key);
 	if (r == 0)
 		scratch_unlock(control->scratch);
-	pthread_mutex_unlock(&control->turn);
+	pthread_mutex_unlock(&control->lock_turn);
 	if (r < 0)
 		return control_unlock_fail(file, key->kind, r);
 	log_info("%s: unlocked", store_path(control->tree->store));

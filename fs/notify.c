@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * notify: the inodes that have pages, and a helper that makes the kernel drop those and names.
+ * notify: the inodes that have pages, and helpers that make the kernel drop those and names.
  *
  * Dropping pages waits for those that are just being read, and so for the serving thread, as dropping names does for whoever has the folder's
- * lock: hence a process of its own. Dropping attributes waits for nothing.
+ * lock: hence processes of their own. They are two, since whoever lists a folder has its lock until he has taken what he is told, which may be never: that is no
+ * reason to keep a value's pages. Dropping attributes waits for nothing.
  */
 #include "fs/notify.h"
 
@@ -33,23 +34,27 @@ struct notify_entry {
 
 #define NOTIFY_NOBODY "\x01" /* a name that nothing has */
 
-/* What the helper is told: to drop the pages of an inode, or (with a name) a name in it; and whether to say when that is done. */
+/* What a helper is told: to drop the pages of an inode, or (with a name) a name in it; and whether to say when that is done. */
 struct notify_order {
 	uint64_t ino;
 	uint64_t answer;
 	char name[NAME_RESOURCE_BYTES + 1]; /* "": pages */
 };
 
+struct notify_helper {
+	struct helper process;
+	pthread_mutex_t asking; /* who waits for its answer */
+};
+
 struct notify {
 	struct fuse_session *session;
-	struct helper helper;
+	struct notify_helper pages, names;
 	pthread_mutex_t lock; /* guards what follows: pages are dropped by who locks the store, too */
 	struct notify_inode {
 		uint64_t ino;
 		bool due; /* somebody has closed it */
 	} *inodes; /* owned array, in no order */
 	size_t n, capacity;
-	pthread_mutex_t asking; /* who waits for the helper's answer */
 };
 
 static ssize_t notify_drop_pages(int fuse, uint64_t ino)
@@ -73,7 +78,7 @@ static ssize_t notify_drop_name(int fuse, uint64_t folder, const char *name)
 	return writev(fuse, parts, 3);
 }
 
-/* The helper: first comes the connection, then the orders. */
+/* A helper: first comes the connection, then the orders. */
 static void notify_serve(int channel, const void *context)
 {
 	struct notify_order order;
@@ -102,20 +107,22 @@ struct notify *notify_new(struct fuse_session *session)
 	}
 	notify->session = session;
 	pthread_mutex_init(&notify->lock, NULL);
-	pthread_mutex_init(&notify->asking, NULL);
-	if (helper_start(notify_serve, NULL, &notify->helper) < 0) {
-		free(notify);
-		return NULL;
-	}
+	pthread_mutex_init(&notify->pages.asking, NULL);
+	pthread_mutex_init(&notify->names.asking, NULL);
+	notify->pages.process.channel = notify->names.process.channel = -1;
+	if (helper_start(notify_serve, NULL, &notify->pages.process) < 0 || helper_start(notify_serve, NULL, &notify->names.process) < 0)
+		return notify_free(notify);
 	return notify;
 }
 
 struct notify *notify_free(struct notify *notify)
 {
 	if (notify) {
-		helper_stop(&notify->helper);
+		helper_stop(&notify->pages.process);
+		helper_stop(&notify->names.process);
 		pthread_mutex_destroy(&notify->lock);
-		pthread_mutex_destroy(&notify->asking);
+		pthread_mutex_destroy(&notify->pages.asking);
+		pthread_mutex_destroy(&notify->names.asking);
 		free(notify->inodes);
 		free(notify);
 	}
@@ -126,7 +133,8 @@ void notify_attached(struct notify *notify)
 {
 	const struct notify_order none = {0};
 
-	channel_send_bytes(notify->helper.channel, &none, sizeof(none), fuse_session_fd(notify->session));
+	channel_send_bytes(notify->pages.process.channel, &none, sizeof(none), fuse_session_fd(notify->session));
+	channel_send_bytes(notify->names.process.channel, &none, sizeof(none), fuse_session_fd(notify->session));
 }
 
 /* Hand over what is due, as far as the helper is ready for it; the rest goes with the next. With the lock. */
@@ -139,7 +147,7 @@ static void notify_send(struct notify *notify)
 			i++;
 			continue;
 		}
-		if (channel_send_bytes(notify->helper.channel, &order, sizeof(order), -1) == -EAGAIN)
+		if (channel_send_bytes(notify->pages.process.channel, &order, sizeof(order), -1) == -EAGAIN)
 			return;
 		notify->inodes[i] = notify->inodes[--notify->n];
 	}
@@ -204,14 +212,14 @@ static uint64_t notify_take(struct notify *notify)
 	return ino;
 }
 
-static void notify_ask(struct notify *notify, uint64_t ino, const char *name)
+static void notify_ask(struct notify_helper *helper, uint64_t ino, const char *name)
 {
 	struct notify_order order = {.ino = ino, .answer = 1}, answer;
 
 	snprintf(order.name, sizeof(order.name), "%s", name);
-	pthread_mutex_lock(&notify->asking);
-	helper_ask(&notify->helper, &order, sizeof(order), &answer, sizeof(answer));
-	pthread_mutex_unlock(&notify->asking);
+	pthread_mutex_lock(&helper->asking);
+	helper_ask(&helper->process, &order, sizeof(order), &answer, sizeof(answer));
+	pthread_mutex_unlock(&helper->asking);
 }
 
 void notify_drop_all(struct notify *notify)
@@ -219,17 +227,17 @@ void notify_drop_all(struct notify *notify)
 	uint64_t ino;
 
 	while ((ino = notify_take(notify)))
-		notify_ask(notify, ino, "");
+		notify_ask(&notify->pages, ino, "");
 }
 
 void notify_folder(struct notify *notify, uint64_t ino)
 {
-	notify_ask(notify, ino, NOTIFY_NOBODY);
+	notify_ask(&notify->names, ino, NOTIFY_NOBODY);
 }
 
 void notify_name(struct notify *notify, uint64_t folder, const char *name)
 {
-	notify_ask(notify, folder, name);
+	notify_ask(&notify->names, folder, name);
 }
 
 void notify_attributes(struct notify *notify, uint64_t ino)

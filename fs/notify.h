@@ -14,7 +14,7 @@
 struct fuse_session;
 struct notify;
 
-/* notify_new - starts its helper (helper.h). NULL without memory or processes (logged). */
+/* notify_new - starts its helpers (helper.h). NULL without memory or processes (logged). */
 struct notify *notify_new(struct fuse_session *session);
 
 /* notify_free - NULL is allowed. Returns NULL. */
