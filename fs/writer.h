@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define WRITER_DESCRIPTORS 1024 /* of a process, the lowest ones, that are looked at: all that it has by the usual limit (ulimit -n) */
+
 /* writer_start - from now on helpers (helper.h) look, with the rights that this process still has. Before, this process looks itself. All
  * that follow but writer_fate_answer are for the serving thread alone. -errno (logged). writer_stop - let the helpers end. */
 int writer_start(void);
@@ -33,7 +35,7 @@ bool writer_is_capable(pid_t tid, int capability, uid_t owner, gid_t group);
 
 /* writer_fate - writer_process and writer_killed_by of @tid and writer_is_gone of @other, asked for at once. And unless @ino is 0: has the
  * process of @tid a descriptor (another than the one that it is closing) by which it may write to the file @ino? False if that can't be
- * known. The time of that grows with the number of its descriptors. */
+ * known, or if it isn't among the first WRITER_DESCRIPTORS. */
 struct writer_fate {
 	pid_t process;
 	int killed_by;
