@@ -6,6 +6,7 @@
  */
 #include "fs/control_internal.h"
 #include "fs/status.h"
+#include "store/key_text.h"
 #include "store/log.h"
 
 #include <errno.h>
@@ -87,6 +88,12 @@ bool control_stop(struct control *control)
 	return ended;
 }
 
+/* Does it change something? Then its text counts among what is staged. With the lock, as all functions here that take a file. */
+static bool control_changes(const struct control_file *file)
+{
+	return file->open.kind == CONTROL_APPLY || file->open.kind == CONTROL_DELETE;
+}
+
 bool control_in_use(struct control *control)
 {
 	struct control_file *file;
@@ -95,15 +102,20 @@ bool control_in_use(struct control *control)
 	pthread_mutex_lock(&control->lock);
 	used = control->running;
 	LIST_FOREACH(file, &control->files, link)
-		used |= file->open.kind == CONTROL_APPLY || file->open.kind == CONTROL_DELETE;
+		used |= control_changes(file);
 	pthread_mutex_unlock(&control->lock);
 	return used;
 }
 
-/* Drop the request's text. With the lock, as all functions here that take a file. */
+static size_t control_staged(const struct control_file *file)
+{
+	return control_changes(file) ? file->text.size : 0;
+}
+
+/* Drop the request's text. */
 static void control_drop_text(struct control_file *file)
 {
-	stage_unreserve(file->control->stage, file->text.size);
+	stage_unreserve(file->control->stage, control_staged(file));
 	secbuf_deinit(&file->text);
 }
 
@@ -283,7 +295,7 @@ static void *control_thread(void *context)
 
 	pthread_mutex_lock(&control->lock);
 	text = file->text;
-	bytes = text.size;
+	bytes = control_staged(file);
 	file->text = (struct secbuf){0}; /* transferred */
 	pthread_mutex_unlock(&control->lock);
 	result = control_job_run(file, &text);
@@ -384,7 +396,7 @@ static int control_check_change(const struct control_file *file)
 {
 	struct store *store = file->control->tree->store;
 
-	if (file->open.kind != CONTROL_APPLY && file->open.kind != CONTROL_DELETE)
+	if (!control_changes(file))
 		return 0;
 	return store_is_locked(store) ? -ENOKEY : store_is_read_only(store) ? -EROFS : 0;
 }
@@ -411,6 +423,24 @@ static bool control_is_read_only(const struct control_file *file)
 	return file->open.kind == CONTROL_STATUS || file->open.kind == CONTROL_CHECK || file->open.kind == CONTROL_BACKUP;
 }
 
+/* Add to the request. Who fills the memory for what is being written, which any writer may, keeps nobody from locking or unlocking: their texts are
+ * short, and not counted. */
+static int control_gather(struct control_file *file, const void *data, size_t size)
+{
+	int r = 0;
+
+	if (control_changes(file))
+		r = stage_reserve(file->control->stage, size, file->open.kind == CONTROL_APPLY);
+	else if (size > KEY_TEXT_BYTES - file->text.size)
+		r = -EFBIG;
+	if (r == 0 && secbuf_write(&file->text, file->text.size, data, size) < 0) {
+		if (control_changes(file))
+			stage_unreserve(file->control->stage, size);
+		r = -ENOSPC; /* the arena being full is the same to a writer as the bound being reached */
+	}
+	return r;
+}
+
 int control_write(struct control *control, uint64_t handle, pid_t thread, const void *data, size_t size)
 {
 	struct control_file *file = control_enter(control, handle);
@@ -426,11 +456,7 @@ int control_write(struct control *control, uint64_t handle, pid_t thread, const 
 	control_begin(file);
 	r = file->failed ? file->failed : control_check_change(file);
 	if (r == 0)
-		r = stage_reserve(control->stage, size, file->open.kind == CONTROL_APPLY);
-	if (r == 0 && secbuf_write(&file->text, file->text.size, data, size) < 0) {
-		stage_unreserve(control->stage, size);
-		r = -ENOSPC; /* the arena being full is the same to a writer as the bound being reached */
-	}
+		r = control_gather(file, data, size);
 	if (r == 0)
 		writers_wrote(&file->writers, thread);
 	else

@@ -36,7 +36,7 @@ struct control_file {
 	struct writers writers;
 	bool released; /* nobody has it open: it ends with what is being carried out */
 
-	struct secbuf text; /* the request; counted among what is staged */
+	struct secbuf text; /* the request; of apply and delete counted among what is staged */
 	int failed; /* a write that was refused, a writer that was killed, a lock: the text is not to be carried out */
 
 	enum control_state state;
