@@ -42,6 +42,12 @@ void draft_wipe(struct drafts *drafts, struct draft *draft);
 
 size_t draft_size(const struct draft *draft);
 
+/* draft_is_base - is it the base and nothing else? */
+static inline bool draft_is_base(const struct draft *draft)
+{
+	return draft->base && !draft->whole && !draft->data.size && !draft->taken;
+}
+
 /* drafts_fit_disk - has the disk room to commit @bytes? */
 bool drafts_fit_disk(const struct drafts *drafts, size_t bytes);
 

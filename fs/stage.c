@@ -322,6 +322,21 @@ int stage_read(struct stage *stage, uint64_t handle, uint64_t offset, size_t siz
 	return r;
 }
 
+int stage_version(struct stage *stage, uint64_t handle, uint64_t node, uint64_t *ret_generation)
+{
+	struct staged *entry = stage_enter(stage, handle);
+	int r = -ENOENT;
+
+	if (!entry)
+		return r;
+	if (draft_is_base(&entry->draft) && entry->draft.base_node == node) {
+		*ret_generation = entry->draft.base;
+		r = 0;
+	}
+	stage_leave(stage);
+	return r;
+}
+
 static void stage_published(struct store_txn *txn, int result);
 
 /* What a line of the log has before the name. */

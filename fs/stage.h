@@ -99,6 +99,10 @@ int stage_extend(struct stage *stage, uint64_t handle, uint64_t size);
  * -ENOKEY. */
 int stage_read(struct stage *stage, uint64_t handle, uint64_t offset, size_t size, struct secbuf *ret_bytes);
 
+/* stage_version - the version of the resource @node that the writer has before it as it is: it has changed nothing. Pinned until that is released or
+ * published. -ENOENT. */
+int stage_version(struct stage *stage, uint64_t handle, uint64_t node, uint64_t *ret_generation);
+
 /* stage_flush - one descriptor was closed by @thread. @request, here and below: store_txn.request, if there is something to be committed. */
 void stage_flush(struct stage *stage, uint64_t handle, pid_t thread, uint64_t request, stage_done *done, void *context);
 
