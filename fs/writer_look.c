@@ -58,12 +58,51 @@ static bool writer_is_ending(pid_t tid)
 	return writer_read_proc(tid, "statm", pages, sizeof(pages)) > 0 && strncmp(pages, "0 ", 2) == 0;
 }
 
+/* Who may not trace it (it is not dumpable, and we aren't root) is told 0, whatever ends it. Only of one that is ending: as with its stat. */
+static bool writer_is_hidden(pid_t tid)
+{
+	char path[64], program[1];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", tid);
+	return readlink(path, program, sizeof(program)) < 0 && errno == EACCES;
+}
+
+/* A line of /proc/TID/status, as the bits of its signals: 1 << (number - 1). */
+static uint64_t writer_signals(const char *status, const char *name)
+{
+	const char *line = strstr(status, name);
+
+	return line ? strtoull(line + strlen(name), NULL, 16) : 0;
+}
+
+#define WRITER_SIGNAL(number) (UINT64_C(1) << ((number)-1))
+
+/* What was sent to it anybody may see, and a signal that ends it at once stays among what is pending. */
+static int writer_ended_by_pending(pid_t tid)
+{
+	const uint64_t harmless = WRITER_SIGNAL(SIGCHLD) | WRITER_SIGNAL(SIGCONT) | WRITER_SIGNAL(SIGURG) | WRITER_SIGNAL(SIGWINCH) |
+				  WRITER_SIGNAL(SIGSTOP) | WRITER_SIGNAL(SIGTSTP) | WRITER_SIGNAL(SIGTTIN) | WRITER_SIGNAL(SIGTTOU);
+	char status[4096];
+	uint64_t deadly;
+
+	if (writer_read_proc(tid, "status", status, sizeof(status)) < 0)
+		return 0;
+	deadly = writer_signals(status, "\nSigPnd:") | writer_signals(status, "\nShdPnd:");
+	deadly &= ~(harmless | writer_signals(status, "\nSigBlk:") | writer_signals(status, "\nSigIgn:") |
+		    writer_signals(status, "\nSigCgt:"));
+	return ffsll((long long)deadly); /* a signal's number, or 0 */
+}
+
 static int writer_ended_by(pid_t tid)
 {
 	char stat[2048];
 	char *field;
 
-	if (!writer_is_ending(tid) || writer_read_proc(tid, "stat", stat, sizeof(stat)) < 0)
+	if (!writer_is_ending(tid))
+		return 0;
+	if (writer_is_hidden(tid))
+		return writer_ended_by_pending(tid);
+	if (writer_read_proc(tid, "stat", stat, sizeof(stat)) < 0)
 		return 0;
 	field = strrchr(stat, ')'); /* ends the name, the only field with blanks: the 2nd of 52 */
 	for (int i = 2; field && i < 52; i++)
