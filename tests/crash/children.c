@@ -5,7 +5,6 @@
 
 #include "tests/unit/fixture.h"
 
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,12 +30,11 @@ static pid_t children_start(const struct children_work *work, unsigned child, si
 
 unsigned children_run(const struct children_work *work)
 {
-	size_t *next = mmap(NULL, CHILDREN * sizeof(*next), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	size_t *next = fixture_shared(CHILDREN * sizeof(*next));
 	pid_t pids[CHILDREN];
 	unsigned crashes = 0;
 	int status;
 
-	fixture_must(next != MAP_FAILED);
 	for (unsigned i = 0; i < CHILDREN; i++) {
 		next[i] = i;
 		pids[i] = children_start(work, i, &next[i]);
@@ -48,6 +46,5 @@ unsigned children_run(const struct children_work *work)
 			pids[i] = children_start(work, i, &next[i]);
 		}
 	}
-	munmap(next, CHILDREN * sizeof(*next));
 	return crashes;
 }

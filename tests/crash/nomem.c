@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NOMEM_LAST 40
@@ -69,9 +70,17 @@ uint64_t nomem_count(void)
 	return atomic_load(&nomem.count);
 }
 
-uint64_t nomem_next(uint64_t n, uint64_t step, uint64_t total)
+uint64_t nomem_passes(const struct test *test, uint64_t most, bool (*pass)(const struct test *test, uint64_t n, bool for_ever))
 {
-	return n + (n + NOMEM_LAST < total ? step : 1);
+	uint64_t passes = 0, step, total;
+
+	pass(test, UINT64_MAX, false); /* and so it should look afterwards */
+	total = nomem_count();
+	step = 1 + total / most;
+	for (int for_ever = 0; for_ever < 2; for_ever++)
+		for (uint64_t n = 1 + (uint64_t)time(NULL) % step; pass(test, n, for_ever); n += n + NOMEM_LAST < total ? step : 1)
+			passes++;
+	return passes;
 }
 
 void nomem_hold(void)

@@ -20,8 +20,10 @@ void nomem_begin(const char *test, uint64_t n, bool for_ever);
 bool nomem_end(void);
 uint64_t nomem_count(void);
 
-/* nomem_next - which allocation to try after @n, of @total: each @step-th, and of the last, which are about what is nearly done, each. */
-uint64_t nomem_next(uint64_t n, uint64_t step, uint64_t total);
+/* nomem_passes - have @pass(@test) go with the n-th allocation failing, for all of them or about @most, others each time, and of the last, which are
+ * about what is nearly done, for each; first with none. @pass is false if nothing had to fail any more. Returns how many there were. */
+struct test;
+uint64_t nomem_passes(const struct test *test, uint64_t most, bool (*pass)(const struct test *test, uint64_t n, bool for_ever));
 
 /* nomem_hold, nomem_go_on - what this thread allocates in between is not counted and does not fail: the test's own. */
 void nomem_hold(void);

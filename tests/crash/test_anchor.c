@@ -17,7 +17,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -497,16 +496,10 @@ int main(int argc, char **argv)
 	uint64_t first;
 	void *holder;
 
-	crypto_init();
-	crypto_random(&seed, sizeof(seed));
-	if (argc > 1)
-		seed = strtoull(argv[1], NULL, 0);
-	first = seed;
-	if (access("/dev/shm", W_OK) == 0)
-		setenv("TMPDIR", "/dev/shm", 0); /* who is killed loses nothing that was written, whatever it was synced to */
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	fixture_must(shared != MAP_FAILED);
+	fixture_in_memory(); /* who is killed loses nothing that was written, whatever it was synced to */
 	fixture_init();
+	first = seed = fixture_seed(argc, argv);
+	shared = fixture_shared(sizeof(*shared));
 	fixture_setup(&holder);
 	fixture = holder;
 	memcpy(key_bytes, fixture->key->bytes, sizeof(key_bytes));

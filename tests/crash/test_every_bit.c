@@ -18,7 +18,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -327,16 +326,10 @@ int main(int argc, char **argv)
 	void *holder;
 
 	soak = getenv("HUSH_SOAK") != NULL;
-	crypto_init();
-	crypto_random(&seed, sizeof(seed));
-	if (argc > 1)
-		seed = strtoull(argv[1], NULL, 0);
-	first = seed;
-	if (access("/dev/shm", W_OK) == 0)
-		setenv("TMPDIR", "/dev/shm", 0);
-	figures = mmap(NULL, CHILDREN * sizeof(*figures), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	fixture_must(figures != MAP_FAILED);
+	fixture_in_memory();
 	fixture_init();
+	first = seed = fixture_seed(argc, argv);
+	figures = fixture_shared(CHILDREN * sizeof(*figures));
 	fixture_setup(&holder);
 	fixture = holder;
 	memcpy(key_bytes, fixture->key->bytes, sizeof(key_bytes));

@@ -448,8 +448,7 @@ int main(void)
 	void *holder;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (access("/dev/shm", W_OK) == 0) /* where files cost least */
-		setenv("TMPDIR", "/dev/shm", 0);
+	fixture_in_memory(); /* where files cost least */
 	soak = getenv("HUSH_SOAK") != NULL;
 	fixture_init();
 	vfs_register(JOURNAL_PAGES);

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SHORT_FORM_PASSES 150 /* at most of each test, in each way; with HUSH_SOAK all */
@@ -59,7 +58,7 @@ static void world_make(void)
 {
 	void *fixture;
 
-	setenv("TMPDIR", "/dev/shm", 0); /* syncs cost nothing there */
+	fixture_in_memory(); /* syncs cost nothing there */
 	fixture_must(fixture_setup(&fixture) == 0);
 	world.fixture = fixture;
 	world.key = fixture_key();
@@ -823,20 +822,6 @@ static bool pass(const struct test *test, uint64_t n, bool for_ever)
 	return failed;
 }
 
-/* All of them, or so many, others each time. Returns how many were tried. */
-static uint64_t run(const struct test *test, uint64_t most)
-{
-	uint64_t passes = 0, step, total;
-
-	pass(test, UINT64_MAX, false); /* and so it should look afterwards */
-	total = nomem_count();
-	step = 1 + total / most;
-	for (int for_ever = 0; for_ever < 2; for_ever++)
-		for (uint64_t n = 1 + (uint64_t)time(NULL) % step; pass(test, n, for_ever); n = nomem_next(n, step, total))
-			passes++;
-	return passes;
-}
-
 /* Before there is an arena. */
 static uint64_t run_arena(void)
 {
@@ -866,7 +851,7 @@ int main(void)
 	fixture_init();
 	world_make();
 	for (size_t i = 0; i < N_TESTS; i++) {
-		uint64_t failures = run(&tests[i], most);
+		uint64_t failures = nomem_passes(&tests[i], most, pass);
 
 		printf("ok %zu - %s\n# %s: %" PRIu64 " failures\n", i + 2, tests[i].name, tests[i].name, failures);
 		fflush(stdout);

@@ -20,7 +20,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define STAGED_BYTES (1024u * 1024)
@@ -55,7 +54,7 @@ static void world_make(void)
 	struct store *store;
 	void *fixture;
 
-	setenv("TMPDIR", "/dev/shm", 0); /* syncs cost nothing there */
+	fixture_in_memory(); /* syncs cost nothing there */
 	fixture_must(fixture_setup(&fixture) == 0);
 	world.fixture = fixture;
 	fixture_make(fixture);
@@ -590,15 +589,10 @@ static bool pass(const struct test *test, uint64_t n, bool for_ever)
 
 static uint64_t run(const struct test *test, uint64_t most)
 {
-	uint64_t passes = 0, step, total;
+	uint64_t passes;
 
-	pass(test, UINT64_MAX, false); /* and so it should look afterwards */
-	total = nomem_count();
-	step = 1 + total / most;
 	world.in_spite = 0;
-	for (int for_ever = 0; for_ever < 2; for_ever++)
-		for (uint64_t n = 1 + (uint64_t)time(NULL) % step; pass(test, n, for_ever); n = nomem_next(n, step, total))
-			passes++;
+	passes = nomem_passes(test, most, pass);
 	fixture_must(world.in_spite <= (test->controls ? 2 : 1));
 	return passes;
 }

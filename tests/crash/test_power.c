@@ -823,24 +823,15 @@ static void test_copy_and_rekey(size_t each)
 	key_free(new_key);
 }
 
-/* Where files cost least: the disk under them is not what is tested. */
-static void use_memory(void)
-{
-	if (access("/dev/shm", W_OK) == 0)
-		setenv("TMPDIR", "/dev/shm", 0);
-}
-
 int main(int argc, char **argv)
 {
 	bool soak = getenv("HUSH_SOAK") != NULL;
 	void *holder;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	use_memory();
+	fixture_in_memory();
 	fixture_init();
-	crypto_random(&seed, sizeof(seed));
-	if (argc > 1)
-		seed = strtoull(argv[1], NULL, 0);
+	seed = fixture_seed(argc, argv);
 	printf("# seed=%" PRIu64 "\n", seed);
 	sem_init(&answered, 0, 0);
 	vfs_register(JOURNAL_PAGES);

@@ -18,7 +18,6 @@
 #include <signal.h>
 #include <sqlite3.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -607,12 +606,9 @@ int main(int argc, char **argv)
 	void *holder;
 
 	fixture_init();
-	crypto_random(&seed, sizeof(seed));
-	if (argc > 1)
-		seed = strtoull(argv[1], NULL, 0);
+	seed = fixture_seed(argc, argv);
 	printf("# seed=%" PRIu64 "\n", seed);
-	counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	fixture_must(counts != MAP_FAILED);
+	counts = fixture_shared(sizeof(*counts));
 	fixture_setup(&holder);
 	fixture = holder;
 	snprintf(kept, sizeof(kept), "%s", fixture_path(fixture, "kept"));
@@ -642,7 +638,6 @@ int main(int argc, char **argv)
 
 	store_close(original);
 	fixture_teardown(&holder);
-	munmap(counts, sizeof(*counts));
 	secmem_deinit();
 	return check_done();
 }

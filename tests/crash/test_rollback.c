@@ -464,14 +464,9 @@ int main(int argc, char **argv)
 	uint64_t first;
 	void *holder;
 
-	crypto_init();
-	crypto_random(&seed, sizeof(seed));
-	if (argc > 1)
-		seed = strtoull(argv[1], NULL, 0);
-	first = seed;
-	if (access("/dev/shm", W_OK) == 0)
-		setenv("TMPDIR", "/dev/shm", 0); /* nothing here is about a disk */
+	fixture_in_memory();
 	fixture_init();
+	first = seed = fixture_seed(argc, argv);
 	fixture_setup(&holder);
 	fixture = holder;
 	snprintf(anchor_path, sizeof(anchor_path), "%s", fixture_path(fixture, "anchor"));

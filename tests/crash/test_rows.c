@@ -18,7 +18,6 @@
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 enum { ARENA_BYTES = 4 * 1024 * 1024, MAX_ROWS = 64, NAMES = 3, MESHES = 2, GLOBALS = 2, VALUE_BYTES = 1200, SQLITE_PAGE = 4096 };
@@ -525,16 +524,11 @@ int main(int argc, char **argv)
 	struct children_work work = {.n = 2 * KINDS * n, .begin = child_begin, .piece = child_try};
 	void *holder;
 
-	crypto_init();
-	crypto_random(&seed, sizeof(seed));
-	if (argc > 1)
-		seed = strtoull(argv[1], NULL, 0);
-	printf("# %u of each kind, seed=%" PRIu64 "\n", n, seed);
-	if (access("/dev/shm", W_OK) == 0)
-		setenv("TMPDIR", "/dev/shm", 0);
-	figures = mmap(NULL, CHILDREN * sizeof(*figures), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	fixture_must(figures != MAP_FAILED);
+	fixture_in_memory();
 	fixture_init();
+	seed = fixture_seed(argc, argv);
+	printf("# %u of each kind, seed=%" PRIu64 "\n", n, seed);
+	figures = fixture_shared(CHILDREN * sizeof(*figures));
 	fixture_setup(&holder);
 	fixture = holder;
 	memcpy(key_bytes, fixture->key->bytes, sizeof(key_bytes));

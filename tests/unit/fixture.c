@@ -8,6 +8,7 @@
 #include <ftw.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,28 @@ void fixture_init(void)
 {
 	crypto_init();
 	fixture_must(secmem_init(FIXTURE_ARENA_BYTES) >= 0);
+}
+
+void fixture_in_memory(void)
+{
+	if (access("/dev/shm", W_OK) == 0)
+		setenv("TMPDIR", "/dev/shm", 0);
+}
+
+uint64_t fixture_seed(int argc, char **argv)
+{
+	uint64_t seed;
+
+	crypto_random(&seed, sizeof(seed));
+	return argc > 1 ? strtoull(argv[1], NULL, 0) : seed;
+}
+
+void *fixture_shared(size_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	fixture_must(memory != MAP_FAILED);
+	return memory;
 }
 
 int fixture_group_setup(void **state)

@@ -36,6 +36,15 @@ struct fixture {
 /* fixture_init - crypto and an arena of FIXTURE_ARENA_BYTES; once in a process. */
 void fixture_init(void);
 
+/* fixture_in_memory - folders are in /dev/shm from now on, if there is one and TMPDIR is not set: for who needs no disk. */
+void fixture_in_memory(void);
+
+/* fixture_seed - for fixture_random: the program's first argument, or at random. After fixture_init. */
+uint64_t fixture_seed(int argc, char **argv);
+
+/* fixture_shared - zeroed memory that this process and its children share, until it ends. */
+void *fixture_shared(size_t bytes);
+
 /* As cmocka calls them. A group: the above, and at its end nothing may be left in the arena. */
 int fixture_group_setup(void **state);
 int fixture_group_teardown(void **state);
