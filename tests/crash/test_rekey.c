@@ -605,6 +605,7 @@ int main(int argc, char **argv)
 	uint64_t seed;
 	void *holder;
 
+	fixture_in_memory(); /* who is killed loses nothing that was written */
 	fixture_init();
 	seed = fixture_seed(argc, argv);
 	printf("# seed=%" PRIu64 "\n", seed);
