@@ -11,7 +11,6 @@
 
 #include "store/key.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 

@@ -16,7 +16,6 @@
 #include <limits.h>
 #include <linux/fuse.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/statvfs.h>
 
 #define OPS_REQUEST_BYTES (1024 * 1024) /* of one READ or WRITE at most: what libfuse has room for, see loop.c */

@@ -5,7 +5,6 @@
  */
 #include "fs/node.h"
 #include "fs/ops_internal.h"
-#include "fs/writer.h"
 
 #include <errno.h>
 #include <fcntl.h>

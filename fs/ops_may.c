@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 

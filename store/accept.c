@@ -5,9 +5,6 @@
  * beyond the one commit more that could have been on disk when the anchor had not heard of it yet.
  */
 #include "store/internal.h"
-#include "store/log.h"
-
-#include <errno.h>
 
 /* Take a generation beyond @known. Nothing runs meanwhile. */
 static int accept_pass(struct store *store, uint64_t known)

@@ -11,7 +11,6 @@
 #include "store/key.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #define ANCHOR_SLOT_BYTES 128

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 
 #define CHECK_STEP 64 /* values between two reports of progress */
 

@@ -7,7 +7,6 @@
  * when that is told.
  */
 #include "store/internal.h"
-#include "store/log.h"
 
 #include <errno.h>
 

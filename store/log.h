@@ -7,8 +7,6 @@
 #ifndef STORE_LOG_H
 #define STORE_LOG_H
 
-#include <stdbool.h>
-
 /* log_init - say who is speaking. @program is kept, not copied. Until then the name is "hushfs". */
 void log_init(const char *program);
 

@@ -6,7 +6,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #define NAME_MESH_BYTES 63      /* longest name of a mesh */
 #define NAME_RESOURCE_BYTES 253 /* longest name of a secret */

@@ -7,7 +7,6 @@
  */
 #include "store/yaml_internal.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>

@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 static const char apply_usage[] =
 	"usage: hushctl apply -f FILE|DIR|- [-v KEY=VALUE]... [--dry-run [--show-values]]\n"

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * check: hushctl check verifies a whole store, mounted or not; and is the only way to have an anchor accept another state of it.
  */
-#include "store/log.h"
 #include "tools/command.h"
 #include "tools/target.h"
 
-#include <errno.h>
 #include <inttypes.h>
 
 static const char check_usage[] =

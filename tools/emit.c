@@ -7,8 +7,6 @@
 #include "store/base64.h"
 #include "tools/json.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #define EMIT_LIST_DEPTH 3 /* in JSON: of the keys of an item of the list in a listing */

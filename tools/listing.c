@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 
 #define LISTING_MTLS_BYTES 600
 #define LISTING_AGE_BYTES 48

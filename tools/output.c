@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <string.h>
 #include <unistd.h>
 
 static void output_value(struct emit *emit, const char *key, const struct secbuf *value)

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 /* Read an item's document, which was written by mesh_write. */
 static int provided_read(const struct bundle_item *item, struct yaml_stream **ret_stream,

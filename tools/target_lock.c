@@ -4,7 +4,6 @@
 #include "tools/target_internal.h"
 
 #include "store/key_text.h"
-#include "store/log.h"
 #include "tools/arena.h"
 
 #include <errno.h>
