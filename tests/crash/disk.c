@@ -7,7 +7,6 @@
 #include "tests/unit/fixture.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -65,17 +65,12 @@ bool nomem_end(void)
 	return atomic_load(&nomem.failed) > 0;
 }
 
-uint64_t nomem_count(void)
-{
-	return atomic_load(&nomem.count);
-}
-
 uint64_t nomem_passes(const struct test *test, uint64_t most, bool (*pass)(const struct test *test, uint64_t n, bool for_ever))
 {
 	uint64_t passes = 0, step, total;
 
 	pass(test, UINT64_MAX, false); /* and so it should look afterwards */
-	total = nomem_count();
+	total = atomic_load(&nomem.count);
 	step = 1 + total / most;
 	for (int for_ever = 0; for_ever < 2; for_ever++)
 		for (uint64_t n = 1 + (uint64_t)time(NULL) % step; pass(test, n, for_ever); n += n + NOMEM_LAST < total ? step : 1)

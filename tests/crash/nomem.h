@@ -15,10 +15,9 @@
 void nomem_init(void);
 
 /* nomem_begin - from now on allocation number @n (from 1) fails in @test (a name, borrowed), and all after it if @for_ever. In all threads.
- * nomem_end - memory is there again. Returns whether any failed. nomem_count - how many were asked for in between. */
+ * nomem_end - memory is there again. Returns whether any failed. */
 void nomem_begin(const char *test, uint64_t n, bool for_ever);
 bool nomem_end(void);
-uint64_t nomem_count(void);
 
 /* nomem_passes - have @pass(@test) go with the n-th allocation failing, for all of them or about @most, others each time, and of the last, which are
  * about what is nearly done, for each; first with none. @pass is false if nothing had to fail any more. Returns how many there were. */

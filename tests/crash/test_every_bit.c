@@ -14,11 +14,9 @@
 #include "tests/crash/tap.h"
 #include "tests/unit/fixture.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { ARENA_BYTES = 4 * 1024 * 1024, FREE_RUN = 48, FREE_STEP = 16, LENGTH_STEP = 64, PAGE = 4096, FRAME = PAGE + 24 };

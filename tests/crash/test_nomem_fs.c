@@ -8,7 +8,6 @@
  */
 #include "fs/ledger.h"
 #include "fs/loop.h"
-#include "fs/node.h"
 #include "tests/crash/nomem.h"
 #include "tests/crash/state.h"
 #include "tests/fuzz/helper_thread.h"

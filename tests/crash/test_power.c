@@ -12,7 +12,6 @@
 #include "tests/crash/tap.h"
 #include "tests/unit/fixture.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <semaphore.h>
 #include <string.h>

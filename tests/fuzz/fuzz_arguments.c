@@ -9,12 +9,10 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "fs/options.h"
-#include "store/log.h"
 #include "tests/unit/fixture.h"
 #include "tools/command.h"
 #include "tools/input.h"
 #include "tools/target_internal.h"
-#include "tools/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>

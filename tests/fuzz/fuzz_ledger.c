@@ -10,7 +10,6 @@
 #include "tests/unit/fixture.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

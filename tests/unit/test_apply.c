@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define PROVIDED(name, cert, key)                                                                                      \
 	"type: Mesh\nname: " name "\nmtls:\n  backends:\n  - name: ca-1\n    type: provided\n    conf:\n"              \

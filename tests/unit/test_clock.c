@@ -8,7 +8,6 @@
 
 #include "fs/status.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>

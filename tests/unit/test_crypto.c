@@ -12,7 +12,6 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 static const uint8_t key[CRYPTO_KEY_BYTES] = "an example key, thirty-two bytes";
 static const uint8_t other_key[CRYPTO_KEY_BYTES] = "an other key, of thirty-two byte";

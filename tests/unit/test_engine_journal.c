@@ -4,7 +4,6 @@
 #include "store/engine_journal.h"
 #include "tests/unit/cmocka_all.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #define FILE_BYTES (4 * ENGINE_JOURNAL_BYTES)

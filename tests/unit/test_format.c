@@ -13,7 +13,6 @@
 #include "tests/unit/format_vectors.h"
 #include "tests/unit/fixture.h"
 
-#include <errno.h>
 #include <string.h>
 
 static size_t unhex(const char *hex, uint8_t *ret_bytes)

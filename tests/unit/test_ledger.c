@@ -3,7 +3,6 @@
  */
 #include "fs/ledger.h"
 
-#include "fs/node.h"
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/fixture.h"
 #include "tests/unit/kernel.h"

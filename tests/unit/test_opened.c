@@ -7,7 +7,6 @@
 #include "tests/unit/fixture.h"
 
 #include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 #define CACHE (1024 * 1024)

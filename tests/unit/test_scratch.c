@@ -2,7 +2,6 @@
  * test_scratch: files in memory with names that no resource can have, and secrets that are set aside.
  */
 #include "fs/aside.h"
-#include "fs/node.h"
 #include "fs/scratch.h"
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/fixture.h"
@@ -10,7 +9,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FOLDER 99

@@ -7,7 +7,6 @@
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const char no_string[] =
 	"^("
