@@ -64,7 +64,7 @@ enum engine_order {
 	ENGINE_STORED, /* as the file has them, so that it is read from its begin to its end, once: far faster with many */
 };
 
-/* engine_scan - every row as it is on disk, and that what the file has as free is. ENGINE_STORED also sees that each key finds its row and
+/* engine_scan - every row as it is on disk, and that no part of the file is used twice, or free and used. ENGINE_STORED also sees that each key finds its row and
  * no other: -EBADMSG (logged).
  * Returns what stopped it, or 0. */
 int engine_scan(struct engine *engine, enum engine_order order, engine_visit *visit, void *context);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * engine_scan: all rows, one after the other. In the file's order it also shows that the table and its index, which SQLite trusts, say the same;
- * and that what it takes for free is.
+ * and that what it takes for free is free.
  */
 #include "store/engine_internal.h"
 
@@ -125,42 +125,41 @@ static int engine_scan_stored(struct engine *engine, engine_visit *visit, void *
 	return r == 0 && table.sum != index.sum ? engine_refuse(engine, "its index is not that of its rows") : r;
 }
 
-enum engine_free { FREE_RIGHT, FREE_UNREADABLE, FREE_WRONG };
+enum engine_pages { PAGES_RIGHT, PAGES_UNREADABLE, PAGES_WRONG };
 
-/* What SQLite says of the free pages, if there are any; by the way it looks at all others. */
-static int engine_look_at_free(struct engine *engine, enum engine_free *ret_free)
+/* What SQLite says of the pages of the file. */
+static int engine_look_at_pages(struct engine *engine, enum engine_pages *ret_pages)
 {
-	static const char sql[] = "SELECT CASE (SELECT freelist_count FROM pragma_freelist_count) WHEN 0 THEN 'ok'"
-				  " ELSE (SELECT quick_check FROM pragma_quick_check(1)) END";
 	sqlite3_stmt *look = NULL;
 	const char *said = NULL;
-	int r = engine_prepare(engine, sql, &look);
+	int r = engine_prepare(engine, "PRAGMA quick_check(1)", &look);
 
 	if (r == 0 && sqlite3_step(look) == SQLITE_ROW)
 		said = (const char *)sqlite3_column_text(look, 0);
-	if (said)
-		*ret_free = strcmp(said, "ok") == 0 ? FREE_RIGHT
-			    : strstr(said, "get page") || strstr(said, "get the page") ? FREE_UNREADABLE
-										       : FREE_WRONG;
+	if (said && (strcmp(said, "ok") == 0 || strstr(said, "never used"))) /* which it says if there is nothing else */
+		*ret_pages = PAGES_RIGHT;
+	else if (said)
+		*ret_pages = strstr(said, "get page") || strstr(said, "get the page") ? PAGES_UNREADABLE : PAGES_WRONG;
 	else if (r == 0)
-		r = engine_error(engine, "looking at the free pages");
+		r = engine_error(engine, "looking at the pages");
 	sqlite3_finalize(look);
 	return r;
 }
 
-/* A page that is in use and free, too, would be written over by the next commit that needs one. After a scan: then no page is so deep that SQLite
- * would run out of stack. Why a page can't be read it doesn't say: if that was the memory, it says so the next time. */
-static int engine_check_free(struct engine *engine)
+/* No bytes are used twice, nor free and used: SQLite goes by what the file says of them when it has something to write, and would write over a row
+ * that was right until then. After a scan: then no page is so deep that it would run out of stack. Why a page can't be read it doesn't say: if that
+ * was the memory, it says so the next time. */
+static int engine_check_pages(struct engine *engine)
 {
-	enum engine_free found = FREE_UNREADABLE;
+	enum engine_pages found = PAGES_UNREADABLE;
 	int r = 0;
 
-	for (int attempt = 0; attempt < 2 && r == 0 && found == FREE_UNREADABLE; attempt++)
-		r = engine_look_at_free(engine, &found);
-	if (r == 0 && found == FREE_WRONG)
-		return engine_refuse(engine, "its list of free pages is not right");
-	if (r == 0 && found == FREE_UNREADABLE) {
-		log_error("%s: a page that is free can't be read: see to the disk (dmesg)", engine->path);
+	for (int attempt = 0; attempt < 2 && r == 0 && found == PAGES_UNREADABLE; attempt++)
+		r = engine_look_at_pages(engine, &found);
+	if (r == 0 && found == PAGES_WRONG)
+		return engine_refuse(engine, "what is free in it and what is used is mixed up");
+	if (r == 0 && found == PAGES_UNREADABLE) {
+		log_error("%s: a page can't be read: see to the disk (dmesg)", engine->path);
 		return -EIO;
 	}
 	return r;
@@ -177,7 +176,7 @@ int engine_scan(struct engine *engine, enum engine_order order, engine_visit *vi
 	r = order == ENGINE_STORED ? engine_scan_stored(engine, visit, context)
 				   : engine_scan_rows(engine, "SELECT rowid,key,data FROM row ORDER BY key", visit, context, &unused);
 	if (r == 0)
-		r = engine_check_free(engine);
+		r = engine_check_pages(engine);
 	pthread_mutex_unlock(&engine->lock);
 	pthread_mutex_unlock(&engine->changing);
 	return r;

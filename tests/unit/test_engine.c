@@ -1094,6 +1094,44 @@ static void test_page_in_use_and_free(void **state)
 	free(bytes);
 }
 
+/* The same within a page, of the table or of its index: what it says of where rows begin, and of what is free between them. One bit, and the next
+ * row would be written over another one. */
+static void test_bytes_in_use_and_free(void **state)
+{
+	static const struct engine_change gone[] = {REMOVAL("a"), REMOVAL("b")};
+	struct fixture *fixture = *state;
+	unsigned bits = 0, noticed = 0;
+	struct engine *engine;
+	uint8_t *bytes;
+	size_t size;
+
+	make(fixture->store);
+	engine = open_engine(fixture->store);
+	assert_int_equal(engine_commit(engine, gone, 2), 0);
+	engine_close(engine);
+	bytes = fixture_read(fixture->store, &size);
+	for (uint8_t *page = bytes + 4096; page < bytes + 3 * 4096; page += 4096) {
+		const unsigned gap = (unsigned)page[1] << 8 | page[2]; /* where bytes are free; the first four of them say how many, and what is next */
+
+		for (unsigned i = 0; i < 7 + (gap ? 4u : 0u); i++) {
+			uint8_t *at = page + (i < 7 ? 1 + i : gap + i - 7);
+
+			for (unsigned bit = 0; bit < 8; bit++, bits++) {
+				*at ^= (uint8_t)(1u << bit);
+				fixture_write(fixture->store, bytes, size, 0600);
+				*at ^= (uint8_t)(1u << bit);
+				engine = open_engine(fixture->store);
+				noticed += engine_scan(engine, ENGINE_STORED, visit_none, NULL) == -EBADMSG;
+				engine_close(engine);
+			}
+		}
+	}
+	printf("# figures bits=%u noticed=%u\n", bits, noticed);
+	assert_true(bits >= 2 * 11 * 8);
+	assert_int_equal(noticed, bits);
+	free(bytes);
+}
+
 static void test_changed_schema(void **state)
 {
 	static const char *const changes[] = {
@@ -1443,6 +1481,7 @@ int main(void)
 		TEST(test_replaced_while_open),
 		TEST(test_cut_while_open),
 		TEST(test_page_in_use_and_free),
+		TEST(test_bytes_in_use_and_free),
 		TEST(test_changed_schema),
 		TEST(test_damaged_pages),
 		TEST(test_rows_without_end),
