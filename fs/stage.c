@@ -140,6 +140,12 @@ static void stage_leave(struct stage *stage)
 	pthread_mutex_unlock(&stage->lock);
 }
 
+static void staged_set_name(const struct stage *stage, struct staged *entry, const struct name *name)
+{
+	entry->name = *name;
+	entry->named = tree_value_ino(stage->tree, name);
+}
+
 int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret_handle)
 {
 	struct staged *entry = calloc(1, sizeof(*entry));
@@ -147,7 +153,7 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 
 	if (!entry)
 		return -ENOMEM;
-	entry->name = open->name;
+	staged_set_name(stage, entry, &open->name);
 	entry->ino = open->ino;
 	entry->attributes = open->attributes;
 	entry->acls = open->acls;
@@ -456,7 +462,7 @@ static void stage_published(struct store_txn *txn, int result)
 		entry->unlinked = true; /* it lives as long as it is open */
 		draft_give(&entry->draft, &op->value);
 	} else if (result == 0) {
-		entry->name = op->name;
+		staged_set_name(stage, entry, &op->name);
 		entry->fresh = entry->anew = entry->truncated = entry->written = entry->refused = entry->draft.whole = false;
 		entry->created = op->ret_created;
 		entry->set = 0;
@@ -641,7 +647,7 @@ void stage_renamed(struct stage *stage, const struct name *from, const struct na
 		staged_replace(stage, to, NULL);
 	LIST_FOREACH(entry, &stage->entries, link) {
 		if (!entry->fresh && !entry->unlinked && name_equal(&entry->name, from)) {
-			entry->name = *to;
+			staged_set_name(stage, entry, to);
 			entry->created = created;
 		}
 	}

@@ -16,6 +16,7 @@ struct staged {
 	uint64_t handle;
 	unsigned opens;   /* that share it */
 	struct name name; /* what it will be published as */
+	uint64_t named;   /* the inode that belongs to that; to find it out takes a hash */
 	uint64_t ino;     /* by which the kernel knows it, also after a rename */
 	uint64_t created; /* of the resource it was opened on; see struct store_op */
 	bool fresh;       /* it does not exist in the store yet */

@@ -23,16 +23,14 @@ static bool staged_is_new(const struct stage *stage, const struct staged *entry)
 {
 	struct store_info info;
 
-	return entry->fresh && (store_look(stage->tree->store, store_node(stage->tree->store, &entry->name), &info) < 0 ||
-				!info.exists);
+	return entry->fresh && (store_look(stage->tree->store, node_resource(entry->named), &info) < 0 || !info.exists);
 }
 
 /* Does the entry write to what has the name of its inode? Else it was removed, replaced or renamed, or @live (what
  * has the name now, or NULL) was made after that. */
-static bool staged_has_its_name(const struct stage *stage, const struct staged *entry, const struct store_info *live)
+static bool staged_has_its_name(const struct staged *entry, const struct store_info *live)
 {
-	return !entry->unlinked && tree_value_ino(stage->tree, &entry->name) == entry->ino &&
-	       (entry->fresh || (live && live->record.created == entry->created));
+	return !entry->unlinked && entry->named == entry->ino && (entry->fresh || (live && live->record.created == entry->created));
 }
 
 /* What has the name that @ino is of; NULL if nothing has. */
@@ -49,7 +47,7 @@ static struct staged *stage_newest(const struct stage *stage, uint64_t ino, pid_
 
 	LIST_FOREACH(entry, &stage->entries, link)
 		if (entry->ino == ino && (!process || entry->writers.opener == process) &&
-		    (former || staged_has_its_name(stage, entry, live)))
+		    (former || staged_has_its_name(entry, live)))
 			break;
 	return entry;
 }
@@ -79,7 +77,7 @@ int stage_attributes(struct stage *stage, uint64_t ino, uint64_t handle, pid_t p
 	pthread_mutex_lock(&stage->lock);
 	entry = handle ? stage_find(stage, handle) : stage_seen(stage, ino, process);
 	if (entry) {
-		uint64_t shown = entry->unlinked ? ino : tree_value_ino(stage->tree, &entry->name);
+		uint64_t shown = entry->unlinked ? ino : entry->named;
 
 		known = tree_attributes(stage->tree, shown, &st) == 0;
 		gone = !known || st.st_nlink == 0;
@@ -136,7 +134,7 @@ pid_t stage_maker(struct stage *stage, uint64_t handle)
 
 	pthread_mutex_lock(&stage->lock);
 	entry = stage_find(stage, handle);
-	if (entry && entry->anew && !entry->unlinked && staged_has_its_name(stage, entry, stage_live(stage, entry->ino, &info)))
+	if (entry && entry->anew && !entry->unlinked && staged_has_its_name(entry, stage_live(stage, entry->ino, &info)))
 		maker = entry->writers.opener;
 	pthread_mutex_unlock(&stage->lock);
 	return maker;
@@ -181,7 +179,7 @@ int stage_making(struct stage *stage, uint64_t ino, pid_t process, struct record
 	live = stage_live(stage, ino, &info);
 	if (!live && !(process && stage_newest(stage, ino, process, false, NULL)))
 		LIST_FOREACH(entry, &stage->entries, link)
-			if (entry->ino == ino && entry->fresh && staged_has_its_name(stage, entry, NULL))
+			if (entry->ino == ino && entry->fresh && staged_has_its_name(entry, NULL))
 				break;
 	if (entry)
 		*ret_attributes = entry->attributes;
@@ -206,7 +204,7 @@ unsigned stage_set_attributes(struct stage *stage, uint64_t ino, pid_t process, 
 	LIST_FOREACH(entry, &stage->entries, link) {
 		bool theirs = process && entry->writers.opener == process;
 
-		if (entry->ino != ino || entry->in_flight || theirs != own || !staged_has_its_name(stage, entry, live))
+		if (entry->ino != ino || entry->in_flight || theirs != own || !staged_has_its_name(entry, live))
 			continue;
 		if ((entry->fresh && !live) || (entry->anew && theirs)) {
 			record_set_attributes(&entry->attributes, set, attributes);
