@@ -53,7 +53,7 @@ static int draft_check_growth(const struct drafts *drafts, const struct draft *d
 	if (size <= draft->data.size)
 		return 0;
 	size = drafts->bytes + (size - draft->data.size);
-	return size > drafts->max_bytes || !drafts_fit_disk(drafts, size) ? -ENOSPC : 0;
+	return size > drafts->limit || !drafts_fit_disk(drafts, size) ? -ENOSPC : 0;
 }
 
 /* The arena being full is the same to a writer as the bound being reached. */

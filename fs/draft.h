@@ -20,6 +20,7 @@ struct drafts {
 	size_t max_bytes; /* of all together */
 	size_t max_value; /* of one */
 	size_t bytes;     /* in drafts, and in commits under way */
+	size_t limit;     /* of @bytes, at most @max_bytes: for who is about to write */
 };
 
 /* A zeroed struct is an empty draft without a base. */

@@ -195,6 +195,23 @@ int stage_open(struct stage *stage, const struct stage_open *open, uint64_t *ret
 	return 0;
 }
 
+/* How much may be staged in all when @entry has grown? Somebody who may write one secret is not to keep all others from writing, so a user has one half,
+ * or one longest value; but root and who mounted have all. With the lock. */
+static size_t stage_limit(const struct stage *stage, const struct staged *entry)
+{
+	const struct drafts *drafts = &stage->drafts;
+	size_t share = drafts->max_bytes / 2 > drafts->max_value ? drafts->max_bytes / 2 : drafts->max_value;
+	size_t limit = drafts->bytes + share;
+	const struct staged *other;
+
+	if (entry->uid == 0 || entry->uid == stage->tree->uid)
+		return drafts->max_bytes;
+	LIST_FOREACH(other, &stage->entries, link)
+		if (other->uid == entry->uid)
+			limit -= other->draft.data.size + other->draft.taken;
+	return limit < drafts->max_bytes ? limit : drafts->max_bytes;
+}
+
 /* May anything be put into an entry? With the lock. */
 static int stage_write_check(const struct stage *stage, const struct staged *entry)
 {
@@ -212,6 +229,7 @@ int stage_write(struct stage *stage, uint64_t handle, pid_t thread, const void *
 	if (!entry)
 		return -EIO;
 	r = stage_write_check(stage, entry);
+	stage->drafts.limit = stage_limit(stage, entry);
 	if (r == 0)
 		r = draft_write(&stage->drafts, &entry->draft, data, size, offset, append);
 	if (r == 0 && size) {
@@ -278,6 +296,7 @@ static int staged_resize(struct stage *stage, struct staged *entry, uint64_t siz
 {
 	int r = stage_write_check(stage, size ? entry : NULL);
 
+	stage->drafts.limit = stage_limit(stage, entry);
 	if (r == 0)
 		r = draft_resize(&stage->drafts, &entry->draft, size);
 	if (r < 0)
