@@ -31,6 +31,7 @@
 #define KEEPER_PAUSE_MS_MOST 5000
 #define KEEPER_QUICK_MS 1000           /* who crashes sooner after the start makes the next wait longer */
 #define KEEPER_READY_MS 5000           /* how long the worker of an upgrade may take to get ready */
+#define KEEPER_END_MS 30000            /* how long one may take to end: 10 s for what is open, 5 s for what is asked for in /.hush, and it closes the store */
 #define KEEPER_MOUNT_OPTIONS_BYTES (256 + 2 * PATH_MAX)
 
 static int64_t keeper_now_ms(void)
@@ -262,6 +263,7 @@ static void keeper_stop(struct keeper *keeper)
 		mount_detach(keeper->mountpoint);
 	if (keeper->next.phase)
 		kill(keeper->next.pid, SIGKILL);
+	keeper->end_until_ms = keeper_now_ms() + KEEPER_END_MS;
 	if (keeper->worker.phase == KEEPER_SERVING)
 		channel_say(keeper->worker.channel, CHANNEL_END);
 	else if (keeper->worker.phase)
@@ -512,10 +514,24 @@ static void keeper_signal(struct keeper *keeper)
 		keeper_stop(keeper);
 }
 
+/* One that hangs does not hear that it is to end. */
+static void keeper_end_worker(struct keeper *keeper)
+{
+	log_error("%s: the worker has not ended %d s after it was told to, so it is killed", keeper->mountpoint, KEEPER_END_MS / 1000);
+	keeper_kill(&keeper->worker);
+	keeper->end_until_ms = keeper_now_ms() + KEEPER_END_MS;
+}
+
+/* Of two points in time; 0: never. */
+static int64_t keeper_sooner(int64_t a, int64_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
 /* What is due, and how long to wait for the next such thing. */
 static int keeper_timeout(struct keeper *keeper)
 {
-	int64_t now_ms = keeper_now_ms(), until_ms = 0;
+	int64_t now_ms = keeper_now_ms(), until_ms;
 
 	if (keeper->start_ms && keeper->start_ms <= now_ms && !keeper->stopping)
 		keeper_start_again(keeper);
@@ -524,10 +540,11 @@ static int keeper_timeout(struct keeper *keeper)
 		kill(keeper->next.pid, SIGKILL);
 		keeper->next_until_ms = now_ms + 1000;
 	}
-	if (keeper->start_ms)
-		until_ms = keeper->start_ms;
-	if (keeper->next.phase == KEEPER_STARTING && (!until_ms || keeper->next_until_ms < until_ms))
-		until_ms = keeper->next_until_ms;
+	if (keeper->worker.phase && keeper->end_until_ms && keeper->end_until_ms <= now_ms)
+		keeper_end_worker(keeper);
+	until_ms = keeper_sooner(keeper->start_ms, keeper->worker.phase ? keeper->end_until_ms : 0);
+	if (keeper->next.phase == KEEPER_STARTING)
+		until_ms = keeper_sooner(until_ms, keeper->next_until_ms);
 	return !until_ms ? -1 : until_ms <= now_ms ? 0 : (int)(until_ms - now_ms);
 }
 

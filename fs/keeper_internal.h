@@ -62,6 +62,7 @@ struct keeper {
 	unsigned crashes;             /* in a row, soon after the start */
 	bool upgrade_asked;           /* while a worker was started */
 	bool stopping;
+	int64_t end_until_ms; /* when a worker that was told to end has to have ended; 0: none was */
 	int ready_fd; /* where to say that the mount answers; -1 in front, and after that */
 	int status;   /* the exit status, once @ended */
 	bool ended;
