@@ -209,6 +209,8 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
 	/* the kernel is to check ACLs as well as modes, and to leave the umask to us: a folder's default ACL replaces it */
 	conn->want |= conn->capable & (FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK);
 	conn->max_write = OPS_REQUEST_BYTES;
+	/* RELEASE is to come before whatever is asked for after it, since it may publish: the kernel holds back those that are more than this */
+	conn->max_background = UINT16_MAX;
 	conn->time_gran = 1;
 }
 
