@@ -7,6 +7,7 @@
  * when that is told.
  */
 #include "store/internal.h"
+#include "store/log.h"
 
 #include <errno.h>
 
