@@ -11,6 +11,7 @@
 #include "fs/kept.h"
 #include "fs/ledger.h"
 #include "fs/notify.h"
+#include "fs/opener.h"
 #include "fs/sandbox.h"
 #include "fs/scratch.h"
 #include "fs/stage.h"
@@ -24,6 +25,7 @@ struct ops_context {
 	struct stage *stage;
 	struct scratch *scratch;
 	struct aside aside;
+	struct openers openers;
 	struct autolock autolock;
 	struct notify *notify; /* the loop's */
 	struct kept kept;

@@ -37,6 +37,37 @@ static void ops_not_cutting(fuse_req_t req, fuse_ino_t ino)
 	ledger_opening_done(context->ledger, thread);
 }
 
+/* As the writer with @handle sees it, or if that is 0 who asks; -ENOENT if that writes nothing. */
+static int ops_staged_attributes(fuse_req_t req, fuse_ino_t ino, uint64_t handle, struct stat *st)
+{
+	struct ops_context *context = ops_context(req);
+	int r = stage_attributes(context->stage, ino, handle, ops_process(req), st);
+
+	if (r == 0 && !handle)
+		notify_attributes(context->notify, ino); /* and so what is answered to it */
+	if (handle) /* which the kernel keeps */
+		st->st_ino = ino;
+	return r;
+}
+
+/* With the size of the version that is open as @handle, or that who asks has just opened. */
+static int ops_committed_attributes(fuse_req_t req, fuse_ino_t ino, uint64_t handle, struct stat *st)
+{
+	struct ops_context *context = ops_context(req);
+	int r = ops_attributes(req, ino, st);
+	off_t size = st->st_size;
+	uint64_t generation;
+
+	if (r < 0 || !node_is_value(ino) || (handle & STAGE_HANDLE))
+		return r;
+	if (handle)
+		return ops_size_of_version(context, ino, handle, st);
+	generation = opener_version(&context->openers, fuse_req_ctx(req)->pid, ino);
+	if (generation && ops_size_of_version(context, ino, generation, st) == 0 && st->st_size != size)
+		notify_attributes(context->notify, ino); /* and so what is answered to it */
+	return 0;
+}
+
 /* Who writes a file sees what it has written. The kernel has one size of a file for all, by which it cuts off what others copy
  * (sendfile, copy_file_range): so it is told not to keep this one, unless it asks on behalf of an open file (@fi: lseek to
  * the end), for which it uses what it keeps. */
@@ -46,7 +77,7 @@ void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	unsigned turn = kept_turn(&context->kept);
 	uint64_t handle = fi ? fi->fh : 0;
 	struct stat st;
-	int r;
+	int r = -ENOENT;
 
 	if (ops_announce_attributes(req, ino))
 		return;
@@ -55,21 +86,10 @@ void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_attr(req, &st, 0);
 		return;
 	}
-	if (!node_is_value(ino) || (!handle && !stage_entries(context->stage))) {
-		r = ops_attributes(req, ino, &st);
-	} else if (handle && !(handle & STAGE_HANDLE)) {
-		r = ops_attributes(req, ino, &st);
-		if (r == 0)
-			r = ops_size_of_version(context, ino, handle, &st);
-	} else {
-		r = stage_attributes(context->stage, ino, handle, ops_process(req), &st);
-		if (r == -ENOENT)
-			r = ops_attributes(req, ino, &st);
-		else if (r == 0 && !handle)
-			notify_attributes(context->notify, ino); /* and so what is answered to it */
-		if (handle) /* which the kernel keeps */
-			st.st_ino = ino;
-	}
+	if (node_is_value(ino) && (handle ? handle & STAGE_HANDLE : stage_entries(context->stage)))
+		r = ops_staged_attributes(req, ino, handle, &st);
+	if (r == -ENOENT)
+		r = ops_committed_attributes(req, ino, handle, &st);
 	if (r < 0)
 		ops_reply_error(req, ops_stale(r));
 	else

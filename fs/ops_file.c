@@ -132,6 +132,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	} else if (fuse_reply_open(req, fi) == -ENOENT) { /* interrupted: release will not come */
 		ops_undo_open(context, ino, fi->fh);
 	} else if (!(fi->fh & STAGE_HANDLE)) { /* while the answer is on its way, and the request to read */
+		opener_put(&context->openers, fuse_req_ctx(req)->pid, ino, fi->fh);
 		store_prefetch(context->tree.store, node_resource(ino), fi->fh);
 	}
 }
@@ -470,8 +471,10 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		control_release(context->control, fi->fh);
 	else if (fi->fh & STAGE_HANDLE)
 		stage_release(context->stage, fi->fh);
-	else if (fi->fh)
+	else if (fi->fh) {
+		opener_drop(&context->openers, ino, fi->fh);
 		ops_unpin(context, ino, fi->fh);
+	}
 	notify_closed(context->notify, ino);
 	fuse_reply_err(req, 0);
 }
