@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -314,6 +315,17 @@ bool fixture_version_holds(struct store *store, uint64_t node, uint64_t generati
 
 	return store_read(store, node, generation, &value) == 0 && value.size == size &&
 	       (size == 0 || memcmp(value.data, bytes, size) == 0);
+}
+
+void fixture_sql(const char *path, const char *text)
+{
+	sqlite3 *db;
+
+	fixture_must(sqlite3_open(path, &db) == SQLITE_OK);
+	if (sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK)
+		fprintf(stderr, "%s: %s\n", text, sqlite3_errmsg(db));
+	fixture_must(sqlite3_errcode(db) == SQLITE_OK);
+	sqlite3_close(db);
 }
 
 bool fixture_holds(struct store *store, struct name name, const void *bytes, size_t size)

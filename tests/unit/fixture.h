@@ -108,6 +108,9 @@ int fixture_try(const struct fixture *fixture, const char *path, struct store **
 struct store_info fixture_info(struct store *store, struct name name);
 bool fixture_exists(struct store *store, struct name name);
 
+/* fixture_sql - statements of SQL on the file of a store that nobody has open. */
+void fixture_sql(const char *path, const char *text);
+
 /* fixture_holds - is the current value these bytes? fixture_version_holds - is a pinned one? */
 bool fixture_holds(struct store *store, struct name name, const void *bytes, size_t size);
 bool fixture_version_holds(struct store *store, uint64_t node, uint64_t generation, const void *bytes, size_t size);

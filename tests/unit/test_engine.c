@@ -172,18 +172,6 @@ static int get(struct engine *engine, const char *key)
 	return r;
 }
 
-/* Run SQL on a file that no engine has open. */
-static void sql(const char *path, const char *text)
-{
-	sqlite3 *db;
-	char *error = NULL;
-
-	fixture_must(sqlite3_open(path, &db) == SQLITE_OK);
-	if (sqlite3_exec(db, text, NULL, NULL, &error) != SQLITE_OK)
-		fail_msg("%s: %s", text, error);
-	sqlite3_close(db);
-}
-
 static void test_create_and_open(void **state)
 {
 	struct fixture *fixture = *state;
@@ -322,7 +310,7 @@ static void test_index_of_other_rows(void **state)
 			 " name='sqlite_autoindex_other_1') WHERE name='sqlite_autoindex_row_1';"
 			 "DELETE FROM sqlite_schema WHERE tbl_name='other'",
 			 cases[i].rows);
-		sql(fixture->store, text);
+		fixture_sql(fixture->store, text);
 		engine = open_engine(fixture->store);
 		assert_int_equal(engine_scan(engine, ENGINE_STORED, visit, &scan), cases[i].expected);
 		assert_int_equal(scan.calls, 3);
@@ -530,9 +518,9 @@ static void test_key_that_is_too_long(void **state)
 	struct fixture *fixture = *state;
 
 	make(fixture->store);
-	sql(fixture->store, "UPDATE row SET key=zeroblob(64) WHERE rowid=1");
+	fixture_sql(fixture->store, "UPDATE row SET key=zeroblob(64) WHERE rowid=1");
 	assert_scan(fixture->store, 0);
-	sql(fixture->store, "UPDATE row SET key=zeroblob(65) WHERE rowid=1");
+	fixture_sql(fixture->store, "UPDATE row SET key=zeroblob(65) WHERE rowid=1");
 	assert_scan(fixture->store, -EBADMSG);
 }
 
@@ -818,7 +806,7 @@ static void test_foreign_sqlite_file(void **state)
 	uint8_t *before, *after;
 	size_t size, size_after;
 
-	sql(path, "CREATE TABLE t(x); INSERT INTO t VALUES(1);");
+	fixture_sql(path, "CREATE TABLE t(x); INSERT INTO t VALUES(1);");
 	before = fixture_read(path, &size);
 	assert_int_equal(open_fails(path), -EMEDIUMTYPE);
 	after = fixture_read(path, &size_after);
@@ -828,7 +816,7 @@ static void test_foreign_sqlite_file(void **state)
 	free(after);
 	/* our table, but not our mark */
 	path = fixture_path(fixture, "foreign2.db");
-	sql(path, "CREATE TABLE row(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL);");
+	fixture_sql(path, "CREATE TABLE row(key BLOB NOT NULL UNIQUE, data BLOB NOT NULL);");
 	assert_int_equal(open_fails(path), -EMEDIUMTYPE);
 }
 
@@ -859,7 +847,7 @@ static void test_looks_ours(void **state)
 	assert_false(engine_looks_ours(path));
 	unlink(fixture_path(fixture, "looked-at-journal"));
 	unlink(path);
-	sql(path, "CREATE TABLE t(x);"); /* somebody else's */
+	fixture_sql(path, "CREATE TABLE t(x);"); /* somebody else's */
 	assert_false(engine_looks_ours(path));
 	fixture_write(path, "", 0, 0600);
 	assert_true(engine_looks_ours(path) && engine_is_begun(path));
@@ -1156,7 +1144,7 @@ static void test_changed_schema(void **state)
 		int r;
 
 		make(fixture->store);
-		sql(fixture->store, changes[i]);
+		fixture_sql(fixture->store, changes[i]);
 		r = open_fails(fixture->store);
 		if (r != -EBADMSG)
 			fail_msg("%s: %d", changes[i], r);

@@ -10,7 +10,6 @@
 #include "tests/unit/fixture.h"
 
 #include <errno.h>
-#include <sqlite3.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -282,15 +281,6 @@ static void leave(const struct fixture *fixture, unsigned rekeys)
 	assert_int_equal(rename(aside, part), 0);
 }
 
-static void sql(const char *path, const char *text)
-{
-	sqlite3 *db;
-
-	fixture_must(sqlite3_open(path, &db) == SQLITE_OK);
-	fixture_must(sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK);
-	sqlite3_close(db);
-}
-
 /* Of another history of the same length, of another rekey, of a schema that was changed, with a row that was: it is made anew. */
 static void test_what_was_left(void **state)
 {
@@ -316,7 +306,7 @@ static void test_what_was_left(void **state)
 			fixture_copy(fixture->store, aside);
 		leave(fixture, cases[i].rekeys);
 		if (cases[i].sql)
-			sql(part, cases[i].sql);
+			fixture_sql(part, cases[i].sql);
 		assert_int_equal(rekey(fixture), 0);
 		assert_false(is_left());
 		must_be(fixture, new_key, last, other);

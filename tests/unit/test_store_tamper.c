@@ -19,16 +19,6 @@
 #define CACHE (1024 * 1024)
 
 /* What || joins is a text to SQLite, which is refused for that alone: hence the casts below. */
-static void sql(const char *path, const char *text)
-{
-	sqlite3 *db;
-	char *error = NULL;
-
-	fixture_must(sqlite3_open(path, &db) == SQLITE_OK);
-	if (sqlite3_exec(db, text, NULL, NULL, &error) != SQLITE_OK)
-		fail_msg("%s: %s", text, error);
-	sqlite3_close(db);
-}
 
 static int number(const char *path, const char *text)
 {
@@ -62,7 +52,7 @@ static void refused_after(struct fixture *fixture, const char *text)
 	int r;
 
 	fixture_copy(fixture->store, copy);
-	sql(copy, text);
+	fixture_sql(copy, text);
 	r = opens(fixture, copy);
 	if (r != -EBADMSG)
 		fail_msg("%s: %d", text, r);
@@ -265,7 +255,7 @@ static void test_replay(void **state)
 		snprintf(text, sizeof(text),
 			 "%sINSERT OR REPLACE INTO main.row SELECT * FROM old.row ORDER BY key LIMIT 1 OFFSET %d;", attach,
 			 i);
-		sql(copy, text);
+		fixture_sql(copy, text);
 		r = opens(fixture, copy);
 		assert_true(r == 0 || r == -EBADMSG);
 		refused += r != 0;
@@ -286,7 +276,7 @@ static void test_replay(void **state)
 	refused_after(fixture, text);
 	/* all of the old state: nothing in the file can tell; that it opens says that the attacks above were real */
 	snprintf(text, sizeof(text), "%sDELETE FROM main.row; INSERT INTO main.row SELECT * FROM old.row", attach);
-	sql(fixture->store, text);
+	fixture_sql(fixture->store, text);
 	assert_int_equal(opens(fixture, fixture->store), 0);
 }
 
@@ -343,7 +333,7 @@ static void test_header(void **state)
 			 "UPDATE row SET data=CAST(substr(data,1,%d-1)||CASE WHEN substr(data,%d,1)=x'00' THEN x'01'"
 			 " ELSE x'00' END||substr(data,%d+1) AS BLOB) WHERE key=x'00'",
 			 at, at, at);
-		sql(copy, text);
+		fixture_sql(copy, text);
 		r = opens(fixture, copy);
 		if (r != -EBADMSG && r != -EMEDIUMTYPE && r != -EPROTONOSUPPORT && r != -EKEYREJECTED)
 			fail_msg("byte %d: %d", at, r);
@@ -536,7 +526,7 @@ static void test_rows_elsewhere(void **state)
 
 		make(fixture);
 		snprintf(text, sizeof(text), "UPDATE row SET rowid=%s", places[i]);
-		sql(fixture->store, text);
+		fixture_sql(fixture->store, text);
 		store = fixture_open(fixture, 2, 0);
 		assert_true(fixture_holds(store, fixture_secret("default", "a"), "value 2", 7));
 		assert_true(fixture_holds(store, fixture_global("g"), "ggg", 3));
