@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * control_lock: what a lock takes away besides the store's keys, and what gives it back.
  *
- * The store comes first: nothing new can be read or begun from then on, so each of the others finds all there will be. Until then it waits for no other
- * process but the keeper: anybody who may list a folder can have changes that come through /.hush wait, by never taking what he is told.
+ * The store comes first: nothing new can be read or begun from then on, so each of the others finds all there will be. A change
+ * that comes through /.hush is waited for last, before the answer: anybody who may list a folder can have it wait, by never taking what he is told.
  * A request that the serving thread is about to answer at that moment is wiped a moment later, as any is.
  */
 #include "fs/control_internal.h"
