@@ -23,6 +23,13 @@ uint64_t opener_version(const struct openers *openers, pid_t thread, uint64_t in
 	return thread && opener->thread == thread && opener->ino == ino && clock_now_ns() < opener->until_ns ? opener->generation : 0;
 }
 
+void opener_forget(struct openers *openers, pid_t thread)
+{
+	for (size_t i = 0; i < OPENER_PLACES; i++)
+		if (openers->places[i].thread == thread)
+			openers->places[i].thread = 0;
+}
+
 void opener_drop(struct openers *openers, uint64_t ino, uint64_t generation)
 {
 	for (size_t i = 0; i < OPENER_PLACES; i++)

@@ -28,6 +28,9 @@ void opener_put(struct openers *openers, pid_t thread, uint64_t ino, uint64_t ge
 /* opener_version - the version of @ino that @thread has opened a moment ago; 0 if it has not. */
 uint64_t opener_version(const struct openers *openers, pid_t thread, uint64_t ino);
 
+/* opener_forget - @thread changes something. */
+void opener_forget(struct openers *openers, pid_t thread);
+
 /* opener_drop - somebody has closed that version: what is asked for from now on may be about the file as it is. */
 void opener_drop(struct openers *openers, uint64_t ino, uint64_t generation);
 

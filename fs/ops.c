@@ -119,12 +119,21 @@ static bool ops_may_come_before_cut(uint32_t opcode)
 	       opcode == FUSE_INTERRUPT;
 }
 
+/* Who makes a change is told from then on what it has made of it. */
+static bool ops_changes(uint32_t opcode)
+{
+	return opcode == FUSE_SETATTR || opcode == FUSE_WRITE || opcode == FUSE_CREATE || opcode == FUSE_UNLINK || opcode == FUSE_RENAME ||
+	       opcode == FUSE_RENAME2;
+}
+
 void ops_begin(struct ops_context *context, uint64_t unique, uint32_t opcode, pid_t thread)
 {
 	context->unique = unique & ~LEDGER_RESENT;
 	ledger_begin(context->ledger, unique);
 	if (!ops_may_come_before_cut(opcode))
 		ledger_opening_done(context->ledger, thread);
+	if (ops_changes(opcode))
+		opener_forget(&context->openers, thread);
 }
 
 bool ops_was_committed(fuse_req_t req)
