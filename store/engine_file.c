@@ -51,33 +51,43 @@ bool engine_is_begun(const char *path)
 	       (snprintf(journal, sizeof(journal), "%s-journal", path) < (int)sizeof(journal) && access(journal, F_OK) == 0);
 }
 
-/* The journal @name, if there is one. */
-static int engine_check_journal(const char *name)
+/* What is wrong with the journal that is open; or NULL. */
+static int engine_look_at_journal(int fd, const char **ret_wrong)
 {
 	static const uint8_t magic[JOURNAL_MAGIC_BYTES] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7};
 	uint8_t end[JOURNAL_MAGIC_BYTES] = {0};
-	const char *what = NULL;
 	struct stat st;
-	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	int r = 0;
 
-	if (fd < 0 && errno == ENOENT)
+	*ret_wrong = NULL;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode)) {
+		*ret_wrong = "is no file";
 		return 0;
-	if (fd < 0 || fstat(fd, &st) < 0)
-		r = -errno;
-	else if (!S_ISREG(st.st_mode))
-		what = "is no file";
-	else if (st.st_size >= JOURNAL_MAGIC_BYTES && pread(fd, end, sizeof(end), st.st_size - JOURNAL_MAGIC_BYTES) < 0)
-		r = -errno;
-	else if (memcmp(end, magic, sizeof(magic)) == 0)
-		what = "names another file, to be deleted";
+	}
+	if (st.st_size >= JOURNAL_MAGIC_BYTES && pread(fd, end, sizeof(end), st.st_size - JOURNAL_MAGIC_BYTES) < 0)
+		return -errno;
+	if (memcmp(end, magic, sizeof(magic)) == 0)
+		*ret_wrong = "names another file, to be deleted";
+	return 0;
+}
+
+/* The journal @name, if there is one. */
+static int engine_check_journal(const char *name)
+{
+	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	const char *wrong = NULL;
+	int r = fd < 0 ? -errno : engine_look_at_journal(fd, &wrong);
+
 	if (fd >= 0)
 		close(fd);
+	if (r == -ENOENT)
+		return 0;
 	if (r < 0)
 		log_error("%s: cannot read the journal of the store: %s", name, log_reason(-r));
-	if (!what)
+	if (!wrong)
 		return r;
-	log_error("%s: this journal %s, so no store has left it: it was put there without the key; remove it", name, what);
+	log_error("%s: this journal %s, so no store has left it: it was put there without the key; remove it", name, wrong);
 	return -EBADMSG;
 }
 
