@@ -443,6 +443,61 @@ static void test(bool (*work)(void), bool (*holds)(void), const char *name)
 	printf("# figures runs=%u most_calls_of_a_kind=%u\n", runs, most);
 }
 
+/* --- a store that SQLite's cache does not hold, so that it reads the file again when it looks at what is free in it and what is used */
+
+enum { MANY = 12, MANY_BYTES = 1000 * 1000, LAST_READS = 40 };
+
+static bool fails_at_the_last_reads(void)
+{
+	struct store *store = open_with(fixture->store, fixture->key);
+	char name[32];
+	unsigned reads;
+
+	fixture_must(store);
+	for (int i = 0; i < MANY; i++) {
+		SECBUF_AUTO value = {0};
+
+		snprintf(name, sizeof(name), "many-%d", i);
+		fixture_must(secbuf_resize(&value, MANY_BYTES) == 0);
+		fixture_must(fixture_do(store, STORE_PUT, fixture_global(name), value.data, value.size, NULL) == 0);
+	}
+	store_close(store);
+	plan = (struct fault_plan){.call = FAULT_READ, .how = FAULT_EIO};
+	fault_arm(&plan);
+	store = open_with(fixture->store, fixture->key);
+	reads = fault_count(FAULT_READ);
+	fault_disarm();
+	store_close(store);
+	for (unsigned i = 0; i < 2 * LAST_READS; i++) {
+		int r;
+
+		plan.at = reads - i / 2;
+		plan.for_ever = i % 2;
+		fault_arm(&plan);
+		r = try_open(fixture->store, fixture->key, NULL, &store);
+		runs += fault_fired() > 0;
+		fault_disarm();
+		store_close(store);
+		must_hold(r == 0 || is_told(r));
+		must_hold(r < 0 || !plan.for_ever);
+		store = open_with(fixture->store, fixture->key);
+		store_close(store);
+		must_hold(store);
+	}
+	return true;
+}
+
+static void test_last_reads(void)
+{
+	bool good;
+
+	restore(false);
+	runs = 0;
+	good = fails_at_the_last_reads();
+	check(good && runs == 2 * LAST_READS, "a store larger than what SQLite keeps of it: opening says that it can't be read, to the last page");
+	printf("# figures runs=%u\n", runs);
+}
+
 int main(void)
 {
 	void *holder;
@@ -465,6 +520,7 @@ int main(void)
 	test(make, make_holds, "a store is made: it is whole, or not there");
 	test(change_keys, change_keys_holds, "a key is added and another removed: what was told to be removed opens nothing");
 	test(rekey, rekey_holds, "a store is rekeyed: it opens with one key or the other");
+	test_last_reads();
 
 	key_free(new_key);
 	fixture_teardown(&holder);

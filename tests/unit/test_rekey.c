@@ -10,6 +10,7 @@
 #include "tests/unit/fixture.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -393,11 +394,26 @@ static void test_what_was_left_and_fails(void **state)
 	must_be(fixture, new_key, last, other);
 }
 
+/* Such a path no file can have, nor what would be left beside it. */
+static void test_path_too_long(void **state)
+{
+	struct fixture *fixture = *state;
+	char path[PATH_MAX + 10];
+
+	memset(path, 'a', sizeof(path) - 1);
+	path[sizeof(path) - 1] = '\0';
+	assert_int_equal(store_rekey(path, fixture->key, fixture->key, NULL, NULL, NULL), -ENAMETOOLONG);
+	path[PATH_MAX - 2] = '\0';
+	rekey_say_left(path);
+	assert_true(store_rekey(path, fixture->key, fixture->key, NULL, NULL, NULL) < 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_path_too_long),
 		TEST(test_what_is_wrong_is_noticed),
 		TEST(test_what_was_left),
 		TEST(test_more_was_left),
