@@ -239,16 +239,16 @@ static void put_key(struct writer *writer, uint32_t key, unsigned indent)
 {
 	size_t size;
 	const char *text = yaml_text(writer->stream, key, &size);
-	bool plain = yaml_is_plain(writer->stream, key) && stays_plain(text, size);
+	bool is_long = size > KEY_BYTES_MAX;
 
 	begin_line(writer, indent);
-	if (size > KEY_BYTES_MAX)
+	if (is_long)
 		put_text(writer, "? ");
-	if (plain)
+	if (!is_long && yaml_is_plain(writer->stream, key) && stays_plain(text, size))
 		put(writer, text, size);
 	else
-		put_string(writer, text, size);
-	if (size > KEY_BYTES_MAX) {
+		put_string(writer, text, size); /* a plain one with ':' at its end would be a mapping after "? " */
+	if (is_long) {
 		put_text(writer, "\n");
 		put_blanks(writer, indent);
 	}

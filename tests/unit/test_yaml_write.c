@@ -106,18 +106,26 @@ static void test_entries_and_indent(void **state)
 /* libyaml takes a key of more than 1024 characters only with "? " in front. Read and written once more it is the same text. */
 static void test_long_keys(void **state)
 {
-	static const char *const parts[] = {"\\x01", "x"}; /* quoted either way, or not once it is written */
+	static const struct {
+		const char *before, *part, *after;
+		int most;
+	} keys[] = {
+		{"? \"", "\\x01", "\"\n: [x]\n", YAML_KEY_BYTES_MAX}, /* quoted either way */
+		{"? \"", "x", "\"\n: [x]\n", YAML_KEY_BYTES_MAX},     /* or not */
+		{"", "x", ":: [x]\n", YAML_KEY_BYTES_MAX - 1},        /* with a colon at its end */
+	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(parts); i++)
-		for (int size = 239; size <= YAML_KEY_BYTES_MAX; size += size < 242 ? 1 : YAML_KEY_BYTES_MAX - 242) {
-			char source[YAML_KEY_BYTES_MAX * 4 + 20] = "? \"";
+	for (size_t i = 0; i < COUNT(keys); i++)
+		for (int size = 238; size <= keys[i].most; size += size < 242 ? 1 : keys[i].most - 242) {
+			char source[YAML_KEY_BYTES_MAX * 4 + 20];
 			SECBUF_AUTO text = {0};
 			SECBUF_AUTO twice = {0};
 
+			strcpy(source, keys[i].before);
 			for (int k = 0; k < size; k++)
-				strcat(source, parts[i]);
-			strcat(source, "\"\n: [x]\n");
+				strcat(source, keys[i].part);
+			strcat(source, keys[i].after);
 			YAML_AUTO *stream = read_bytes(source, strlen(source));
 			assert_int_equal(yaml_write_node(stream, yaml_root(stream), 2, &text), 0);
 			YAML_AUTO *again = read_bytes(text.data, text.size);
