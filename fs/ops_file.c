@@ -86,6 +86,7 @@ static bool ops_leave(fuse_req_t req)
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ops_context *context = ops_context(req);
+	pid_t thread = fuse_req_ctx(req)->pid; /* which goes with the answer */
 	int r = 0;
 
 	if (ops_announce_open(req, fi) || (ops_writes(fi) && ops_leave(req)))
@@ -125,14 +126,14 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			ops_undo_open(context, ino, fi->fh);
 	}
 	if (r == 0 && ops_writes(fi))
-		ledger_opening(context->ledger, ino, fuse_req_ctx(req)->pid);
+		ledger_opening(context->ledger, ino, thread);
 	if (r < 0) {
 		/* a reader takes ENOENT for an answer: the kernel would look only once more */
 		ops_reply_error(req, ops_writes(fi) ? ops_stale(r) : r);
 	} else if (fuse_reply_open(req, fi) == -ENOENT) { /* interrupted: release will not come */
 		ops_undo_open(context, ino, fi->fh);
 	} else if (!(fi->fh & STAGE_HANDLE)) { /* while the answer is on its way, and the request to read */
-		opener_put(&context->openers, fuse_req_ctx(req)->pid, ino, fi->fh);
+		opener_put(&context->openers, thread, ino, fi->fh);
 		store_prefetch(context->tree.store, node_resource(ino), fi->fh);
 	}
 }
