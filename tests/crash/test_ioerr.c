@@ -445,7 +445,7 @@ static void test(bool (*work)(void), bool (*holds)(void), const char *name)
 
 /* --- a store that SQLite's cache does not hold, so that it reads the file again when it looks at what is free in it and what is used */
 
-enum { MANY = 12, MANY_BYTES = 1000 * 1000, LAST_READS = 40 };
+enum { MANY = 4, MANY_BYTES = 1000 * 1000, LAST_READS = 10 };
 
 static bool fails_at_the_last_reads(void)
 {
