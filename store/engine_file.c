@@ -94,12 +94,13 @@ static int engine_check_journal(const char *name)
 int engine_check_journals(const char *path)
 {
 	static const char *const ends[] = {"-journal", "-wal"};
-	char name[PATH_MAX];
+	char name[PATH_MAX + sizeof("-journal")];
 	int r = 0;
 
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]) && r == 0; i++)
-		if (snprintf(name, sizeof(name), "%s%s", path, ends[i]) < (int)sizeof(name)) /* else SQLite opens none either */
-			r = engine_check_journal(name);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]) && r == 0; i++) {
+		snprintf(name, sizeof(name), "%s%s", path, ends[i]);
+		r = engine_check_journal(name);
+	}
 	return r;
 }
 

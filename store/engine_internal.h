@@ -53,9 +53,9 @@ int engine_measure(struct engine *engine, sqlite3_int64 *ret_bytes);
 /* engine_file_bytes - the bytes that the file has; @otherwise if that can't be asked. */
 sqlite3_int64 engine_file_bytes(struct engine *engine, sqlite3_int64 otherwise);
 
-/* engine_check_journals - before SQLite opens the file @path: are its journals files, and such as we leave? To open a FIFO would take for ever; and
- * of a rollback journal that ends with the name of another file (the super-journal of a transaction over several databases, which we have none of)
- * SQLite deletes that file. -EBADMSG, or -errno; logged. */
+/* engine_check_journals - before SQLite opens the file @path, which is there: are its journals files, and such as we leave? To open a FIFO would
+ * take for ever; and of a rollback journal that ends with the name of another file (the super-journal of a transaction over several databases,
+ * which we have none of) SQLite deletes that file. -EBADMSG, or -errno; logged. */
 int engine_check_journals(const char *path);
 
 /* engine_has_moved - is the name that it was opened by another file's now, or nobody's? */

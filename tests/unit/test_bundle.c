@@ -141,6 +141,8 @@ static void test_refused(void **state)
 		 "are managed; hushctl apply --namespace NAME names another, --skip-others passes over it"},
 		{"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n", 1, 2,
 		 "kind: \"ConfigMap\" is none of Secret, Mesh, List; hushctl apply --skip-others passes over all others"},
+		{"apiVersion: v1\nkind: ConfigMap\nitems: []\n", 1, 2,
+		 "kind: \"ConfigMap\" is none of Secret, Mesh, List; hushctl apply --skip-others passes over all others"},
 		{"apiVersion: v2\nkind: Secret\nmetadata: {name: a}\n", 1, 1, "apiVersion: of a Secret it has to be v1"},
 		{"apiVersion: v1\nmetadata: {name: a}\n", 1, 1, "kind: cannot be empty: it is Secret, Mesh or List"},
 		{"items: 3\n", 1, 1, "items: has to be a list"},

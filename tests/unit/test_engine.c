@@ -1441,25 +1441,11 @@ static void test_failed_sync_without_descriptors(void **state)
 	engine_close(engine);
 }
 
-/* There is no room for the names of its journals. */
-static void test_path_too_long(void **state)
-{
-	struct engine *engine = NULL;
-	char path[PATH_MAX];
-
-	(void)state;
-	memset(path, 'a', sizeof(path) - 1);
-	path[sizeof(path) - 3] = '\0';
-	assert_true(engine_open(path, &engine) < 0);
-	assert_null(engine);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_path_too_long),
 		TEST(test_create_and_open),
 		TEST(test_create_keeps_what_is_there),
 		TEST(test_scan),
