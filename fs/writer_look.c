@@ -77,7 +77,26 @@ static uint64_t writer_signals(const char *status, const char *name)
 
 #define WRITER_SIGNAL(number) (UINT64_C(1) << ((number)-1))
 
-/* What was sent to it anybody may see, and a signal that ends it at once stays among what is pending. */
+/* A number of /proc/TID/stat, by its place there (proc(5)); 0 if it can't be read. */
+static uint64_t writer_stat(pid_t tid, int place)
+{
+	char stat[2048];
+	char *field;
+
+	if (writer_read_proc(tid, "stat", stat, sizeof(stat)) < 0)
+		return 0;
+	field = strrchr(stat, ')'); /* ends the name, the only field with blanks: the 2nd */
+	for (int i = 2; field && i < place; i++)
+		field = strchr(field + 1, ' ');
+	return field ? strtoull(field, NULL, 10) : 0;
+}
+
+#define WRITER_STAT_FLAGS 9
+#define WRITER_STAT_EXIT 52
+#define WRITER_SIGNALED 0x400 /* PF_SIGNALED: a signal ends this thread, or another thread ends all */
+
+/* What was sent to it anybody may see, and a signal that ends it at once stays among what is pending; also where another thread got it, as this one
+ * had it blocked. */
 static int writer_ended_by_pending(pid_t tid)
 {
 	const uint64_t harmless = WRITER_SIGNAL(SIGCHLD) | WRITER_SIGNAL(SIGCONT) | WRITER_SIGNAL(SIGURG) | WRITER_SIGNAL(SIGWINCH) |
@@ -85,29 +104,20 @@ static int writer_ended_by_pending(pid_t tid)
 	char status[4096];
 	uint64_t deadly;
 
-	if (writer_read_proc(tid, "status", status, sizeof(status)) < 0)
+	if (!(writer_stat(tid, WRITER_STAT_FLAGS) & WRITER_SIGNALED) || writer_read_proc(tid, "status", status, sizeof(status)) < 0)
 		return 0;
 	deadly = writer_signals(status, "\nSigPnd:") | writer_signals(status, "\nShdPnd:");
-	deadly &= ~(harmless | writer_signals(status, "\nSigBlk:") | writer_signals(status, "\nSigIgn:") |
-		    writer_signals(status, "\nSigCgt:"));
+	deadly &= ~(harmless | writer_signals(status, "\nSigIgn:") | writer_signals(status, "\nSigCgt:"));
 	return ffsll((long long)deadly); /* a signal's number, or 0 */
 }
 
 static int writer_ended_by(pid_t tid)
 {
-	char stat[2048];
-	char *field;
-
 	if (!writer_is_ending(tid))
 		return 0;
 	if (writer_is_hidden(tid))
 		return writer_ended_by_pending(tid);
-	if (writer_read_proc(tid, "stat", stat, sizeof(stat)) < 0)
-		return 0;
-	field = strrchr(stat, ')'); /* ends the name, the only field with blanks: the 2nd of 52 */
-	for (int i = 2; field && i < 52; i++)
-		field = strchr(field + 1, ' ');
-	return field ? (int)strtol(field, NULL, 10) & 0x7f : 0; /* as wait(2) has it: the signal in the low 7 bits */
+	return writer_stat(tid, WRITER_STAT_EXIT) & 0x7f; /* as wait(2) has it: the signal in the low 7 bits */
 }
 
 static bool writer_has_ended(pid_t process)
