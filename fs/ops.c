@@ -119,10 +119,11 @@ static bool ops_may_come_before_cut(uint32_t opcode)
 	       opcode == FUSE_INTERRUPT;
 }
 
-/* Who makes a change is told from then on what it has made of it. */
+/* Who makes a change, or publishes it, is told from then on what it has made of it. */
 static bool ops_changes(uint32_t opcode)
 {
-	return opcode == FUSE_SETATTR || opcode == FUSE_WRITE || opcode == FUSE_CREATE || opcode == FUSE_UNLINK || opcode == FUSE_RENAME ||
+	return opcode == FUSE_SETATTR || opcode == FUSE_WRITE || opcode == FUSE_COPY_FILE_RANGE || opcode == FUSE_FALLOCATE ||
+	       opcode == FUSE_FLUSH || opcode == FUSE_FSYNC || opcode == FUSE_CREATE || opcode == FUSE_UNLINK || opcode == FUSE_RENAME ||
 	       opcode == FUSE_RENAME2;
 }
 
