@@ -271,16 +271,14 @@ static int ops_read_part(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offs
 		return ops_read_version(req, ino, fi->fh, size, (uint64_t)offset, paged, ret_part);
 	if (paged && stage_version(context->stage, fi->fh, node_resource(ino), &generation) == 0)
 		return ops_read_version(req, ino, generation, size, (uint64_t)offset, paged, ret_part);
-	if (node_kind(ino) == NODE_SCRATCH) {
-		if (paged)
-			r = notify_paged(context->notify, ino);
-		if (r == 0)
-			r = scratch_read(context->scratch, ino, (uint64_t)offset, size, &bytes);
-	} else if (paged && tree_attributes(&context->tree, ino, &st) == 0) {
+	if (paged && node_kind(ino) != NODE_SCRATCH &&
+	    (tree_attributes(&context->tree, ino, &st) == 0 || !stage_is_alone(context->stage, fi->fh, ino)))
 		r = -EIO; /* what is being written: others may have the file open, and so its pages */
-	} else {
-		r = stage_read(context->stage, fi->fh, (uint64_t)offset, size, &bytes);
-	}
+	else if (paged)
+		r = notify_paged(context->notify, ino);
+	if (r == 0)
+		r = node_kind(ino) == NODE_SCRATCH ? scratch_read(context->scratch, ino, (uint64_t)offset, size, &bytes)
+						   : stage_read(context->stage, fi->fh, (uint64_t)offset, size, &bytes);
 	*ret_part = (struct ops_part){.value = bytes, .size = bytes.size};
 	return r;
 }

@@ -354,12 +354,24 @@ int stage_version(struct stage *stage, uint64_t handle, uint64_t node, uint64_t 
 
 	if (!entry)
 		return r;
-	if (draft_is_base(&entry->draft) && entry->draft.base_node == node) {
+	if (!entry->published && draft_is_base(&entry->draft) && entry->draft.base_node == node) {
 		*ret_generation = entry->draft.base;
 		r = 0;
 	}
 	stage_leave(stage);
 	return r;
+}
+
+bool stage_is_alone(struct stage *stage, uint64_t handle, uint64_t ino)
+{
+	struct staged *entry;
+
+	pthread_mutex_lock(&stage->lock);
+	LIST_FOREACH(entry, &stage->entries, link)
+		if (entry->ino == ino && entry->handle != handle)
+			break;
+	pthread_mutex_unlock(&stage->lock);
+	return !entry;
 }
 
 static void stage_published(struct store_txn *txn, int result);
@@ -484,6 +496,7 @@ static void stage_published(struct store_txn *txn, int result)
 		staged_set_name(stage, entry, &op->name);
 		entry->fresh = entry->anew = entry->truncated = entry->written = entry->refused = entry->draft.whole = false;
 		entry->created = op->ret_created;
+		entry->published = true;
 		entry->set = 0;
 		stage->drafts.bytes -= entry->draft.taken;
 		draft_rebase(&stage->drafts, &entry->draft, store_node(stage->tree->store, &entry->name));

@@ -99,9 +99,12 @@ int stage_extend(struct stage *stage, uint64_t handle, uint64_t size);
  * -ENOKEY. */
 int stage_read(struct stage *stage, uint64_t handle, uint64_t offset, size_t size, struct secbuf *ret_bytes);
 
-/* stage_version - the version of the resource @node that the writer has before it as it is: it has changed nothing. Pinned until that is released or
- * published. -ENOENT. */
+/* stage_version - the version of the resource @node that the writer has opened, as long as it has changed nothing since: of what it stands upon later
+ * the kernel may have pages of the one before. Pinned until that is released or published. -ENOENT. */
 int stage_version(struct stage *stage, uint64_t handle, uint64_t node, uint64_t *ret_generation);
+
+/* stage_is_alone - nobody else is writing to what has the inode @ino. */
+bool stage_is_alone(struct stage *stage, uint64_t handle, uint64_t ino);
 
 /* stage_flush - one descriptor was closed by @thread. @request, here and below: store_txn.request, if there is something to be committed. */
 void stage_flush(struct stage *stage, uint64_t handle, pid_t thread, uint64_t request, stage_done *done, void *context);

@@ -35,6 +35,7 @@ struct staged {
 	bool truncated; /* opened with O_TRUNC, and not published since */
 	bool written;   /* and something was written or cut since */
 	bool in_flight; /* a commit has the data */
+	bool published; /* so it stands upon another version than it was opened upon */
 	bool refused;   /* closing it has said that it could not be kept: only if it is asked for again is that tried again */
 	int failed;     /* a write that was refused: what is here is not what was meant, so closing says it again */
 };
