@@ -26,7 +26,7 @@ void notify_attached(struct notify *notify);
 /* notify_paged - the file @ino is about to be read through the page cache. Does not block. -ENOMEM (logged): it would stay there. */
 int notify_paged(struct notify *notify, uint64_t ino);
 
-/* notify_closed - somebody has closed the file: its pages are dropped, if it has any. Does not block. */
+/* notify_closed - somebody has closed the file, or cut it: its pages are dropped soon, if it has any. Does not block. */
 void notify_closed(struct notify *notify, uint64_t ino);
 
 /* notify_drop_all - all pages that were read so far are dropped when it returns, also those that somebody has mapped. Waits for reads that

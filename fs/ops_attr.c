@@ -260,8 +260,9 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, st
 		ops_set_attributes(req, ino, set, &attributes, NULL, change_reply_attributes);
 	else if (!node_is_value(ino))
 		ops_reply_error(req, -EISDIR);
-	else if (fi && (fi->fh & STAGE_HANDLE))
+	else if (fi && (fi->fh & STAGE_HANDLE)) {
+		notify_closed(context->notify, ino); /* the kernel itself drops pages that are written to, but not those that are cut off */
 		ops_reply_resized(req, ino, set, &attributes, stage_resize(context->stage, fi->fh, size));
-	else
+	} else
 		ops_truncate(req, ino, size, set, &attributes);
 }
