@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ENGINE_PAGE_BYTES 4096
@@ -57,11 +58,33 @@ bool engine_is_cut(struct engine *engine)
 	return true;
 }
 
+/* Move all of the journal into the file. */
+static int engine_empty_journal(struct engine *engine)
+{
+	int r = 0;
+
+	engine->sync_failed = false;
+	if (sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
+		r = engine_error(engine, "moving the journal into the file");
+	if (engine->sync_failed)
+		engine_distrust(engine, engine_no_sync);
+	return r;
+}
+
+void engine_follow(struct engine *engine)
+{
+	struct stat st;
+
+	if (fstat(engine->file, &st) == 0 && st.st_nlink > 0)
+		engine_empty_journal(engine);
+}
+
 /* Whoever opens the store from now on gets another file, or none: what is committed to this one would not last. */
 static bool engine_is_replaced(struct engine *engine)
 {
 	if (!engine_has_moved(engine))
 		return false;
+	engine_follow(engine);
 	engine_distrust(engine, "the file was moved, replaced or removed while it was open (if another is to take its place, remove the "
 				"journal with -wal after its name, which belongs to the former)");
 	return true;
@@ -263,15 +286,11 @@ int engine_commit_lean(struct engine *engine, const struct engine_change *change
 
 int engine_flush(struct engine *engine)
 {
-	int r = 0;
+	int r;
 
 	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
-	engine->sync_failed = false;
-	if (sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
-		r = engine_error(engine, "moving the journal into the file");
-	if (engine->sync_failed)
-		engine_distrust(engine, engine_no_sync);
+	r = engine_empty_journal(engine);
 	pthread_mutex_unlock(&engine->lock);
 	pthread_mutex_unlock(&engine->changing);
 	return r;

@@ -61,6 +61,10 @@ int engine_check_journals(const char *path);
 /* engine_has_moved - is the name that it was opened by another file's now, or nobody's? */
 bool engine_has_moved(struct engine *engine);
 
+/* engine_follow - of a file that has moved: the journal has kept its name, under which nobody finds it with the file, so it is moved into that. If the
+ * file has no name at all the journal stays, as all that is left. */
+void engine_follow(struct engine *engine);
+
 /* engine_apply - write or remove one row, within a transaction. */
 int engine_apply(struct engine *engine, const struct engine_change *change);
 

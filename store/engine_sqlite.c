@@ -169,6 +169,8 @@ static int engine_connect(const char *path, struct engine **ret_engine)
 struct engine *engine_close(struct engine *engine)
 {
 	if (engine) {
+		if (engine->file >= 0 && !engine->read_only && engine_has_moved(engine))
+			engine_follow(engine); /* closing leaves the journal of such a one where it is */
 		sqlite3_finalize(engine->get);
 		sqlite3_finalize(engine->get_at);
 		sqlite3_finalize(engine->put);

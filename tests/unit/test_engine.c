@@ -985,6 +985,55 @@ static void test_replaced_while_open(void **state)
 	}
 }
 
+/* The open file gets another name, which its journal does not: what was committed is in the file, also if nobody commits to it any more. */
+static void test_moved_while_open(void **state)
+{
+	static const struct engine_change before = CHANGE("a", "ONE"), after = CHANGE("b", "lost");
+	struct fixture *fixture = *state;
+	const char *moved = fixture_path(fixture, "moved"), *journal_path = fixture_path(fixture, "s.hush-wal");
+
+	for (int noticed = 0; noticed < 2; noticed++) {
+		struct engine *engine;
+
+		make(fixture->store);
+		engine = open_engine(fixture->store);
+		assert_int_equal(engine_commit(engine, &before, 1), 0);
+		assert_int_equal(rename(fixture->store, moved), 0);
+		if (noticed)
+			assert_int_equal(engine_commit(engine, &after, 1), -EIO);
+		engine_close(engine);
+		assert_int_equal(length(journal_path), 0);
+		unlink(journal_path);
+		engine = open_engine(moved);
+		assert_row(engine, "a", 1, "ONE", 3);
+		assert_row(engine, "b", 1, "two", 3);
+		engine_close(engine);
+		assert_int_equal(unlink(moved), 0);
+	}
+}
+
+/* Another has taken its place, and it has no name at all (or that can't be asked): the journal stays, as what is left. */
+static void test_journal_of_a_lost_file(void **state)
+{
+	static const struct engine_change before = CHANGE("a", "ONE");
+	struct fixture *fixture = *state;
+	const char *journal_path = fixture_path(fixture, "s.hush-wal");
+
+	for (int asked = 0; asked < 2; asked++) {
+		struct engine *engine;
+
+		make(fixture->store);
+		engine = open_engine(fixture->store);
+		assert_int_equal(engine_commit(engine, &before, 1), 0);
+		assert_int_equal(asked ? unlink(fixture->store) : rename(fixture->store, fixture_path(fixture, "moved")), 0);
+		no_fstat = !asked;
+		engine_close(engine);
+		no_fstat = false;
+		assert_true(length(journal_path) > 4096);
+		unlink(journal_path);
+	}
+}
+
 /* Somebody cuts off the end of the open file, before the first commit or after one: nothing is committed any more, and no row is another. */
 static void test_cut_while_open(void **state)
 {
@@ -1467,6 +1516,8 @@ int main(void)
 		TEST(test_cannot_be_opened),
 		TEST(test_planted_journals),
 		TEST(test_replaced_while_open),
+		TEST(test_moved_while_open),
+		TEST(test_journal_of_a_lost_file),
 		TEST(test_cut_while_open),
 		TEST(test_page_in_use_and_free),
 		TEST(test_bytes_in_use_and_free),
