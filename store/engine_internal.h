@@ -58,6 +58,9 @@ sqlite3_int64 engine_file_bytes(struct engine *engine, sqlite3_int64 otherwise);
  * which we have none of) SQLite deletes that file. -EBADMSG, or -errno; logged. */
 int engine_check_journals(const char *path);
 
+/* engine_check_format - is it ours: the application id, and a schema of our one table and nothing else? -EMEDIUMTYPE, -EBADMSG; logged. */
+int engine_check_format(struct engine *engine);
+
 /* engine_has_moved - is the name that it was opened by another file's now, or nobody's? */
 bool engine_has_moved(struct engine *engine);
 

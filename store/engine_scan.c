@@ -147,8 +147,8 @@ static int engine_look_at_pages(struct engine *engine, enum engine_pages *ret_pa
 }
 
 /* No bytes are used twice, nor free and used: SQLite goes by what the file says of them when it has something to write, and would write over a row
- * that was right until then. After a scan: then no page is so deep that it would run out of stack. Why a page can't be read it doesn't say: if that
- * was the memory, it says so the next time. */
+ * that was right until then. Once all pages of the table, of its index and of the schema were come by: then none is so deep that it would run out of
+ * stack. Why a page can't be read it doesn't say: if that was the memory, it says so the next time. */
 static int engine_check_pages(struct engine *engine)
 {
 	enum engine_pages found = PAGES_UNREADABLE;
@@ -165,16 +165,36 @@ static int engine_check_pages(struct engine *engine)
 	return r;
 }
 
-int engine_scan(struct engine *engine, enum engine_order order, engine_visit *visit, void *context)
+static int engine_pass(void *context, const uint8_t *key, size_t key_size, const uint8_t *data, size_t size, uint64_t place)
+{
+	(void)context;
+	(void)key;
+	(void)key_size;
+	(void)data;
+	(void)size;
+	(void)place;
+	return 0;
+}
+
+/* The index leads to each row, but not by each page of the table. */
+static int engine_scan_by_key(struct engine *engine, engine_visit *visit, void *context)
 {
 	struct engine_pairs unused = {0};
+	int r = engine_scan_rows(engine, "SELECT rowid,key,data FROM row ORDER BY key", visit, context, &unused);
+
+	return r == 0 ? engine_scan_rows(engine, "SELECT rowid,key,x'' FROM row NOT INDEXED", engine_pass, NULL, &unused) : r;
+}
+
+int engine_scan(struct engine *engine, enum engine_order order, engine_visit *visit, void *context)
+{
 	int r;
 
 	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
 	sqlite3_db_release_memory(engine->db); /* what is verified is what the disk has, not what was read from it before */
-	r = order == ENGINE_STORED ? engine_scan_stored(engine, visit, context)
-				   : engine_scan_rows(engine, "SELECT rowid,key,data FROM row ORDER BY key", visit, context, &unused);
+	r = order == ENGINE_STORED ? engine_scan_stored(engine, visit, context) : engine_scan_by_key(engine, visit, context);
+	if (r == 0)
+		r = engine_check_format(engine);
 	if (r == 0)
 		r = engine_check_pages(engine);
 	pthread_mutex_unlock(&engine->lock);

@@ -236,9 +236,8 @@ static int engine_give_up(void *context)
 	return 1;
 }
 
-/* Ours: the application id, and a schema of our one table and nothing else. Pages can be made to lead to each other so that reading it would
- * have no end. */
-static int engine_check_format(struct engine *engine)
+/* Pages can be made to lead to each other so that reading the schema would have no end. */
+int engine_check_format(struct engine *engine)
 {
 	static const char sql[] = "SELECT (SELECT application_id FROM pragma_application_id)=" APPLICATION_ID
 				  ", count(*)=2 AND sum(sql='" TABLE_SQL "')=1"

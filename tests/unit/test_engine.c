@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <string.h>
@@ -444,6 +445,61 @@ static void test_rows_without_end(void **state)
 	alarm(0);
 	free(made);
 	free(bytes);
+}
+
+struct deep_scan {
+	struct engine *engine;
+	enum engine_order order;
+	int result;
+};
+
+static void *deep_scan(void *context)
+{
+	struct deep_scan *scan = context;
+
+	scan->result = engine_scan(scan->engine, scan->order, visit_none, NULL);
+	return NULL;
+}
+
+/* Pages that lead to each other thousands deep, where no search comes by, are in the open file, below the table or the schema: refused before
+ * somebody goes down there who has no stack for it. */
+static void test_pages_too_deep(void **state)
+{
+	enum { DEEP = 4000, STACK = 256 * 1024 };
+	struct fixture *fixture = *state;
+	pthread_attr_t little;
+
+	pthread_attr_init(&little);
+	assert_int_equal(pthread_attr_setstacksize(&little, STACK), 0);
+	for (unsigned which = 0; which < 4; which++) {
+		struct deep_scan scan = {.order = which & 1 ? ENGINE_STORED : ENGINE_BY_KEY};
+		const size_t head = which & 2 ? 100 : 0, at = head ? 0 : TREE_PAGE; /* the schema is behind the file's header */
+		uint8_t *bytes, *made;
+		pthread_t thread;
+		uint32_t last;
+		size_t size;
+
+		make(fixture->store);
+		scan.engine = open_engine(fixture->store);
+		bytes = fixture_read(fixture->store, &size);
+		last = (uint32_t)(size / TREE_PAGE);
+		made = calloc(1, size + (1 + DEEP) * TREE_PAGE);
+		memcpy(made, bytes, size);
+		memcpy(made + size, bytes + at, TREE_PAGE); /* what was there, one below */
+		memmove(made + size, made + size + head, TREE_LEAF_CELLS + 2 * 3);
+		put_inner(made + at, head, last + 1, 1, last + 2);
+		for (uint32_t page = 1; page <= DEEP; page++)
+			put_inner(made + size + page * TREE_PAGE, 0, 0, 0, last + 2 + page);
+		put_pages(fixture->store, made, last + 1 + DEEP);
+		assert_int_equal(pthread_create(&thread, &little, deep_scan, &scan), 0);
+		pthread_join(thread, NULL);
+		assert_int_equal(scan.result, -EBADMSG);
+		engine_close(scan.engine);
+		assert_int_equal(unlink(fixture->store), 0);
+		free(made);
+		free(bytes);
+	}
+	pthread_attr_destroy(&little);
 }
 
 /* Where a search turns is changed, while each row stays where it is: a walk through all would not notice. */
@@ -1500,6 +1556,7 @@ int main(void)
 		TEST(test_scan),
 		TEST(test_scan_as_stored),
 		TEST(test_index_of_other_rows),
+		TEST(test_pages_too_deep),
 		TEST(test_tree_that_leads_astray),
 		TEST(test_index_out_of_order),
 		TEST(test_key_that_is_too_long),
