@@ -45,6 +45,9 @@ bool engine_is_begun(const char *path);
 /* engine_remove - remove the file @path, which nobody has open, with what belongs to it. That there is none is no error. */
 int engine_remove(const char *path);
 
+/* engine_leave - what was opened is refused: what its journal has may be another file's, and stays there when it is closed. NULL is allowed. */
+void engine_leave(struct engine *engine);
+
 /* engine_close - NULL is allowed. Returns NULL. */
 struct engine *engine_close(struct engine *engine);
 

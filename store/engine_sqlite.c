@@ -166,6 +166,22 @@ static int engine_connect(const char *path, struct engine **ret_engine)
 	return 0;
 }
 
+void engine_leave(struct engine *engine)
+{
+	sqlite3_file *journal = NULL;
+	sqlite3_int64 size = 0;
+
+	if (!engine)
+		return;
+	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal);
+	if (journal->pMethods)
+		journal->pMethods->xFileSize(journal, &size);
+	if (size == 0) /* then closing removes it */
+		return;
+	engine->read_only = true;
+	sqlite3_db_config(engine->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
 struct engine *engine_close(struct engine *engine)
 {
 	if (engine) {
@@ -409,6 +425,7 @@ int engine_open(const char *path, struct engine **ret_engine)
 	if (r == 0)
 		r = engine_reopen(engine);
 	if (r < 0) {
+		engine_leave(engine);
 		engine_close(engine);
 		return r;
 	}

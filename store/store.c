@@ -146,6 +146,7 @@ int store_load(const char *given, const struct key *key, const struct store_opti
 	store->options.held = NULL; /* not borrowed any longer */
 	store->options.n_held = 0;
 	if (r < 0) {
+		engine_leave(store->engine);
 		store_close(store);
 		return r;
 	}

@@ -228,6 +228,39 @@ static void test_open_errors(void **state)
 	key_free(other);
 }
 
+/* A store comes to where another one was, whose journal is still there: with that it is refused, and without it what it was. */
+static void test_journal_of_another(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct store_options options = {.value_bytes = STORE_VALUE_BYTES_DEFAULT, .history = 5};
+	const char *other = fixture_path(fixture, "other"), *left = fixture_path(fixture, "left");
+	const char *journal = fixture_path(fixture, "s.hush-wal");
+	struct key *key = fixture_key();
+	uint8_t *before, *after;
+	size_t size, size_after;
+	struct store *store;
+
+	assert_int_equal(store_create(other, key, 1, 1), 0);
+	before = fixture_read(other, &size);
+	fixture_make(fixture);
+	store = fixture_open(fixture, 5, 0);
+	assert_int_equal(fixture_do(store, STORE_PUT, fixture_global("a"), "x", 1, NULL), 0);
+	fixture_copy(journal, left);
+	store_close(store);
+	assert_int_equal(rename(other, fixture->store), 0);
+	assert_int_equal(rename(left, journal), 0);
+	assert_int_equal(store_open(fixture->store, key, &options, &store), -EKEYREJECTED);
+	after = fixture_read(fixture->store, &size_after);
+	assert_int_equal(size_after, size);
+	assert_memory_equal(after, before, size);
+	assert_int_equal(unlink(journal), 0);
+	assert_int_equal(store_open(fixture->store, key, &options, &store), 0);
+	store_close(store);
+	free(before);
+	free(after);
+	key_free(key);
+}
+
 static void test_one_process_at_a_time(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1203,6 +1236,7 @@ int main(void)
 		TEST(test_folder_checks),
 		TEST(test_folder_of_somebody_else),
 		TEST(test_open_errors),
+		TEST(test_journal_of_another),
 		TEST(test_one_process_at_a_time),
 		TEST(test_all_is_there_after_reopening),
 		TEST(test_outcomes_and_mtime),
