@@ -4,8 +4,9 @@
  * What Kuma's documents do not need and others could do harm with is refused: anchors and aliases, tags, keys that are
  * no scalars or stand twice in one mapping, UTF-16, NUL, depth beyond YAML_DEPTH_MAX. One document is in memory at a
  * time. All of it, libyaml's own buffers too (yaml_memory.c), is in the arena (secmem.h), so it is wiped when it is
- * freed. 1 MiB of anything is read or refused within 50 ms and 8 MiB besides the text itself. Nothing here blocks; one
- * thread at a time may use a stream. Errors name the line and never a value.
+ * freed. 1 MiB of anything is read or refused within 8 MiB besides the text itself, and three times the time of 1 MiB
+ * of ordinary documents (some 50 ms). Nothing here blocks; one thread at a time may use a stream. Errors name the line
+ * and never a value.
  *
  * libyaml's own names begin with yaml_ too: those here are taken by none of its functions.
  */
