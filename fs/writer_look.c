@@ -117,7 +117,7 @@ static int writer_ended_by(pid_t tid)
 		return 0;
 	if (writer_is_hidden(tid))
 		return writer_ended_by_pending(tid);
-	return writer_stat(tid, WRITER_STAT_EXIT) & 0x7f; /* as wait(2) has it: the signal in the low 7 bits */
+	return (int)(writer_stat(tid, WRITER_STAT_EXIT) & 0x7f); /* as wait(2) has it: the signal in the low 7 bits */
 }
 
 static bool writer_has_ended(pid_t process)

@@ -239,13 +239,13 @@ static char *target_leaves[2]; /* what an interrupted backup would leave; NULL: 
 
 static void target_interrupted(int number)
 {
-	int interrupted = errno;
+	int interrupted = errno; /* NOLINT(bugprone-signal-handler,cert-sig30-c): of the thread, as POSIX allows */
 
 	for (size_t i = 0; i < 2 && target_leaves[i]; i++)
 		unlink(target_leaves[i]);
 	signal(number, SIG_DFL);
 	raise(number);
-	errno = interrupted;
+	errno = interrupted; /* NOLINT(bugprone-signal-handler,cert-sig30-c): as above */
 }
 
 /* Take away the copy that is being made if a signal ends this. What is ignored stays so. */
