@@ -71,12 +71,34 @@ static int engine_empty_journal(struct engine *engine)
 	return r;
 }
 
+/* Who opens what has the name now has the journal of that name as well, and begins it anew if there is nothing in it: so nobody is to do so meanwhile.
+ * A descriptor that keeps them from it until it is closed; -ENOENT if nothing has the name, -EAGAIN if somebody has opened it. */
+static int engine_bar_successor(const struct engine *engine)
+{
+	struct flock all = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+	int fd = open(engine->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int r;
+
+	if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &all) == 0)
+		return fd;
+	r = -errno;
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
 void engine_follow(struct engine *engine)
 {
 	struct stat st;
+	int bar;
 
-	if (fstat(engine->file, &st) == 0 && st.st_nlink > 0)
+	if (fstat(engine->file, &st) < 0 || st.st_nlink == 0)
+		return;
+	bar = engine_bar_successor(engine);
+	if (bar >= 0 || bar == -ENOENT)
 		engine_empty_journal(engine);
+	if (bar >= 0)
+		close(bar);
 }
 
 /* Whoever opens the store from now on gets another file, or none: what is committed to this one would not last. */

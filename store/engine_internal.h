@@ -65,7 +65,7 @@ int engine_check_format(struct engine *engine);
 bool engine_has_moved(struct engine *engine);
 
 /* engine_follow - of a file that has moved: the journal has kept its name, under which nobody finds it with the file, so it is moved into that. If the
- * file has no name at all the journal stays, as all that is left. */
+ * file has no name at all the journal stays, as all that is left; if somebody has opened another one that has its name, as that one's. */
 void engine_follow(struct engine *engine);
 
 /* engine_apply - write or remove one row, within a transaction. */

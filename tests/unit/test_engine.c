@@ -1041,52 +1041,101 @@ static void test_replaced_while_open(void **state)
 	}
 }
 
-/* The open file gets another name, which its journal does not: what was committed is in the file, also if nobody commits to it any more. */
+/* The open file gets another name, which its journal does not: what was committed is in the file, also if nobody commits to it any more, or another file
+ * has taken the name, which nobody has opened. */
 static void test_moved_while_open(void **state)
 {
 	static const struct engine_change before = CHANGE("a", "ONE"), after = CHANGE("b", "lost");
 	struct fixture *fixture = *state;
-	const char *moved = fixture_path(fixture, "moved"), *journal_path = fixture_path(fixture, "s.hush-wal");
+	const char *moved = fixture_path(fixture, "moved"), *other = fixture_path(fixture, "other");
+	const char *journal_path = fixture_path(fixture, "s.hush-wal");
 
-	for (int noticed = 0; noticed < 2; noticed++) {
+	for (unsigned how = 0; how < 4; how++) {
+		bool noticed = how & 1, replaced = how & 2;
 		struct engine *engine;
 
 		make(fixture->store);
+		make(other);
 		engine = open_engine(fixture->store);
 		assert_int_equal(engine_commit(engine, &before, 1), 0);
 		assert_int_equal(rename(fixture->store, moved), 0);
+		if (replaced)
+			assert_int_equal(rename(other, fixture->store), 0);
 		if (noticed)
 			assert_int_equal(engine_commit(engine, &after, 1), -EIO);
 		engine_close(engine);
 		assert_int_equal(length(journal_path), 0);
+		if (replaced) {
+			engine = open_engine(fixture->store);
+			assert_row(engine, "a", 1, "one", 3);
+			engine_close(engine);
+		}
 		unlink(journal_path);
 		engine = open_engine(moved);
 		assert_row(engine, "a", 1, "ONE", 3);
 		assert_row(engine, "b", 1, "two", 3);
 		engine_close(engine);
 		assert_int_equal(unlink(moved), 0);
+		unlink(fixture->store);
+		unlink(other);
 	}
 }
 
-/* Another has taken its place, and it has no name at all (or that can't be asked): the journal stays, as what is left. */
+/* Another has taken its place, and it has no name at all (or that can't be asked, nor who has the one in its place open): the journal stays, as
+ * what is left. */
 static void test_journal_of_a_lost_file(void **state)
 {
 	static const struct engine_change before = CHANGE("a", "ONE");
 	struct fixture *fixture = *state;
-	const char *journal_path = fixture_path(fixture, "s.hush-wal");
+	const char *moved = fixture_path(fixture, "moved"), *journal_path = fixture_path(fixture, "s.hush-wal");
+	enum { UNASKED, NAMELESS, HIDDEN, HOWS };
 
-	for (int asked = 0; asked < 2; asked++) {
+	for (int how = 0; how < HOWS; how++) {
 		struct engine *engine;
 
 		make(fixture->store);
 		engine = open_engine(fixture->store);
 		assert_int_equal(engine_commit(engine, &before, 1), 0);
-		assert_int_equal(asked ? unlink(fixture->store) : rename(fixture->store, fixture_path(fixture, "moved")), 0);
-		no_fstat = !asked;
+		assert_int_equal(how == NAMELESS ? unlink(fixture->store) : rename(fixture->store, moved), 0);
+		if (how == HIDDEN)
+			assert_int_equal(symlink(fixture->store, fixture->store), 0);
+		no_fstat = how == UNASKED;
 		engine_close(engine);
 		no_fstat = false;
 		assert_true(length(journal_path) > 4096);
 		unlink(journal_path);
+		unlink(fixture->store);
+	}
+}
+
+/* Another store has taken the name, and somebody has it open with the journal, which was empty: it is that one's now. */
+static void test_journal_of_another_that_is_open(void **state)
+{
+	static const struct engine_change after = CHANGE("a", "ONE"), late = CHANGE("b", "late");
+	struct fixture *fixture = *state;
+	const char *other = fixture_path(fixture, "other"), *moved = fixture_path(fixture, "moved");
+	const char *journal_path = fixture_path(fixture, "s.hush-wal");
+
+	for (int noticed = 0; noticed < 2; noticed++) {
+		struct engine *engine, *second;
+		off_t bytes;
+
+		make(fixture->store);
+		make(other);
+		engine = open_engine(fixture->store);
+		assert_int_equal(rename(fixture->store, moved), 0);
+		assert_int_equal(rename(other, fixture->store), 0);
+		second = open_engine(fixture->store);
+		assert_int_equal(engine_commit(second, &after, 1), 0);
+		bytes = length(journal_path);
+		assert_true(bytes > 4096);
+		if (noticed)
+			assert_int_equal(engine_commit(engine, &late, 1), -EIO);
+		engine_close(engine);
+		assert_int_equal(length(journal_path), bytes);
+		engine_close(second);
+		unlink(fixture->store);
+		unlink(moved);
 	}
 }
 
@@ -1575,6 +1624,7 @@ int main(void)
 		TEST(test_replaced_while_open),
 		TEST(test_moved_while_open),
 		TEST(test_journal_of_a_lost_file),
+		TEST(test_journal_of_another_that_is_open),
 		TEST(test_cut_while_open),
 		TEST(test_page_in_use_and_free),
 		TEST(test_bytes_in_use_and_free),
