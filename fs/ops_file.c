@@ -200,13 +200,20 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 		stage_discard(context->stage, fi->fh);
 }
 
-/* Is the version that was opened still the one that others get? Also if there is none any more. */
+/* Is the version that was opened still the one that others get? Or was it the last one: of what was removed some may have another open. */
 static bool ops_is_current(const struct ops_context *context, fuse_ino_t ino, uint64_t generation)
 {
 	struct store_info info;
 
-	return store_look(context->tree.store, node_resource(ino), &info) < 0 || !info.exists ||
-	       info.record.generation == generation;
+	return store_look(context->tree.store, node_resource(ino), &info) < 0 || info.record.generation == generation;
+}
+
+/* Is it that nothing has the name, and somebody else, who has the same pages, writes to what had it, or is making another? */
+static bool ops_shares_pages(const struct ops_context *context, fuse_ino_t ino, uint64_t handle)
+{
+	struct stat st;
+
+	return (tree_attributes(&context->tree, ino, &st) < 0 || st.st_nlink == 0) && !stage_is_alone(context->stage, handle, ino);
 }
 
 /* What is asked for of an open file: @size bytes at @start of @value, which is to be wiped. */
@@ -267,12 +274,13 @@ static int ops_read_part(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offs
 	int r = 0;
 
 	autolock_used(&context->autolock);
+	if (paged && node_kind(ino) != NODE_SCRATCH && ops_shares_pages(context, ino, fi->fh))
+		return -EIO;
 	if (!(fi->fh & STAGE_HANDLE) && node_kind(ino) != NODE_SCRATCH)
 		return ops_read_version(req, ino, fi->fh, size, (uint64_t)offset, paged, ret_part);
 	if (paged && stage_version(context->stage, fi->fh, node_resource(ino), &generation) == 0)
 		return ops_read_version(req, ino, generation, size, (uint64_t)offset, paged, ret_part);
-	if (paged && node_kind(ino) != NODE_SCRATCH &&
-	    (tree_attributes(&context->tree, ino, &st) == 0 || !stage_is_alone(context->stage, fi->fh, ino)))
+	if (paged && node_kind(ino) != NODE_SCRATCH && tree_attributes(&context->tree, ino, &st) == 0)
 		r = -EIO; /* what is being written: others may have the file open, and so its pages */
 	else if (paged)
 		r = notify_paged(context->notify, ino);

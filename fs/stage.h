@@ -103,7 +103,7 @@ int stage_read(struct stage *stage, uint64_t handle, uint64_t offset, size_t siz
  * the kernel may have pages of the one before. Pinned until that is released or published. -ENOENT. */
 int stage_version(struct stage *stage, uint64_t handle, uint64_t node, uint64_t *ret_generation);
 
-/* stage_is_alone - nobody else is writing to what has the inode @ino. */
+/* stage_is_alone - nobody but who has @handle (of the stage or not) is writing to what has the inode @ino. */
 bool stage_is_alone(struct stage *stage, uint64_t handle, uint64_t ino);
 
 /* stage_flush - one descriptor was closed by @thread. @request, here and below: store_txn.request, if there is something to be committed. */
