@@ -71,8 +71,8 @@ static int engine_empty_journal(struct engine *engine)
 	return r;
 }
 
-/* Who opens what has the name now has the journal of that name as well, and begins it anew if there is nothing in it: so nobody is to do so meanwhile.
- * A descriptor that keeps them from it until it is closed; -ENOENT if nothing has the name, -EAGAIN if somebody has opened it. */
+/* Who opens what has the name now has the journal of that name as well, and begins it anew if there is nothing in it: so nobody is to do so
+ * meanwhile. A descriptor that keeps them from it until it is closed; -ENOENT if nothing has the name, -EAGAIN if somebody has opened it. */
 static int engine_bar_successor(const struct engine *engine)
 {
 	struct flock all = {.l_type = F_RDLCK, .l_whence = SEEK_SET};

@@ -1041,8 +1041,8 @@ static void test_replaced_while_open(void **state)
 	}
 }
 
-/* The open file gets another name, which its journal does not: what was committed is in the file, also if nobody commits to it any more, or another file
- * has taken the name, which nobody has opened. */
+/* The open file gets another name, which its journal does not: what was committed is in the file, also if nobody commits to it any more, or another
+ * file has taken the name, which nobody has opened. */
 static void test_moved_while_open(void **state)
 {
 	static const struct engine_change before = CHANGE("a", "ONE"), after = CHANGE("b", "lost");
