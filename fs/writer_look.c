@@ -96,17 +96,21 @@ static uint64_t writer_stat(pid_t tid, int place)
 #define WRITER_SIGNALED 0x400 /* PF_SIGNALED: a signal ends this thread, or another thread ends all */
 
 /* What was sent to it anybody may see, and a signal that ends it at once stays among what is pending; also where another thread got it, as this one
- * had it blocked. */
+ * had it blocked. One that all have blocked stays there as well, and ends nothing: of all there still is the first. */
 static int writer_ended_by_pending(pid_t tid)
 {
 	const uint64_t harmless = WRITER_SIGNAL(SIGCHLD) | WRITER_SIGNAL(SIGCONT) | WRITER_SIGNAL(SIGURG) | WRITER_SIGNAL(SIGWINCH) |
 				  WRITER_SIGNAL(SIGSTOP) | WRITER_SIGNAL(SIGTSTP) | WRITER_SIGNAL(SIGTTIN) | WRITER_SIGNAL(SIGTTOU);
-	char status[4096];
-	uint64_t deadly;
+	char status[4096], first[4096];
+	uint64_t blocked, deadly;
 
 	if (!(writer_stat(tid, WRITER_STAT_FLAGS) & WRITER_SIGNALED) || writer_read_proc(tid, "status", status, sizeof(status)) < 0)
 		return 0;
-	deadly = writer_signals(status, "\nSigPnd:") | writer_signals(status, "\nShdPnd:");
+	blocked = writer_signals(status, "\nSigBlk:");
+	deadly = writer_signals(status, "\nSigPnd:") & ~blocked;
+	if (writer_read_proc(writer_process_of(tid), "status", first, sizeof(first)) > 0)
+		blocked &= writer_signals(first, "\nSigBlk:");
+	deadly |= writer_signals(status, "\nShdPnd:") & ~blocked;
 	deadly &= ~(harmless | writer_signals(status, "\nSigIgn:") | writer_signals(status, "\nSigCgt:"));
 	return ffsll((long long)deadly); /* a signal's number, or 0 */
 }
