@@ -144,7 +144,7 @@ static struct model {
 } model, models[MOST];            /* now, and after each transaction */
 static uint64_t default_mesh;     /* what it adds */
 static uint64_t model_sums[MOST]; /* by the number of the transaction */
-static unsigned txns_begun, txns_done;
+static _Atomic unsigned txns_begun, txns_done; /* the thread that commits asks at each of its writes */
 
 static uint64_t entry_sum(const struct name *name, uint64_t value, mode_t mode)
 {
