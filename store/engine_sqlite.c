@@ -336,9 +336,7 @@ static int engine_take_journal(struct engine *engine)
 	sqlite3_file *journal = NULL;
 	sqlite3_int64 size = 0;
 
-	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal); /* of an open file there always is one */
-	if (!journal->pMethods)
-		return 0;
+	sqlite3_file_control(engine->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &journal); /* that has been read from, so it is open */
 	if ((journal->pMethods->xFileSize(journal, &size) == SQLITE_OK && size == 0) ||
 	    journal->pMethods->xSync(journal, SQLITE_SYNC_NORMAL) == SQLITE_OK) {
 		engine_journal_attach(&engine->journal, journal);
@@ -418,10 +416,10 @@ int engine_open(const char *path, struct engine **ret_engine)
 		r = engine_run(engine, engine_journal, "starting the journal");
 	if (r == 0)
 		r = engine_prepare_all(engine);
+	if (r == 0) /* the first read, with which SQLite opens the journal of a file that had none (engine_settle, a copy) */
+		r = engine_measure(engine, &pages);
 	if (r == 0)
 		r = engine_take_journal(engine);
-	if (r == 0)
-		r = engine_measure(engine, &pages);
 	if (r == 0)
 		r = engine_reopen(engine);
 	if (r < 0) {
