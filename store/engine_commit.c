@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * engine_commit: changes of rows as one transaction, on disk when it is told; then from the journal into the file. Once a sync has failed, or
- * the file was cut short or is another's, nothing is changed any more.
+ * the file was cut short or is another's, or the journal is, nothing is changed any more.
  */
 #include "store/engine_internal.h"
 
@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,13 +20,40 @@
 
 static const char engine_no_sync[] = "the disk failed to sync";
 
+/* SQLite opens none whose name does not fit. */
+static void engine_journal_name(const struct engine *engine, char ret_name[static PATH_MAX])
+{
+	snprintf(ret_name, PATH_MAX, "%s-wal", engine->path);
+}
+
+void engine_note_journal(struct engine *engine)
+{
+	char journal[PATH_MAX];
+
+	engine_journal_name(engine, journal);
+	stat(journal, &engine->journal_was); /* if there is none any more, engine_journal_is_gone sees to that */
+}
+
+/* Has somebody else written to it, who had another file of that name open? Also if he was killed since. One that others don't find under its name is
+ * ours alone. */
+static bool engine_shares_journal(const struct engine *engine)
+{
+	const struct stat *was = &engine->journal_was;
+	struct stat st = *was;
+	char journal[PATH_MAX];
+
+	engine_journal_name(engine, journal);
+	stat(journal, &st);
+	return st.st_ino == was->st_ino && memcmp(&st.st_mtim, &was->st_mtim, sizeof(st.st_mtim)) != 0;
+}
+
 /* Have the kernel forget what it keeps of the journal's bytes: those that it could not write count as written. */
 static void engine_forget_pages(const struct engine *engine)
 {
 	char journal[PATH_MAX];
 	int fd;
 
-	snprintf(journal, sizeof(journal), "%s-wal", engine->path); /* SQLite opens none whose name does not fit */
+	engine_journal_name(engine, journal);
 	fd = open(journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return;
@@ -68,6 +96,7 @@ static int engine_empty_journal(struct engine *engine)
 		r = engine_error(engine, "moving the journal into the file");
 	if (engine->sync_failed)
 		engine_distrust(engine, engine_no_sync);
+	engine_note_journal(engine);
 	return r;
 }
 
@@ -92,7 +121,7 @@ void engine_follow(struct engine *engine)
 	struct stat st;
 	int bar;
 
-	if (fstat(engine->file, &st) < 0 || st.st_nlink == 0)
+	if (fstat(engine->file, &st) < 0 || st.st_nlink == 0 || engine_shares_journal(engine))
 		return;
 	bar = engine_bar_successor(engine);
 	if (bar >= 0 || bar == -ENOENT)
@@ -109,6 +138,21 @@ static bool engine_is_replaced(struct engine *engine)
 	engine_follow(engine);
 	engine_distrust(engine, "the file was moved, replaced or removed while it was open (if another is to take its place, remove the "
 				"journal with -wal after its name, which belongs to the former)");
+	return true;
+}
+
+/* Whoever opens the store from now on does not find what is in the journal: as somebody has removed it, or has had another store open under this name,
+ * with whom it went. What was committed is moved into the file, and there it ends. */
+static bool engine_journal_is_gone(struct engine *engine)
+{
+	char journal[PATH_MAX];
+	struct stat st;
+
+	engine_journal_name(engine, journal);
+	if (stat(journal, &st) == 0 && st.st_ino == engine->journal_was.st_ino)
+		return false;
+	engine_empty_journal(engine);
+	engine_distrust(engine, "its journal, with -wal after its name, was removed while it was open");
 	return true;
 }
 
@@ -254,7 +298,7 @@ static int engine_transact(struct engine *engine, const struct engine_change *ch
 
 	if (engine->read_only)
 		return -EROFS;
-	if (engine_is_cut(engine) || engine_is_replaced(engine))
+	if (engine_is_cut(engine) || engine_is_replaced(engine) || engine_journal_is_gone(engine))
 		return -EIO;
 	engine->sync_failed = false; /* of a copy on another disk, if it is set */
 	r = engine_name_journal(engine);
@@ -276,6 +320,7 @@ static int engine_transact(struct engine *engine, const struct engine_change *ch
 		engine_checkpoint(engine);
 	if (engine->sync_failed)
 		engine_distrust(engine, engine_no_sync);
+	engine_note_journal(engine);
 	return r;
 }
 
@@ -333,7 +378,7 @@ int engine_settle(struct engine *engine)
 		return r;
 	snprintf(journal, sizeof(journal), "%s-journal", engine->path);
 	unlink(journal);
-	snprintf(journal, sizeof(journal), "%s-wal", engine->path);
+	engine_journal_name(engine, journal);
 	if (access(journal, F_OK) == 0) {
 		log_error("%s: the journal cannot be moved into the store; try again", journal);
 		return -EIO;

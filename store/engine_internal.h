@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 struct engine {
 	pthread_mutex_t changing; /* held by what changes rows, and by a scan from its begin to its end; before the other */
@@ -30,6 +31,7 @@ struct engine {
 	bool sync_failed;      /* in the call that is under way */
 	atomic_bool read_only; /* see engine_distrust */
 	struct engine_journal journal;
+	struct stat journal_was; /* when we had last written to it (engine_note_journal) */
 };
 
 /* engine_error - SQLite's last result as -errno, and the line that says so: @what failed. */
@@ -65,8 +67,12 @@ int engine_check_format(struct engine *engine);
 bool engine_has_moved(struct engine *engine);
 
 /* engine_follow - of a file that has moved: the journal has kept its name, under which nobody finds it with the file, so it is moved into that. If the
- * file has no name at all the journal stays, as all that is left; if somebody has opened another one that has its name, as that one's. */
+ * file has no name at all the journal stays, as all that is left; if somebody has opened another one that has its name, or has written to the
+ * journal, as that one's. */
 void engine_follow(struct engine *engine);
+
+/* engine_note_journal - this process alone has written to the journal until now. */
+void engine_note_journal(struct engine *engine);
 
 /* engine_apply - write or remove one row, within a transaction. */
 int engine_apply(struct engine *engine, const struct engine_change *change);

@@ -429,6 +429,7 @@ int engine_open(const char *path, struct engine **ret_engine)
 	}
 	found = engine_file_bytes(engine, 0);
 	engine->bytes = found < pages ? found : pages; /* the rest is in the journal */
+	engine_note_journal(engine);
 	sqlite3_wal_hook(engine->db, engine_committed, engine);
 	*ret_engine = engine;
 	return 0;

@@ -116,9 +116,9 @@ int store_look(struct store *store, uint64_t node, struct store_info *ret_info);
  * say. A commit takes up to twice what it writes. */
 uint64_t store_room(const struct store *store);
 
-/* store_is_read_only - has the disk failed to sync, was the file cut short or replaced while it was open, or could the anchor not be written?
- * Nothing is committed any more then (-EROFS), until the store is opened again, which verifies it; reading goes on. The commit at which it happened has
- * failed with -EIO, and (if it was the disk) is there or not when the store is opened again. */
+/* store_is_read_only - has the disk failed to sync, was the file cut short or replaced while it was open, or its journal removed, or could the
+ * anchor not be written? Nothing is committed any more then (-EROFS), until the store is opened again, which verifies it; reading goes on. The commit
+ * at which it happened has failed with -EIO, and (if it was the disk) is there or not when the store is opened again. */
 bool store_is_read_only(const struct store *store);
 
 /* store_next - the resource after number @after (0: the first) in a folder: of all meshes (NAME_MESH), of the

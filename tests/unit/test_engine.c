@@ -1111,32 +1111,173 @@ static void test_journal_of_a_lost_file(void **state)
 	}
 }
 
-/* Another store has taken the name, and somebody has it open with the journal, which was empty: it is that one's now. */
+/* Another store has taken the name, and somebody has it open with the journal: it is that one's now. Either it was empty, and he has written to it, or it
+ * is a copy of the store, and he has but read it. */
 static void test_journal_of_another_that_is_open(void **state)
 {
-	static const struct engine_change after = CHANGE("a", "ONE"), late = CHANGE("b", "late");
+	static const struct engine_change before = CHANGE("c", "three"), theirs = CHANGE("a", "ONE"), late = CHANGE("b", "late");
 	struct fixture *fixture = *state;
-	const char *other = fixture_path(fixture, "other"), *moved = fixture_path(fixture, "moved");
-	const char *journal_path = fixture_path(fixture, "s.hush-wal");
+	const char *moved = fixture_path(fixture, "moved"), *journal_path = fixture_path(fixture, "s.hush-wal");
 
-	for (int noticed = 0; noticed < 2; noticed++) {
+	for (unsigned how = 0; how < 4; how++) {
+		bool noticed = how & 1, read = how & 2;
 		struct engine *engine, *second;
 		off_t bytes;
 
 		make(fixture->store);
-		make(other);
 		engine = open_engine(fixture->store);
+		if (read)
+			assert_int_equal(engine_commit(engine, &before, 1), 0);
 		assert_int_equal(rename(fixture->store, moved), 0);
-		assert_int_equal(rename(other, fixture->store), 0);
+		fixture_copy(moved, fixture->store);
 		second = open_engine(fixture->store);
-		assert_int_equal(engine_commit(second, &after, 1), 0);
+		if (!read)
+			assert_int_equal(engine_commit(second, &theirs, 1), 0);
 		bytes = length(journal_path);
 		assert_true(bytes > 4096);
 		if (noticed)
 			assert_int_equal(engine_commit(engine, &late, 1), -EIO);
 		engine_close(engine);
 		assert_int_equal(length(journal_path), bytes);
+		if (read)
+			assert_int_equal(engine_commit(second, &theirs, 1), 0);
 		engine_close(second);
+		second = open_engine(fixture->store);
+		assert_row(second, "a", 1, "ONE", 3);
+		if (read)
+			assert_row(second, "c", 1, "three", 5);
+		engine_close(second);
+		unlink(fixture->store);
+		unlink(moved);
+	}
+}
+
+/* Somebody else opens the store @path, commits to it, and is killed. */
+static void commit_killed(const char *path, const struct engine_change *change)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		struct engine *engine;
+
+		_exit(engine_open(path, &engine) < 0 || engine_commit(engine, change, 1) < 0);
+	}
+	fixture_must(waitpid(pid, &status, 0) == pid);
+	assert_int_equal(status, 0);
+}
+
+/* The same if who had it open was killed, so that nobody has: what he has committed is in the journal, and nowhere else. The journal was empty, or
+ * long, and it is a copy of the store, which goes on with what there was in it. */
+static void test_journal_of_another_that_was_killed(void **state)
+{
+	static uint8_t data[1200 * 4096]; /* more than the journal keeps */
+	static const struct engine_change small = CHANGE("c", "three"), theirs = CHANGE("a", "ONE"), late = CHANGE("b", "late");
+	static const struct engine_change large = {(const uint8_t *)"large", 5, data, sizeof(data)};
+	struct fixture *fixture = *state;
+	const char *moved = fixture_path(fixture, "moved"), *journal_path = fixture_path(fixture, "s.hush-wal");
+
+	for (unsigned how = 0; how < 4; how++) {
+		bool noticed = how & 1, copied = how & 2;
+		struct engine *engine;
+		off_t bytes;
+
+		make(fixture->store);
+		engine = open_engine(fixture->store);
+		if (copied) {
+			assert_int_equal(engine_commit(engine, &large, 1), 0); /* and moved into the file, so that the journal begins anew */
+			assert_int_equal(engine_commit(engine, &small, 1), 0);
+		}
+		usleep(20000); /* files' times may be no finer */
+		bytes = length(journal_path);
+		assert_int_equal(rename(fixture->store, moved), 0);
+		fixture_copy(moved, fixture->store);
+		commit_killed(fixture->store, &theirs);
+		assert_true(copied == (length(journal_path) == bytes));
+		if (noticed)
+			assert_int_equal(engine_commit(engine, &late, 1), -EIO);
+		engine_close(engine);
+		engine = open_engine(fixture->store);
+		assert_row(engine, "a", 1, "ONE", 3);
+		if (copied)
+			assert_row(engine, "c", 1, "three", 5);
+		engine_close(engine);
+		unlink(fixture->store);
+		unlink(moved);
+	}
+}
+
+/* The journal goes: it is removed, another has its name, or it went with another store that had the name for a while. Who is killed then has lost
+ * nothing of what was committed, and nothing is that nobody would find. */
+static void test_journal_that_goes(void **state)
+{
+	static const struct engine_change before = CHANGE("a", "ONE"), after = CHANGE("b", "lost");
+	struct fixture *fixture = *state;
+	const char *other = fixture_path(fixture, "other"), *moved = fixture_path(fixture, "moved");
+	const char *journal_path = fixture_path(fixture, "s.hush-wal");
+	enum { REMOVED, REPLACED, TAKEN_ALONG, HOWS };
+
+	for (int how = 0; how < HOWS; how++) {
+		struct engine *engine;
+		int status;
+		pid_t pid;
+
+		make(fixture->store);
+		make(other);
+		pid = fork();
+		if (pid == 0) {
+			engine = open_engine(fixture->store);
+			if (how == TAKEN_ALONG) {
+				fixture_must(rename(fixture->store, moved) == 0 && rename(other, fixture->store) == 0);
+				engine_close(open_engine(fixture->store));
+				fixture_must(rename(fixture->store, other) == 0 && rename(moved, fixture->store) == 0);
+			} else {
+				fixture_must(engine_commit(engine, &before, 1) == 0 && unlink(journal_path) == 0);
+			}
+			if (how == REPLACED)
+				fixture_write(journal_path, "", 0, 0600);
+			_exit(engine_commit(engine, &after, 1) != -EIO || engine_commit(engine, &after, 1) != -EROFS);
+		}
+		fixture_must(waitpid(pid, &status, 0) == pid);
+		assert_int_equal(status, 0);
+		engine = open_engine(fixture->store);
+		assert_row(engine, "a", 1, how == TAKEN_ALONG ? "one" : "ONE", 3);
+		assert_row(engine, "b", 1, "two", 3);
+		engine_close(engine);
+		unlink(fixture->store);
+		unlink(other);
+	}
+}
+
+/* The open file gets another name, and its journal as well, or none, before another store begins one: that is left alone, and what was committed is in the
+ * file. */
+static void test_moved_with_its_journal(void **state)
+{
+	static const struct engine_change before = CHANGE("a", "ONE"), theirs = CHANGE("b", "TWO");
+	struct fixture *fixture = *state;
+	const char *other = fixture_path(fixture, "other"), *moved = fixture_path(fixture, "moved");
+	const char *journal_path = fixture_path(fixture, "s.hush-wal"), *moved_journal = fixture_path(fixture, "moved-wal");
+
+	for (int removed = 0; removed < 2; removed++) {
+		struct engine *engine;
+
+		make(fixture->store);
+		make(other);
+		engine = open_engine(fixture->store);
+		assert_int_equal(engine_commit(engine, &before, 1), 0);
+		assert_int_equal(rename(fixture->store, moved), 0);
+		assert_int_equal(removed ? unlink(journal_path) : rename(journal_path, moved_journal), 0);
+		assert_int_equal(rename(other, fixture->store), 0);
+		commit_killed(fixture->store, &theirs);
+		engine_close(engine);
+		engine = open_engine(fixture->store);
+		assert_row(engine, "a", 1, "one", 3);
+		assert_row(engine, "b", 1, "TWO", 3);
+		engine_close(engine);
+		unlink(moved_journal);
+		engine = open_engine(moved);
+		assert_row(engine, "a", 1, "ONE", 3);
+		engine_close(engine);
 		unlink(fixture->store);
 		unlink(moved);
 	}
@@ -1628,6 +1769,9 @@ int main(void)
 		TEST(test_moved_while_open),
 		TEST(test_journal_of_a_lost_file),
 		TEST(test_journal_of_another_that_is_open),
+		TEST(test_journal_of_another_that_was_killed),
+		TEST(test_journal_that_goes),
+		TEST(test_moved_with_its_journal),
 		TEST(test_cut_while_open),
 		TEST(test_page_in_use_and_free),
 		TEST(test_bytes_in_use_and_free),
