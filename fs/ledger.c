@@ -201,6 +201,13 @@ bool ledger_is_former(struct ledger *ledger, uint64_t node, uint64_t generation)
 	return ledger && ledger_find(ledger, node, generation, &index) && ledger->former_pin[index];
 }
 
+static int ledger_older_first(const void *one, const void *other)
+{
+	const struct store_held *a = one, *b = other;
+
+	return (a->generation > b->generation) - (a->generation < b->generation);
+}
+
 struct store_held *ledger_pins(const struct ledger *ledger, size_t *ret_n)
 {
 	uint32_t used = ledger ? atomic_load(&ledger->memory->n_pins) : 0;
@@ -217,6 +224,8 @@ struct store_held *ledger_pins(const struct ledger *ledger, size_t *ret_n)
 		pins[n] = ledger->memory->pins[i].held;
 		pins[n++].pins = count;
 	}
+	if (pins)
+		qsort(pins, n, sizeof(*pins), ledger_older_first);
 	*ret_n = n;
 	return pins;
 }

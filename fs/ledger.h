@@ -40,7 +40,7 @@ int ledger_open(int fd, struct ledger **ret_ledger);
 /* ledger_free - let go of it; it stays as it is for the next worker. NULL is allowed. Returns NULL. */
 struct ledger *ledger_free(struct ledger *ledger);
 
-/* ledger_pins - all pins, for store_open; the caller frees. NULL if there are none, or without memory (logged). */
+/* ledger_pins - all pins, in the order that store_open wants; the caller frees. NULL if there are none, or without memory (logged). */
 struct store_held *ledger_pins(const struct ledger *ledger, size_t *ret_n);
 
 /* ledger_opened - the store is at @generation: now it is known which of the requests in it were committed. */

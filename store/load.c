@@ -488,7 +488,7 @@ int load_index(const struct store *store, load_visit *visit, void *context, stru
 	return r;
 }
 
-/* What a reader has of a resource that was removed before the store was opened. */
+/* What a reader has of a resource that was removed before the store was opened: it looks like the newest that anybody has. */
 static int load_hold_removed(struct resource *resource, const struct store_held *held)
 {
 	struct record_packed *packed;

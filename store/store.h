@@ -43,7 +43,7 @@ struct store_options {
 	size_t value_bytes; /* longest value */
 	unsigned history;   /* versions kept of each resource besides the current one */
 	size_t cache_bytes; /* sealed values kept in memory */
-	const struct store_held *held; /* borrowed during store_open; those that are gone are passed over */
+	const struct store_held *held; /* borrowed during store_open, older generations first; those that are gone are passed over */
 	size_t n_held;
 	struct anchor *anchor; /* what says that it is no older copy; NULL: nothing does. Borrowed until store_close */
 	bool anchor_later;     /* it is looked at, and neither refuses the store nor is written to: for store_accept */

@@ -107,6 +107,32 @@ static void test_pins(void **state)
 	assert_int_equal(n, 0);
 }
 
+/* Older ones come first, also if they are where another was. */
+static void test_pins_in_order(void **state)
+{
+	static const uint64_t generations[] = {5, 7, 9, 6};
+	struct played *f = *state;
+	struct store_held *pins;
+	size_t n;
+
+	for (size_t i = 0; i < 4; i++) {
+		const struct store_held held = {.node = 7, .generation = generations[i]};
+
+		if (i == 3)
+			ledger_unpin(f->ledger, 7, 5);
+		ledger_begin(f->ledger, 2 * i + 2);
+		ledger_pin(f->ledger, &held);
+	}
+	ledger_unpin(f->ledger, 7, 7);
+	ledger_begin(f->ledger, 10);
+	ledger_pin(f->ledger, &(struct store_held){.node = 7, .generation = 11});
+	pins = ledger_pins(f->ledger, &n);
+	assert_int_equal(n, 3);
+	for (size_t i = 1; i < n; i++)
+		assert_true(pins[i - 1].generation < pins[i].generation);
+	free(pins);
+}
+
 /* Beyond the bound, what is there stays right. */
 static void test_too_many_pins(void **state)
 {
@@ -375,6 +401,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_pins, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pins_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_many_pins, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_requests, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_openings, setup, teardown),
