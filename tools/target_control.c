@@ -36,6 +36,11 @@ static void target_report_deinit(struct target_report *report)
 /* As target_mount_failed. EIO is no value that was changed here. */
 static int target_control_failed(const struct target *target, const char *path, int error)
 {
+	if (error == ENOSPC) {
+		log_error("%s: there is no room for it: on the disk of the store, where a backup is made first (df %s), or in the daemon's memory for what is "
+			  "being written (-o max_staged)", path, target->path);
+		return -error;
+	}
 	if (error != EIO)
 		return target_mount_failed(target, path, error);
 	log_error("%s: the process that serves died just then, or the disk has failed: the daemon's log says which (journalctl -t hushfs); "
@@ -142,8 +147,8 @@ static int target_control_send(struct target *target, const char *path, int fd, 
 	for (size_t i = 0; r == 0 && i < bundle->n; i++)
 		r = target_control_send_item(fd, &bundle->items[i]);
 	if (r == -ENOSPC || r == -EFBIG)
-		log_error("%s: all documents together are more than the daemon has memory for: apply them in several parts, or mount it with a "
-			  "higher -o max_staged", path);
+		log_error("%s: there is no room for all documents together: free the disk of the store if that is full (df %s), else apply them in "
+			  "several parts, or mount it with a higher -o max_staged", path, target->path);
 	else if (r < 0 && r != -ENOMEM)
 		target_control_failed(target, path, -r);
 	return r;
