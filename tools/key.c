@@ -26,7 +26,8 @@ static const char key_usage[] =
 	"  --yes                    remove: also the key that has opened it\n" FLAGS_USAGE
 	"\n"
 	"Without a new key, add asks for a passphrase; so does rotate, unless the key is --key-file F: then F gets\n"
-	"a fresh key, and opens the store at every moment, also if this is killed (run it again then).\n";
+	"a fresh key, and opens the store at every moment, also if this is killed (run it again then).\n"
+	"A backup from before, or another store with this F, still takes the old key: keep a copy of it for them.\n";
 /* clang-format on */
 
 struct key_command {
