@@ -68,6 +68,9 @@ void target_closep(struct target **target);
 /* target_path - the mount's folder; NULL for a store. */
 const char *target_path(const struct target *target);
 
+/* target_ask - does somebody still serve the mount? 0; -ENOTCONN, logged. */
+int target_ask(const struct target *target);
+
 /* target_list - the resources of a kind (of NAME_SECRET those of @mesh, or of all meshes if it is NULL), sorted by mesh and name; the
  * caller frees with free(). -ENOENT if @mesh does not exist, which it does not say. */
 int target_list(struct target *target, enum name_kind kind, const char *mesh, struct target_entry **ret_entries,

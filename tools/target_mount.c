@@ -39,6 +39,13 @@ int target_mount_failed(const struct target *target, const char *path, int error
 	return -error;
 }
 
+int target_ask(const struct target *target)
+{
+	struct statvfs answers;
+
+	return statvfs(target->path, &answers) < 0 && errno == ENOTCONN ? target_mount_failed(target, target->path, ENOTCONN) : 0;
+}
+
 int target_mount_open(const char *mount, struct target *target)
 {
 	const char *variable = getenv("HUSH_MOUNT");

@@ -27,6 +27,7 @@
 
 static const int watch_later_ms[] = {100, 1000}; /* when to look again */
 #define WATCH_LATER (sizeof(watch_later_ms) / sizeof(watch_later_ms[0]))
+#define WATCH_ASK_MS 2000 /* when to ask whether somebody serves the mount: inotify doesn't tell */
 
 struct watch {
 	const struct get *get;
@@ -295,13 +296,16 @@ static bool watch_is_settled(const struct watch *watch)
 static int watch_wait(struct watch *watch)
 {
 	struct pollfd fds[2] = {{.fd = watch->inotify, .events = POLLIN}, {.fd = STDOUT_FILENO}};
-	int n = poll(fds, 2, watch_is_settled(watch) ? -1 : watch_later_ms[watch->later]);
+	bool settled = watch_is_settled(watch);
+	int n = poll(fds, 2, settled ? WATCH_ASK_MS : watch_later_ms[watch->later]);
 
 	if (n < 0)
 		return -errno;
 	if (fds[1].revents & (POLLERR | POLLHUP))
 		return output_failed(EPIPE); /* whoever reads has gone */
-	return fds[0].revents ? watch_take(watch) : 1;
+	if (fds[0].revents)
+		return watch_take(watch);
+	return settled ? target_ask(watch->get->target) : 1;
 }
 
 /* The state at the beginning. */
