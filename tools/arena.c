@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define ARENA_BYTES (64u * 1024 * 1024) /* the longest value, its base64, and that in a document, with room to grow */
+#define ARENA_BYTES (128u * 1024 * 1024) /* the longest value, its base64, and that in a document, with room to grow */
 
 static size_t arena_bytes;
 
