@@ -482,7 +482,9 @@ static uint64_t next_row_sum, next_model_sum;
 
 static void begin(void)
 {
-	commits_begun = commits_done = txns_begun = txns_done = 0;
+	commits_begun = commits_done = 0;
+	txns_begun = 0;
+	txns_done = 0;
 	if (resumes)
 		return;
 	memset(&model, 0, sizeof(model));
