@@ -33,10 +33,10 @@ static int rename_ends(fuse_req_t req, fuse_ino_t parent, const char *name, fuse
 		return r;
 	if (to < 0)
 		return to;
-	if (parent == to_parent && node_kind(parent) == NODE_MESHES)
-		return -EPERM; /* after EXDEV mv would make the new one, which its mesh.yaml is refused by, and leave it */
 	if (parent != to_parent)
 		return -EXDEV;
+	if (node_kind(parent) == NODE_MESHES)
+		return -EPERM; /* after EXDEV mv would make the new one, which its mesh.yaml is refused by, and leave it */
 	return 0;
 }
 
