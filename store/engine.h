@@ -89,11 +89,12 @@ bool engine_is_read_only(const struct engine *engine);
  * After a failure there is no file. -EEXIST. */
 int engine_copy(struct engine *engine, const char *path);
 
-/* engine_flush - bring everything into the file itself, so that it is whole alone once it is closed. */
+/* engine_flush - bring everything into the file itself, so that it is whole alone once it is closed. Fails as engine_commit. */
 int engine_flush(struct engine *engine);
 
 /* engine_settle - bring everything into the file itself, so that it can be replaced by another of the same name: nothing that belongs to it
- * lies beside it any more. It stays this process's alone until engine_close; nothing may be committed to it. */
+ * lies beside it any more. It stays this process's alone until engine_close; nothing may be committed to it. Fails as
+ * engine_commit: so also if the name is another file's by now. */
 int engine_settle(struct engine *engine);
 
 #endif

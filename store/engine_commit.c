@@ -26,25 +26,21 @@ static void engine_journal_name(const struct engine *engine, char ret_name[stati
 	snprintf(ret_name, PATH_MAX, "%s-wal", engine->path);
 }
 
-void engine_note_journal(struct engine *engine)
+/* Is the journal that others find under its name the one that we have open? As it is now: @ret_st. */
+static bool engine_finds_journal(const struct engine *engine, struct stat *ret_st)
 {
 	char journal[PATH_MAX];
 
 	engine_journal_name(engine, journal);
-	stat(journal, &engine->journal_was); /* if there is none any more, engine_journal_is_gone sees to that */
+	return stat(journal, ret_st) == 0 && (engine->journal_was.st_ino == 0 || ret_st->st_ino == engine->journal_was.st_ino);
 }
 
-/* Has somebody else written to it, who had another file of that name open? Also if he was killed since. One that others don't find under its name is
- * ours alone. */
-static bool engine_shares_journal(const struct engine *engine)
+void engine_note_journal(struct engine *engine)
 {
-	const struct stat *was = &engine->journal_was;
-	struct stat st = *was;
-	char journal[PATH_MAX];
+	struct stat st;
 
-	engine_journal_name(engine, journal);
-	stat(journal, &st);
-	return st.st_ino == was->st_ino && memcmp(&st.st_mtim, &was->st_mtim, sizeof(st.st_mtim)) != 0;
+	if (engine_finds_journal(engine, &st)) /* else engine_journal_is_gone sees to that */
+		engine->journal_was = st;
 }
 
 /* Have the kernel forget what it keeps of the journal's bytes: those that it could not write count as written. */
@@ -121,7 +117,13 @@ void engine_follow(struct engine *engine)
 	struct stat st;
 	int bar;
 
-	if (fstat(engine->file, &st) < 0 || st.st_nlink == 0 || engine_shares_journal(engine))
+	if (fstat(engine->file, &st) < 0 || st.st_nlink == 0)
+		return;
+	if (!engine_finds_journal(engine, &st)) { /* so it is ours alone, whoever has the name open */
+		engine_empty_journal(engine);
+		return;
+	}
+	if (memcmp(&st.st_mtim, &engine->journal_was.st_mtim, sizeof(st.st_mtim)) != 0) /* another has written to it, perhaps killed since */
 		return;
 	bar = engine_bar_successor(engine);
 	if (bar >= 0 || bar == -ENOENT)
@@ -145,15 +147,21 @@ static bool engine_is_replaced(struct engine *engine)
  * with whom it went. What was committed is moved into the file, and there it ends. */
 static bool engine_journal_is_gone(struct engine *engine)
 {
-	char journal[PATH_MAX];
 	struct stat st;
 
-	engine_journal_name(engine, journal);
-	if (stat(journal, &st) == 0 && st.st_ino == engine->journal_was.st_ino)
+	if (engine_finds_journal(engine, &st))
 		return false;
 	engine_empty_journal(engine);
 	engine_distrust(engine, "its journal, with -wal after its name, was removed while it was open");
 	return true;
+}
+
+/* Before the file or its journal is written to: are both still what whoever opens the store finds? */
+static int engine_may_change(struct engine *engine)
+{
+	if (engine->read_only)
+		return -EROFS;
+	return engine_is_cut(engine) || engine_is_replaced(engine) || engine_journal_is_gone(engine) ? -EIO : 0;
 }
 
 bool engine_is_read_only(const struct engine *engine)
@@ -294,12 +302,10 @@ static int engine_name_journal(struct engine *engine)
 static int engine_transact(struct engine *engine, const struct engine_change *changes, size_t n_changes)
 {
 	sqlite3_int64 bytes;
-	int r;
+	int r = engine_may_change(engine);
 
-	if (engine->read_only)
-		return -EROFS;
-	if (engine_is_cut(engine) || engine_is_replaced(engine) || engine_journal_is_gone(engine))
-		return -EIO;
+	if (r < 0)
+		return r;
 	engine->sync_failed = false; /* of a copy on another disk, if it is set */
 	r = engine_name_journal(engine);
 	if (r == 0)
@@ -357,7 +363,9 @@ int engine_flush(struct engine *engine)
 
 	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
-	r = engine_empty_journal(engine);
+	r = engine_may_change(engine);
+	if (r == 0)
+		r = engine_empty_journal(engine);
 	pthread_mutex_unlock(&engine->lock);
 	pthread_mutex_unlock(&engine->changing);
 	return r;
@@ -370,8 +378,9 @@ int engine_settle(struct engine *engine)
 
 	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
-	/* out of WAL mode everything is in the file; as locking_mode stays, so does the lock, and with it an empty journal */
-	r = engine_run(engine, "PRAGMA journal_mode=DELETE", "moving the journal into the file");
+	r = engine_may_change(engine);
+	if (r == 0) /* out of WAL mode everything is in the file; as locking_mode stays, so does the lock, and with it an empty journal */
+		r = engine_run(engine, "PRAGMA journal_mode=DELETE", "moving the journal into the file");
 	pthread_mutex_unlock(&engine->lock);
 	pthread_mutex_unlock(&engine->changing);
 	if (r < 0)

@@ -67,11 +67,12 @@ int engine_check_format(struct engine *engine);
 bool engine_has_moved(struct engine *engine);
 
 /* engine_follow - of a file that has moved: the journal has kept its name, under which nobody finds it with the file, so it is moved into that. If the
- * file has no name at all the journal stays, as all that is left; if somebody has opened another one that has its name, or has written to the
- * journal, as that one's. */
+ * file has no name at all the journal stays, as all that is left; if the journal has kept its name, and somebody has opened another file that has
+ * ours, or has written to the journal, as that one's. */
 void engine_follow(struct engine *engine);
 
-/* engine_note_journal - this process alone has written to the journal until now. */
+/* engine_note_journal - this process alone has written to the journal until now. The first time it becomes the engine's; another that has its
+ * name later does not. */
 void engine_note_journal(struct engine *engine);
 
 /* engine_apply - write or remove one row, within a transaction. */

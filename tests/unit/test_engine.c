@@ -1286,6 +1286,88 @@ static void test_moved_with_its_journal(void **state)
 	}
 }
 
+/* The open file gets another name and its journal none, and a store that takes its name is open with a journal of its own: what was committed to the
+ * one that was moved is in its file all the same. */
+static void test_moved_without_its_journal(void **state)
+{
+	static const struct engine_change before = CHANGE("a", "ONE"), theirs = CHANGE("b", "TWO"), late = CHANGE("b", "late");
+	struct fixture *fixture = *state;
+	const char *moved = fixture_path(fixture, "moved"), *journal_path = fixture_path(fixture, "s.hush-wal");
+
+	for (unsigned how = 0; how < 4; how++) {
+		bool noticed = how & 1, closed = how & 2;
+		struct engine *engine, *second;
+		off_t bytes;
+
+		make(fixture->store);
+		engine = open_engine(fixture->store);
+		assert_int_equal(engine_commit(engine, &before, 1), 0);
+		assert_int_equal(rename(fixture->store, moved), 0);
+		assert_int_equal(unlink(journal_path), 0);
+		make(fixture->store);
+		second = open_engine(fixture->store);
+		assert_int_equal(engine_commit(second, &theirs, 1), 0);
+		bytes = length(journal_path);
+		if (noticed)
+			assert_int_equal(engine_commit(engine, &late, 1), -EIO);
+		if (closed)
+			engine = engine_close(engine);
+		assert_int_equal(length(journal_path), bytes);
+		assert_int_equal(engine_commit(second, &theirs, 1), 0);
+		engine_close(engine);
+		engine_close(second);
+		second = open_engine(fixture->store);
+		assert_row(second, "a", 1, "one", 3);
+		assert_row(second, "b", 1, "TWO", 3);
+		engine_close(second);
+		engine = open_engine(moved);
+		assert_row(engine, "a", 1, "ONE", 3);
+		assert_row(engine, "b", 1, "two", 3);
+		engine_close(engine);
+		unlink(fixture->store);
+		unlink(moved);
+	}
+}
+
+/* To flush it or to settle it is refused as a commit is, if another journal has the name by then, which is left alone. */
+static void test_flush_and_settle_what_is_lost(void **state)
+{
+	static const struct engine_change before = CHANGE("a", "ONE"), after = CHANGE("b", "lost");
+	struct fixture *fixture = *state;
+	const char *moved = fixture_path(fixture, "moved"), *journal_path = fixture_path(fixture, "s.hush-wal");
+
+	for (unsigned how = 0; how < 4; how++) {
+		int (*bring)(struct engine *engine) = how & 1 ? engine_settle : engine_flush;
+		bool taken = how & 2;
+		struct engine *engine;
+		off_t bytes;
+
+		make(fixture->store);
+		engine = open_engine(fixture->store);
+		if (taken) { /* by a copy of the store, whose user was killed */
+			assert_int_equal(rename(fixture->store, moved), 0);
+			fixture_copy(moved, fixture->store);
+			usleep(20000); /* files' times may be no finer */
+			commit_killed(fixture->store, &before);
+		} else {
+			assert_int_equal(engine_commit(engine, &before, 1), 0);
+			assert_int_equal(unlink(journal_path), 0);
+			fixture_write(journal_path, "", 0, 0600);
+		}
+		bytes = length(journal_path);
+		assert_int_equal(bring(engine), -EIO);
+		assert_int_equal(bring(engine), -EROFS);
+		assert_int_equal(engine_commit(engine, &after, 1), -EROFS);
+		assert_int_equal(length(journal_path), bytes);
+		engine_close(engine);
+		engine = open_engine(fixture->store);
+		assert_row(engine, "a", 1, "ONE", 3);
+		engine_close(engine);
+		unlink(fixture->store);
+		unlink(moved);
+	}
+}
+
 /* Somebody cuts off the end of the open file, before the first commit or after one: nothing is committed any more, and no row is another. */
 static void test_cut_while_open(void **state)
 {
@@ -1775,6 +1857,8 @@ int main(void)
 		TEST(test_journal_of_another_that_was_killed),
 		TEST(test_journal_that_goes),
 		TEST(test_moved_with_its_journal),
+		TEST(test_moved_without_its_journal),
+		TEST(test_flush_and_settle_what_is_lost),
 		TEST(test_cut_while_open),
 		TEST(test_page_in_use_and_free),
 		TEST(test_bytes_in_use_and_free),

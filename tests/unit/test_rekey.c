@@ -45,6 +45,7 @@ static struct {
 	bool unreadable; /* the second of three versions */
 	bool fills;      /* NO_VERSION and REMOVED_RESOURCE also of what is being filled up */
 	bool loading;
+	bool replaces; /* while it compares, another store takes the place of the one that is rekeyed */
 } front;
 
 static bool is_once(enum wrong wrong)
@@ -147,8 +148,12 @@ int __wrap_unlink(const char *path)
 
 static void on_progress(void *context, uint64_t done, uint64_t total)
 {
-	(void)context;
 	front.comparing = done > total / 2;
+	if (front.comparing && front.replaces) {
+		fixture_must(rename(fixture_path(context, "s.hush"), fixture_path(context, "moved")) == 0);
+		fixture_must(rename(fixture_path(context, "aside"), fixture_path(context, "s.hush")) == 0);
+		front.replaces = false;
+	}
 }
 
 /* --- stores ------------------------------------------------------------------------------------------------------- */
@@ -210,7 +215,7 @@ static int rekey(const struct fixture *fixture)
 
 	front.comparing = front.done = false;
 	front.loads = 0;
-	r = store_rekey(fixture->store, fixture->key, new_key, NULL, on_progress, NULL);
+	r = store_rekey(fixture->store, fixture->key, new_key, NULL, on_progress, (void *)fixture);
 	front.comparing = false;
 	front.wrong = NOTHING;
 	front.load_fails = 0;
@@ -394,6 +399,22 @@ static void test_what_was_left_and_fails(void **state)
 	must_be(fixture, new_key, last, other);
 }
 
+/* Another store is put in its place meanwhile: that stays there. */
+static void test_replaced_meanwhile(void **state)
+{
+	const struct name last = fixture_global("last"), other = fixture_global("other");
+	struct fixture *fixture = *state;
+
+	make(fixture, aside, other);
+	make(fixture, fixture->store, last);
+	front.replaces = true;
+	assert_int_equal(rekey(fixture), -EIO);
+	assert_false(is_left());
+	must_be(fixture, fixture->key, other, last);
+	assert_int_equal(rename(fixture_path(fixture, "moved"), fixture->store), 0);
+	must_be(fixture, fixture->key, last, other);
+}
+
 /* Such a path no file can have, nor what would be left beside it. */
 static void test_path_too_long(void **state)
 {
@@ -413,6 +434,7 @@ static void test_path_too_long(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_replaced_meanwhile),
 		TEST(test_path_too_long),
 		TEST(test_what_is_wrong_is_noticed),
 		TEST(test_what_was_left),
