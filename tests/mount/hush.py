@@ -29,6 +29,7 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what a test mad
 
 _results = [0, 0]
 _libc = ctypes.CDLL(None, use_errno=True)
+PR_SET_PDEATHSIG = 1
 
 
 def check(name, condition):
@@ -84,9 +85,10 @@ def is_mounted(path):
 
 
 def fork(work, *arguments):
-    """Run @work in a child process, whose exit status is 0 if it ends without an exception; its pid."""
+    """Run @work in a child process, whose exit status is 0 if it ends without an exception; its pid. It does not outlive this one."""
     pid = os.fork()
     if pid == 0:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         status = 1
         try:
             work(*arguments)
