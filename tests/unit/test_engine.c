@@ -665,10 +665,11 @@ static unsigned long write_calls(void)
 	return calls;
 }
 
-/* A long row is written in few pieces, not a page at a time; also if the file had no journal when it was opened. */
+/* A long row is written in few pieces (9), not a page at a time; also if the file had no journal when it was opened. valgrind writes a byte to a pipe
+ * of its own when it changes threads, some 20 times here. */
 static void test_few_writes(void **state)
 {
-	enum { BYTES = 1024 * 1024 };
+	enum { BYTES = 1024 * 1024, FEW = BYTES / 4096 / 4 };
 	struct fixture *fixture = *state;
 	uint8_t *data = malloc(BYTES);
 	const struct engine_change change = {(const uint8_t *)"long", 4, data, BYTES};
@@ -684,7 +685,7 @@ static void test_few_writes(void **state)
 		fixture_fill(data, BYTES, 2);
 		before = write_calls();
 		assert_int_equal(engine_commit(engine, &change, 1), 0);
-		assert_in_range(write_calls() - before, 1, 30);
+		assert_in_range(write_calls() - before, 1, FEW);
 		assert_row(engine, "long", 4, (const char *)data, BYTES);
 		assert_int_equal(engine_settle(engine), 0);
 		engine_close(engine);
