@@ -348,10 +348,13 @@ int engine_commit_lean(struct engine *engine, const struct engine_change *change
 
 	pthread_mutex_lock(&engine->changing);
 	pthread_mutex_lock(&engine->lock);
-	engine_checkpoint(engine); /* the journal then begins anew, where it has its room already */
-	engine_run(engine, "PRAGMA secure_delete=FAST", "setting up"); /* else it takes more room, which it may not have */
-	r = engine_transact(engine, changes, n_changes);
-	engine_run(engine, "PRAGMA secure_delete=ON", "setting up");
+	r = engine_may_change(engine);
+	if (r == 0) {
+		engine_checkpoint(engine); /* the journal then begins anew, where it has its room already */
+		engine_run(engine, "PRAGMA secure_delete=FAST", "setting up"); /* else it takes more room, which it may not have */
+		r = engine_transact(engine, changes, n_changes);
+		engine_run(engine, "PRAGMA secure_delete=ON", "setting up");
+	}
 	pthread_mutex_unlock(&engine->lock);
 	pthread_mutex_unlock(&engine->changing);
 	return r;

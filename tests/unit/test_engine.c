@@ -1773,13 +1773,15 @@ static void end_log(char *ret_text, size_t room)
 }
 
 /* A sync fails, and then the journal can't even be opened to have the kernel forget what it keeps of it: read-only all the same, which is said once,
- * and all is there to be read, until it is opened again. */
+ * all is there to be read, and nothing is moved from the journal into the file, until it is opened again. */
 static void test_failed_sync_without_descriptors(void **state)
 {
 	static const struct engine_change change = CHANGE("a", "ONE"), lost = CHANGE("b", "lost"), later = CHANGE("b", "TWO");
 	static const char expected[] = "a=ONE;b=two;c\0d=\0\1\2;";
 	struct fixture *fixture = *state;
-	int first, second, scanned, status;
+	int first, second, lean, scanned, status;
+	uint8_t *file_before, *file_after;
+	size_t size_before, size_after;
 	struct scan scan = {0};
 	struct engine *engine;
 	struct rlimit limit;
@@ -1795,6 +1797,7 @@ static void test_failed_sync_without_descriptors(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
+	file_before = fixture_read(fixture->store, &size_before);
 	engine = open_engine(fixture->store);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	begin_log();
@@ -1802,11 +1805,13 @@ static void test_failed_sync_without_descriptors(void **state)
 	first = engine_commit(engine, &lost, 1);
 	no_fsync = false;
 	second = engine_commit(engine, &later, 1);
+	lean = engine_commit_lean(engine, &later, 1);
 	scanned = engine_scan(engine, ENGINE_BY_KEY, visit, &scan);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	end_log(text, sizeof(text));
 	assert_int_equal(first, -EIO);
 	assert_int_equal(second, -EROFS);
+	assert_int_equal(lean, -EROFS);
 	assert_true(engine_is_read_only(engine));
 	assert_int_equal(scanned, 0);
 	assert_int_equal(scan.size, sizeof(expected) - 1);
@@ -1817,6 +1822,11 @@ static void test_failed_sync_without_descriptors(void **state)
 	assert_non_null(strstr(line, "the disk failed to sync: the store is read-only from now on"));
 	assert_ptr_equal(strchr(line, '\n') + 1, text + strlen(text)); /* and no more */
 	engine_close(engine);
+	file_after = fixture_read(fixture->store, &size_after);
+	assert_int_equal(size_after, size_before);
+	assert_memory_equal(file_after, file_before, size_before); /* nothing was moved into it */
+	free(file_after);
+	free(file_before);
 	engine = open_engine(fixture->store);
 	assert_row(engine, "a", 1, "ONE", 3);
 	assert_row(engine, "b", 1, "two", 3);
