@@ -118,7 +118,7 @@ $(BUILD)/hushctl: $(TOOLS) $(STORE)
 UNIT_WRAPS_apply := store_run
 UNIT_WRAPS_clock := clock_gettime
 UNIT_WRAPS_crypto := open sodium_init
-UNIT_WRAPS_engine := folder_open fstat fsync posix_fallocate sqlite3_file_control statvfs
+UNIT_WRAPS_engine := folder_open fstat fsync posix_fallocate sqlite3_file_control stat statvfs
 UNIT_WRAPS_folder := fchown renameat2 unlink
 UNIT_WRAPS_header := crypto_pwhash
 UNIT_WRAPS_key := fstat read readpassphrase

@@ -74,15 +74,16 @@ int engine_scan(struct engine *engine, enum engine_order order, engine_visit *vi
 
 /* engine_commit - all changes in their order, or none; on disk when this returns 0. A removal right before a new row of the same size
  * costs least, as that takes its place.
- * -ENOSPC, -EIO (also if the file was cut short, its name is another's, or its journal is gone), -ENOMEM, -EROFS. After a failure nothing of it is
- * seen; but if it was the disk that failed to sync, the next opening may find all of it. */
+ * -ENOSPC, -EIO (also if the file was cut short, its name is another's, or its journal is gone or another's), -ENOMEM, -EROFS. After a failure
+ * nothing of it is seen; but if it was the disk that failed to sync, the next opening may find all of it. */
 int engine_commit(struct engine *engine, const struct engine_change *changes, size_t n_changes);
 
 /* engine_commit_lean - the same, taking as little room on the disk as can be. What is removed is not overwritten, until its place is used again. */
 int engine_commit_lean(struct engine *engine, const struct engine_change *changes, size_t n_changes);
 
-/* engine_is_read_only - has the disk failed to sync, or was the file cut short or replaced while it was open, or its journal removed? What is kept is
- * not known then, so every commit is refused with -EROFS, until the file is closed and opened again. Reading goes on. Does not wait. */
+/* engine_is_read_only - has the disk failed to sync, or was the file cut short or replaced while it was open, or its journal removed or used by
+ * another? What is kept is not known then, so every commit is refused with -EROFS, until the file is closed and opened again. Reading goes on. Does
+ * not wait. */
 bool engine_is_read_only(const struct engine *engine);
 
 /* engine_copy - all rows as of now into the new file @path (mode 0600), which engine_open then opens; on disk when this returns.

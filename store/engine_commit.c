@@ -26,21 +26,43 @@ static void engine_journal_name(const struct engine *engine, char ret_name[stati
 	snprintf(ret_name, PATH_MAX, "%s-wal", engine->path);
 }
 
-/* Is the journal that others find under its name the one that we have open? As it is now: @ret_st. */
-static bool engine_finds_journal(const struct engine *engine, struct stat *ret_st)
+int engine_hold_journal(struct engine *engine)
 {
 	char journal[PATH_MAX];
+	int r;
 
 	engine_journal_name(engine, journal);
-	return stat(journal, ret_st) == 0 && (engine->journal_was.st_ino == 0 || ret_st->st_ino == engine->journal_was.st_ino);
+	engine->journal_file = open(journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (engine->journal_file < 0) {
+		r = -errno;
+		log_error("%s: cannot open the journal of the store: %s", journal, log_reason(-r));
+		return r;
+	}
+	engine_note_journal(engine);
+	return 0;
 }
 
 void engine_note_journal(struct engine *engine)
 {
+	fstat(engine->journal_file, &engine->journal_was);
+}
+
+/* Has somebody else written to it, who had another file of the store's name open? Also if he was killed since. */
+static bool engine_journal_has_changed(const struct engine *engine)
+{
 	struct stat st;
 
-	if (engine_finds_journal(engine, &st)) /* else engine_journal_is_gone sees to that */
-		engine->journal_was = st;
+	return fstat(engine->journal_file, &st) < 0 || memcmp(&st.st_mtim, &engine->journal_was.st_mtim, sizeof(st.st_mtim)) != 0;
+}
+
+/* Is the journal that others find under its name the one that we have open? */
+static bool engine_finds_journal(const struct engine *engine)
+{
+	char journal[PATH_MAX];
+	struct stat st;
+
+	engine_journal_name(engine, journal);
+	return stat(journal, &st) == 0 && st.st_ino == engine->journal_was.st_ino && st.st_dev == engine->journal_was.st_dev;
 }
 
 /* Have the kernel forget what it keeps of the journal's bytes: those that it could not write count as written. */
@@ -96,6 +118,20 @@ static int engine_empty_journal(struct engine *engine)
 	return r;
 }
 
+/* Move the journal into the file. What it holds is on disk, so that this fails is no failure of a commit. */
+static void engine_checkpoint(struct engine *engine)
+{
+	int code;
+
+	engine->sync_failed = false;
+	code = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	if (code == SQLITE_IOERR_FSYNC || (code != SQLITE_OK && !engine->journal_stays))
+		engine_error(engine, "moving the journal into the file");
+	engine->journal_stays = code != SQLITE_OK;
+	if (engine->sync_failed)
+		engine_distrust(engine, engine_no_sync);
+}
+
 /* Who opens what has the name now has the journal of that name as well, and begins it anew if there is nothing in it: so nobody is to do so
  * meanwhile. A descriptor that keeps them from it until it is closed; -ENOENT if nothing has the name, -EAGAIN if somebody has opened it. */
 static int engine_bar_successor(const struct engine *engine)
@@ -112,18 +148,17 @@ static int engine_bar_successor(const struct engine *engine)
 	return r;
 }
 
-void engine_follow(struct engine *engine)
+/* What was committed is moved from the journal into the file, if that has a name and the journal is still what we have written. That then is emptied
+ * only if it has kept its name and nobody else uses it: under another name it may be another store's. */
+static void engine_follow(struct engine *engine)
 {
 	struct stat st;
 	int bar;
 
-	if (fstat(engine->file, &st) < 0 || st.st_nlink == 0)
+	if (fstat(engine->file, &st) < 0 || st.st_nlink == 0 || engine_journal_has_changed(engine))
 		return;
-	if (!engine_finds_journal(engine, &st)) { /* so it is ours alone, whoever has the name open */
-		engine_empty_journal(engine);
-		return;
-	}
-	if (memcmp(&st.st_mtim, &engine->journal_was.st_mtim, sizeof(st.st_mtim)) != 0) /* another has written to it, perhaps killed since */
+	engine_checkpoint(engine);
+	if (!engine_finds_journal(engine))
 		return;
 	bar = engine_bar_successor(engine);
 	if (bar >= 0 || bar == -ENOENT)
@@ -132,36 +167,33 @@ void engine_follow(struct engine *engine)
 		close(bar);
 }
 
-/* Whoever opens the store from now on gets another file, or none: what is committed to this one would not last. */
-static bool engine_is_replaced(struct engine *engine)
+/* Why whoever opens the store from now on would not find what is committed to it: it would not last. Or NULL. */
+static const char *engine_loss(struct engine *engine)
 {
-	if (!engine_has_moved(engine))
+	if (engine_has_moved(engine))
+		return "the file was moved, replaced or removed while it was open (if another is to take its place, remove the journal with -wal "
+		       "after its name, which belongs to the former)";
+	if (engine_journal_has_changed(engine))
+		return "its journal, with -wal after its name, was written to by another while it was open";
+	return engine_finds_journal(engine) ? NULL : "its journal, with -wal after its name, was removed while it was open";
+}
+
+static bool engine_is_lost(struct engine *engine)
+{
+	const char *why = engine_loss(engine);
+
+	if (!why)
 		return false;
 	engine_follow(engine);
-	engine_distrust(engine, "the file was moved, replaced or removed while it was open (if another is to take its place, remove the "
-				"journal with -wal after its name, which belongs to the former)");
+	engine_distrust(engine, why);
 	return true;
 }
 
-/* Whoever opens the store from now on does not find what is in the journal: as somebody has removed it, or has had another store open under this name,
- * with whom it went. What was committed is moved into the file, and there it ends. */
-static bool engine_journal_is_gone(struct engine *engine)
-{
-	struct stat st;
-
-	if (engine_finds_journal(engine, &st))
-		return false;
-	engine_empty_journal(engine);
-	engine_distrust(engine, "its journal, with -wal after its name, was removed while it was open");
-	return true;
-}
-
-/* Before the file or its journal is written to: are both still what whoever opens the store finds? */
-static int engine_may_change(struct engine *engine)
+int engine_may_change(struct engine *engine)
 {
 	if (engine->read_only)
 		return -EROFS;
-	return engine_is_cut(engine) || engine_is_replaced(engine) || engine_journal_is_gone(engine) ? -EIO : 0;
+	return engine_is_cut(engine) || engine_is_lost(engine) ? -EIO : 0;
 }
 
 bool engine_is_read_only(const struct engine *engine)
@@ -256,20 +288,6 @@ static int engine_make_room(struct engine *engine, sqlite3_int64 *ret_bytes)
 	else if (r < 0)
 		log_error("%s: growing the file failed: %s", engine->path, log_reason(error));
 	return r;
-}
-
-/* Move the journal into the file. What it holds is on disk, so that this fails is no failure of a commit. */
-static void engine_checkpoint(struct engine *engine)
-{
-	int code;
-
-	engine->sync_failed = false;
-	code = sqlite3_wal_checkpoint_v2(engine->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-	if (code == SQLITE_IOERR_FSYNC || (code != SQLITE_OK && !engine->journal_stays))
-		engine_error(engine, "moving the journal into the file");
-	engine->journal_stays = code != SQLITE_OK;
-	if (engine->sync_failed)
-		engine_distrust(engine, engine_no_sync);
 }
 
 /* Absolutely, or for the disk that it is on. */
@@ -384,6 +402,10 @@ int engine_settle(struct engine *engine)
 	r = engine_may_change(engine);
 	if (r == 0) /* out of WAL mode everything is in the file; as locking_mode stays, so does the lock, and with it an empty journal */
 		r = engine_run(engine, "PRAGMA journal_mode=DELETE", "moving the journal into the file");
+	if (r == 0) {
+		close(engine->journal_file);
+		engine->journal_file = -1;
+	}
 	pthread_mutex_unlock(&engine->lock);
 	pthread_mutex_unlock(&engine->changing);
 	if (r < 0)

@@ -31,6 +31,7 @@ struct engine {
 	bool sync_failed;      /* in the call that is under way */
 	atomic_bool read_only; /* see engine_distrust */
 	struct engine_journal journal;
+	int journal_file;        /* of the journal, whatever its name; -1 if there is none (engine_settle) */
 	struct stat journal_was; /* when we had last written to it (engine_note_journal) */
 };
 
@@ -66,14 +67,18 @@ int engine_check_format(struct engine *engine);
 /* engine_has_moved - is the name that it was opened by another file's now, or nobody's? */
 bool engine_has_moved(struct engine *engine);
 
-/* engine_follow - of a file that has moved: the journal has kept its name, under which nobody finds it with the file, so it is moved into that. If the
- * file has no name at all the journal stays, as all that is left; if the journal has kept its name, and somebody has opened another file that has
- * ours, or has written to the journal, as that one's. */
-void engine_follow(struct engine *engine);
+/* engine_hold_journal - that SQLite has opened: it is the engine's from now on, and another that has its name later is not. -errno; logged. */
+int engine_hold_journal(struct engine *engine);
 
-/* engine_note_journal - this process alone has written to the journal until now. The first time it becomes the engine's; another that has its
- * name later does not. */
+/* engine_note_journal - this process alone has written to the journal until now. */
 void engine_note_journal(struct engine *engine);
+
+/* engine_may_change - before the file or its journal is written to, or the journal removed: are both still what whoever opens the store finds, and as
+ * we have written them? Otherwise -EIO the first time, and -EROFS from then on. What was committed is moved into the file then, even if it has
+ * moved: the journal may have kept its name, under which nobody finds it with the file. But not if the file has no name at all, as the journal is all
+ * that is left then; nor if another has written to the journal, whose it is then. Nor is it emptied if somebody has opened another file that
+ * has our name, or if the journal has another. */
+int engine_may_change(struct engine *engine);
 
 /* engine_apply - write or remove one row, within a transaction. */
 int engine_apply(struct engine *engine, const struct engine_change *change);

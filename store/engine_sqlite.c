@@ -139,7 +139,7 @@ static int engine_connect(const char *path, struct engine **ret_engine)
 		free(engine);
 		return log_no_memory("to open the store");
 	}
-	engine->file = -1;
+	engine->file = engine->journal_file = -1;
 	pthread_mutex_init(&engine->changing, NULL);
 	pthread_mutex_init(&engine->lock, NULL);
 	errno = 0; /* which SQLite takes for the reason, even if it has asked nobody */
@@ -185,8 +185,8 @@ void engine_leave(struct engine *engine)
 struct engine *engine_close(struct engine *engine)
 {
 	if (engine) {
-		if (engine->file >= 0 && !engine->read_only && engine_has_moved(engine))
-			engine_follow(engine); /* closing leaves the journal of such a one where it is */
+		if (engine->journal_file >= 0)
+			engine_may_change(engine); /* else closing leaves the journal as it is: it removes whatever has its name */
 		sqlite3_finalize(engine->get);
 		sqlite3_finalize(engine->get_at);
 		sqlite3_finalize(engine->put);
@@ -197,6 +197,8 @@ struct engine *engine_close(struct engine *engine)
 		sqlite3_finalize(engine->rollback);
 		sqlite3_finalize(engine->measure);
 		sqlite3_close(engine->db);
+		if (engine->journal_file >= 0)
+			close(engine->journal_file);
 		if (engine->file >= 0)
 			close(engine->file);
 		pthread_mutex_destroy(&engine->lock);
@@ -321,10 +323,12 @@ static int engine_connect_alone(const char *path, struct engine **ret_engine)
 			log_error("%s: the store is replaced all the time: try again", path);
 			r = -EBUSY;
 		}
-		if (r < 0)
-			engine_close(engine);
-		else
+		if (r == 0) {
 			*ret_engine = engine;
+			return 0;
+		}
+		engine_leave(engine);
+		engine_close(engine);
 		return r;
 	}
 }
@@ -422,6 +426,8 @@ int engine_open(const char *path, struct engine **ret_engine)
 		r = engine_take_journal(engine);
 	if (r == 0)
 		r = engine_reopen(engine);
+	if (r == 0)
+		r = engine_hold_journal(engine);
 	if (r < 0) {
 		engine_leave(engine);
 		engine_close(engine);
@@ -429,7 +435,6 @@ int engine_open(const char *path, struct engine **ret_engine)
 	}
 	found = engine_file_bytes(engine, 0);
 	engine->bytes = found < pages ? found : pages; /* the rest is in the journal */
-	engine_note_journal(engine);
 	sqlite3_wal_hook(engine->db, engine_committed, engine);
 	*ret_engine = engine;
 	return 0;

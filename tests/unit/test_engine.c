@@ -26,8 +26,9 @@ static off_t length(const char *path)
 	return st.st_size;
 }
 
-/* SQLite's; it says that the file has been replaced, if it is told to. */
+/* SQLite's; it says that the file has been replaced, if it is told to. Or the journal goes when it is asked for that. */
 static bool always_moved;
+static const char *journal_goes;
 
 int __real_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *argument);
 int __wrap_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *argument);
@@ -37,6 +38,8 @@ int __wrap_sqlite3_file_control(sqlite3 *db, const char *name, int what, void *a
 
 	if (what == SQLITE_FCNTL_HAS_MOVED && always_moved)
 		*(int *)argument = 1;
+	if (what == SQLITE_FCNTL_JOURNAL_POINTER && journal_goes)
+		unlink(journal_goes);
 	return r;
 }
 
@@ -70,6 +73,19 @@ int __wrap_statvfs(const char *path, struct statvfs *ret_st)
 
 	if (no_bound)
 		ret_st->f_blocks = ret_st->f_bfree = ret_st->f_bavail = 0;
+	return r;
+}
+
+/* libc's; what has a name is on another filesystem, mounted over the one before, if it is told so. */
+static bool another_disk;
+
+int __real_stat(const char *path, struct stat *ret_st);
+int __wrap_stat(const char *path, struct stat *ret_st);
+int __wrap_stat(const char *path, struct stat *ret_st)
+{
+	int r = __real_stat(path, ret_st);
+
+	ret_st->st_dev += another_disk;
 	return r;
 }
 
@@ -947,6 +963,9 @@ static void test_cannot_be_opened(void **state)
 	always_moved = true;
 	assert_int_equal(open_fails(fixture->store), -EBUSY);
 	always_moved = false;
+	journal_goes = fixture_path(fixture, "s.hush-wal");
+	assert_int_equal(open_fails(fixture->store), -ENOENT);
+	journal_goes = NULL;
 	engine_close(open_engine(fixture->store));
 }
 
@@ -1148,6 +1167,9 @@ static void test_journal_of_another_that_is_open(void **state)
 		if (read)
 			assert_row(second, "c", 1, "three", 5);
 		engine_close(second);
+		second = open_engine(moved);
+		assert_int_equal(get(second, "c"), read ? 0 : -ENOENT);
+		engine_close(second);
 		unlink(fixture->store);
 		unlink(moved);
 	}
@@ -1330,6 +1352,184 @@ static void test_moved_without_its_journal(void **state)
 	}
 }
 
+/* The open file moves away, another store takes its name and is used until a kill, both move back: the journal is the other's, whether it has its
+ * own, as ours was removed, or has begun to use ours, which was empty. */
+static void test_moved_back(void **state)
+{
+	static const struct engine_change before = CHANGE("a", "ONE"), theirs = CHANGE("b", "TWO"), late = CHANGE("b", "late");
+	struct fixture *fixture = *state;
+	const char *other = fixture_path(fixture, "other"), *moved = fixture_path(fixture, "moved");
+	const char *journal_path = fixture_path(fixture, "s.hush-wal");
+
+	for (unsigned how = 0; how < 4; how++) {
+		bool noticed = how & 1, removed = how & 2;
+		struct engine *engine;
+
+		make(fixture->store);
+		make(other);
+		engine = open_engine(fixture->store);
+		if (removed)
+			assert_int_equal(engine_commit(engine, &before, 1), 0);
+		assert_int_equal(rename(fixture->store, moved), 0);
+		if (removed)
+			assert_int_equal(unlink(journal_path), 0);
+		assert_int_equal(rename(other, fixture->store), 0);
+		usleep(20000); /* files' times may be no finer */
+		commit_killed(fixture->store, &theirs);
+		assert_int_equal(rename(fixture->store, other), 0);
+		assert_int_equal(rename(moved, fixture->store), 0);
+		if (noticed)
+			assert_int_equal(engine_commit(engine, &late, 1), -EIO);
+		engine_close(engine);
+		assert_int_equal(rename(fixture->store, moved), 0);
+		assert_int_equal(rename(other, fixture->store), 0);
+		engine = open_engine(fixture->store);
+		assert_row(engine, "b", 1, "TWO", 3);
+		engine_close(engine);
+		engine = open_engine(moved);
+		assert_row(engine, "a", 1, removed ? "ONE" : "one", 3);
+		assert_row(engine, "b", 1, "two", 3);
+		engine_close(engine);
+		unlink(fixture->store);
+		unlink(moved);
+	}
+}
+
+/* The same with a copy of the store, whose user has begun the journal anew: what were appended to what there was before would not be read again. */
+static void test_journal_begun_anew_by_another(void **state)
+{
+	static uint8_t data[1200 * 4096]; /* more than the journal keeps */
+	static const struct engine_change before = CHANGE("a", "ONE"), theirs = CHANGE("b", "TWO"), late = CHANGE("c", "late");
+	static const struct engine_change large = {(const uint8_t *)"large", 5, data, sizeof(data)};
+	struct fixture *fixture = *state;
+	const char *moved = fixture_path(fixture, "moved");
+	struct engine *engine, *second;
+
+	make(fixture->store);
+	engine = open_engine(fixture->store);
+	assert_int_equal(engine_commit(engine, &before, 1), 0);
+	assert_int_equal(rename(fixture->store, moved), 0);
+	fixture_copy(moved, fixture->store);
+	usleep(20000); /* files' times may be no finer */
+	second = open_engine(fixture->store);
+	assert_int_equal(engine_commit(second, &large, 1), 0);
+	assert_int_equal(engine_commit(second, &theirs, 1), 0);
+	assert_int_equal(rename(moved, fixture->store), 0);
+	assert_int_equal(engine_commit(engine, &late, 1), -EIO);
+	assert_int_equal(engine_commit(engine, &late, 1), -EROFS);
+	engine_close(engine);
+	engine_close(second);
+}
+
+/* The journal gets the name of that of a copy of the store, which is used, or but open: it is that one's then, and is left alone. */
+static void test_journal_under_another_name(void **state)
+{
+	static const struct engine_change before = CHANGE("a", "ONE"), theirs = CHANGE("b", "TWO"), late = CHANGE("b", "late");
+	struct fixture *fixture = *state;
+	const char *copy = fixture_path(fixture, "copy"), *copy_journal = fixture_path(fixture, "copy-wal");
+	const char *journal_path = fixture_path(fixture, "s.hush-wal");
+
+	for (unsigned how = 0; how < 4; how++) {
+		bool noticed = how & 1, used = how & 2;
+		struct engine *engine, *second;
+		off_t bytes;
+
+		make(fixture->store);
+		engine = open_engine(fixture->store);
+		assert_int_equal(engine_commit(engine, &before, 1), 0);
+		fixture_copy(fixture->store, copy);
+		assert_int_equal(rename(journal_path, copy_journal), 0);
+		usleep(20000); /* files' times may be no finer */
+		second = open_engine(copy);
+		if (used)
+			assert_int_equal(engine_commit(second, &theirs, 1), 0);
+		bytes = length(copy_journal);
+		if (noticed)
+			assert_int_equal(engine_commit(engine, &late, 1), -EIO);
+		engine_close(engine);
+		assert_int_equal(length(copy_journal), bytes);
+		engine_close(second);
+		second = open_engine(copy);
+		assert_row(second, "a", 1, "ONE", 3);
+		assert_row(second, "b", 1, used ? "TWO" : "two", 3);
+		engine_close(second);
+		if (!used) { /* else what was in the journal may be there no more */
+			engine = open_engine(fixture->store);
+			assert_row(engine, "a", 1, "ONE", 3);
+			assert_row(engine, "b", 1, "two", 3);
+			engine_close(engine);
+		}
+		unlink(fixture->store);
+		unlink(copy);
+	}
+}
+
+/* Another filesystem is mounted over the one where the file is, and a file of it has the same number; or the journal can't be asked about: it is not
+ * written to, nor removed. */
+static void test_journal_that_is_not_known(void **state)
+{
+	static const struct engine_change before = CHANGE("a", "ONE"), late = CHANGE("b", "late");
+	struct fixture *fixture = *state;
+	const char *journal_path = fixture_path(fixture, "s.hush-wal");
+
+	for (unsigned how = 0; how < 4; how++) {
+		bool noticed = how & 1;
+		struct engine *engine;
+		off_t bytes;
+
+		make(fixture->store);
+		engine = open_engine(fixture->store);
+		assert_int_equal(engine_commit(engine, &before, 1), 0);
+		bytes = length(journal_path);
+		another_disk = how & 2;
+		no_fstat = !another_disk;
+		if (noticed)
+			assert_int_equal(engine_commit(engine, &late, 1), -EIO);
+		engine_close(engine);
+		another_disk = no_fstat = false;
+		assert_int_equal(length(journal_path), bytes);
+		engine = open_engine(fixture->store);
+		assert_row(engine, "a", 1, "ONE", 3);
+		assert_row(engine, "b", 1, "two", 3);
+		engine_close(engine);
+		unlink(fixture->store);
+	}
+}
+
+/* Something that is no store takes the name of one whose user was killed: it is refused, and the journal stays, in which is what he has committed. */
+static void test_journal_beside_no_store(void **state)
+{
+	static const struct engine_change before = CHANGE("a", "ONE");
+	static const char text[9000] = "hello\n";
+	static const size_t sizes[] = {6, 4096, sizeof(text)};
+	struct fixture *fixture = *state;
+	const char *moved = fixture_path(fixture, "moved"), *journal_path = fixture_path(fixture, "s.hush-wal");
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct engine *engine;
+		uint8_t *after;
+		size_t size;
+		off_t bytes;
+
+		make(fixture->store);
+		commit_killed(fixture->store, &before);
+		bytes = length(journal_path);
+		assert_int_equal(rename(fixture->store, moved), 0);
+		fixture_write(fixture->store, text, sizes[i], 0600);
+		assert_int_equal(open_fails(fixture->store), -EMEDIUMTYPE);
+		after = fixture_read(fixture->store, &size);
+		assert_int_equal(size, sizes[i]);
+		assert_memory_equal(after, text, size);
+		free(after);
+		assert_int_equal(length(journal_path), bytes);
+		assert_int_equal(rename(moved, fixture->store), 0);
+		engine = open_engine(fixture->store);
+		assert_row(engine, "a", 1, "ONE", 3);
+		engine_close(engine);
+		unlink(fixture->store);
+	}
+}
+
 /* To flush it or to settle it is refused as a commit is, if another journal has the name by then, which is left alone. */
 static void test_flush_and_settle_what_is_lost(void **state)
 {
@@ -1366,6 +1566,33 @@ static void test_flush_and_settle_what_is_lost(void **state)
 		engine_close(engine);
 		unlink(fixture->store);
 		unlink(moved);
+	}
+}
+
+/* Somebody cuts off the end of the open file, and the journal has some of what was there: that is not moved into the file, neither by the commit
+ * that needs little room nor when it is closed. */
+static void test_cut_is_not_filled_up(void **state)
+{
+	static uint8_t data[20000];
+	static const struct engine_change large = {(const uint8_t *)"large", 5, data, sizeof(data)}, late = CHANGE("new", "x");
+	struct fixture *fixture = *state;
+
+	for (int closed = 0; closed < 2; closed++) {
+		struct engine *engine;
+
+		make(fixture->store);
+		engine = open_engine(fixture->store);
+		assert_int_equal(engine_commit(engine, &large, 1), 0);
+		assert_int_equal(truncate(fixture->store, 2 * 4096), 0);
+		if (!closed) {
+			assert_int_equal(engine_commit_lean(engine, &late, 1), -EIO);
+			assert_int_equal(engine_commit_lean(engine, &late, 1), -EROFS);
+			assert_int_equal(get(engine, "new"), -ENOENT);
+		}
+		engine_close(engine);
+		assert_int_equal(length(fixture->store), 2 * 4096);
+		assert_true(length(fixture_path(fixture, "s.hush-wal")) > 20000);
+		assert_int_equal(engine_remove(fixture->store), 0);
 	}
 }
 
@@ -1773,15 +2000,13 @@ static void end_log(char *ret_text, size_t room)
 }
 
 /* A sync fails, and then the journal can't even be opened to have the kernel forget what it keeps of it: read-only all the same, which is said once,
- * all is there to be read, and nothing is moved from the journal into the file, until it is opened again. */
+ * and all is there to be read, until it is opened again. */
 static void test_failed_sync_without_descriptors(void **state)
 {
 	static const struct engine_change change = CHANGE("a", "ONE"), lost = CHANGE("b", "lost"), later = CHANGE("b", "TWO");
 	static const char expected[] = "a=ONE;b=two;c\0d=\0\1\2;";
 	struct fixture *fixture = *state;
-	int first, second, lean, scanned, status;
-	uint8_t *file_before, *file_after;
-	size_t size_before, size_after;
+	int first, second, scanned, status;
 	struct scan scan = {0};
 	struct engine *engine;
 	struct rlimit limit;
@@ -1797,7 +2022,6 @@ static void test_failed_sync_without_descriptors(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	file_before = fixture_read(fixture->store, &size_before);
 	engine = open_engine(fixture->store);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	begin_log();
@@ -1805,13 +2029,11 @@ static void test_failed_sync_without_descriptors(void **state)
 	first = engine_commit(engine, &lost, 1);
 	no_fsync = false;
 	second = engine_commit(engine, &later, 1);
-	lean = engine_commit_lean(engine, &later, 1);
 	scanned = engine_scan(engine, ENGINE_BY_KEY, visit, &scan);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	end_log(text, sizeof(text));
 	assert_int_equal(first, -EIO);
 	assert_int_equal(second, -EROFS);
-	assert_int_equal(lean, -EROFS);
 	assert_true(engine_is_read_only(engine));
 	assert_int_equal(scanned, 0);
 	assert_int_equal(scan.size, sizeof(expected) - 1);
@@ -1822,11 +2044,6 @@ static void test_failed_sync_without_descriptors(void **state)
 	assert_non_null(strstr(line, "the disk failed to sync: the store is read-only from now on"));
 	assert_ptr_equal(strchr(line, '\n') + 1, text + strlen(text)); /* and no more */
 	engine_close(engine);
-	file_after = fixture_read(fixture->store, &size_after);
-	assert_int_equal(size_after, size_before);
-	assert_memory_equal(file_after, file_before, size_before); /* nothing was moved into it */
-	free(file_after);
-	free(file_before);
 	engine = open_engine(fixture->store);
 	assert_row(engine, "a", 1, "ONE", 3);
 	assert_row(engine, "b", 1, "two", 3);
@@ -1869,7 +2086,13 @@ int main(void)
 		TEST(test_journal_that_goes),
 		TEST(test_moved_with_its_journal),
 		TEST(test_moved_without_its_journal),
+		TEST(test_moved_back),
+		TEST(test_journal_begun_anew_by_another),
+		TEST(test_journal_under_another_name),
+		TEST(test_journal_that_is_not_known),
+		TEST(test_journal_beside_no_store),
 		TEST(test_flush_and_settle_what_is_lost),
+		TEST(test_cut_is_not_filled_up),
 		TEST(test_cut_while_open),
 		TEST(test_page_in_use_and_free),
 		TEST(test_bytes_in_use_and_free),
