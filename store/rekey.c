@@ -34,8 +34,9 @@ struct rekey {
 	struct anchor *anchor; /* or NULL */
 	struct store *old;
 	struct store *fresh;
-	bool ours;    /* what lies at @path_fresh was made by a rekey of this store */
-	bool resumed; /* a part of it by an earlier call */
+	bool ours;        /* what lies at @path_fresh was made by a rekey of this store */
+	bool resumed;     /* a part of it by an earlier call */
+	struct stat made; /* that file */
 	store_progress *progress;
 	void *context;
 	uint64_t done, total; /* values that were sealed, and then compared */
@@ -372,24 +373,39 @@ static int rekey_resume(struct rekey *rekey)
 	return 0;
 }
 
-static int rekey_begin(struct rekey *rekey)
+static int rekey_begin_anew(struct rekey *rekey)
 {
 	struct header_keys *keys;
 	struct header header;
+	int r = engine_remove(rekey->path_fresh);
+
+	if (r == 0)
+		r = header_renew(&rekey->old->header, &header, &keys, rekey->new_key);
+	if (r == 0)
+		r = store_make(rekey->path_fresh, &header, keys, rekey->old->manifest.generation, &rekey->fresh);
+	return r;
+}
+
+static int rekey_begin(struct rekey *rekey)
+{
 	int r = rekey_resume(rekey);
 
 	if (r < 0)
 		return r;
 	rekey->ours = true;
 	rekey->resumed = r == 1;
-	if (rekey->resumed)
-		return 0;
-	r = engine_remove(rekey->path_fresh);
-	if (r == 0)
-		r = header_renew(&rekey->old->header, &header, &keys, rekey->new_key);
-	if (r == 0)
-		r = store_make(rekey->path_fresh, &header, keys, rekey->old->manifest.generation, &rekey->fresh);
+	r = rekey->resumed ? 0 : rekey_begin_anew(rekey);
+	lstat(rekey->path_fresh, &rekey->made); /* also what was left of one that failed */
 	return r;
+}
+
+/* Or has somebody put another file in its place? That is neither used nor removed. */
+static bool rekey_finds_made(const struct rekey *rekey)
+{
+	struct stat st = {0};
+
+	lstat(rekey->path_fresh, &st); /* none, if there is nothing */
+	return st.st_ino == rekey->made.st_ino;
 }
 
 /* Seal what is not there yet. The last commit says that all is there. */
@@ -434,6 +450,10 @@ static int rekey_replace(const struct rekey *rekey)
 	if (r < 0)
 		return r;
 	r = folder_sync(rekey->path);
+	if (r == 0 && !rekey_finds_made(rekey)) {
+		log_error("%s: it was moved, or another file was put in its place, which is left alone", rekey->path_fresh);
+		return -EIO;
+	}
 	if (r == 0 && rename(rekey->path_fresh, rekey->path) < 0)
 		r = -errno;
 	if (r < 0)
@@ -448,7 +468,7 @@ static int rekey_run(struct rekey *rekey)
 	rekey_each(rekey, rekey_count);
 	rekey->total *= 2;
 	r = rekey_make(rekey);
-	if (r == -EBADMSG && rekey->resumed) { /* what was left is of another history, or damaged */
+	if (r == -EBADMSG && rekey->resumed && rekey_finds_made(rekey)) { /* what was left is of another history, or damaged */
 		r = engine_remove(rekey->path_fresh);
 		if (r == 0)
 			r = rekey_make(rekey);
@@ -457,7 +477,8 @@ static int rekey_run(struct rekey *rekey)
 		r = rekey_replace(rekey);
 	if (r < 0) {
 		if (rekey->ours) { /* or it has been said what is in the way */
-			engine_remove(rekey->path_fresh);
+			if (rekey_finds_made(rekey))
+				engine_remove(rekey->path_fresh);
 			log_error("%s: it was not rekeyed, and is as it was", rekey->path);
 		}
 		return r;

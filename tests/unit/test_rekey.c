@@ -45,7 +45,8 @@ static struct {
 	bool unreadable; /* the second of three versions */
 	bool fills;      /* NO_VERSION and REMOVED_RESOURCE also of what is being filled up */
 	bool loading;
-	bool replaces; /* while it compares, another store takes the place of the one that is rekeyed */
+	const char *replaces; /* another store takes the place of this one */
+	enum moment { COMPARING, COMPARED, LOADED } when;
 } front;
 
 static bool is_once(enum wrong wrong)
@@ -126,6 +127,16 @@ struct version *__wrap_index_version(const struct resource *resource, uint64_t g
 	return front.comparing && is_once(DOOMED_VERSION) ? &doomed : __real_index_version(resource, generation);
 }
 
+static char base[300], part[300], aside[300], moved[300];
+
+static void replace(enum moment when)
+{
+	if (!front.replaces || front.when != when)
+		return;
+	fixture_must(rename(front.replaces, moved) == 0 && rename(aside, front.replaces) == 0);
+	front.replaces = NULL;
+}
+
 int __real_store_load(const char *path, const struct key *key, const struct store_options *options, struct store **ret_store);
 int __wrap_store_load(const char *path, const struct key *key, const struct store_options *options, struct store **ret_store);
 int __wrap_store_load(const char *path, const struct key *key, const struct store_options *options, struct store **ret_store)
@@ -135,6 +146,8 @@ int __wrap_store_load(const char *path, const struct key *key, const struct stor
 	front.loading = true;
 	r = ++front.loads == front.load_fails ? -EIO : __real_store_load(path, key, options, ret_store);
 	front.loading = false;
+	if (front.loads == 3) /* the old one, what was left of the new one, and all of that */
+		replace(LOADED);
 	return r;
 }
 
@@ -146,20 +159,25 @@ int __wrap_unlink(const char *path)
 	return front.unlink_fails ? -1 : __real_unlink(path);
 }
 
+int __real_folder_give(const char *path, const char *like);
+int __wrap_folder_give(const char *path, const char *like);
+int __wrap_folder_give(const char *path, const char *like)
+{
+	replace(COMPARED);
+	return __real_folder_give(path, like);
+}
+
 static void on_progress(void *context, uint64_t done, uint64_t total)
 {
+	(void)context;
 	front.comparing = done > total / 2;
-	if (front.comparing && front.replaces) {
-		fixture_must(rename(fixture_path(context, "s.hush"), fixture_path(context, "moved")) == 0);
-		fixture_must(rename(fixture_path(context, "aside"), fixture_path(context, "s.hush")) == 0);
-		front.replaces = false;
-	}
+	if (front.comparing)
+		replace(COMPARING);
 }
 
 /* --- stores ------------------------------------------------------------------------------------------------------- */
 
 static struct key *new_key;
-static char base[300], part[300], aside[300];
 
 static int setup(void **state)
 {
@@ -170,6 +188,7 @@ static int setup(void **state)
 	snprintf(base, sizeof(base), "%s", fixture_path(*state, "base"));
 	snprintf(part, sizeof(part), "%s", fixture_path(*state, "s.hush.rekey")); /* where it makes the new file */
 	snprintf(aside, sizeof(aside), "%s", fixture_path(*state, "aside"));
+	snprintf(moved, sizeof(moved), "%s", fixture_path(*state, "moved"));
 	return r;
 }
 
@@ -215,7 +234,7 @@ static int rekey(const struct fixture *fixture)
 
 	front.comparing = front.done = false;
 	front.loads = 0;
-	r = store_rekey(fixture->store, fixture->key, new_key, NULL, on_progress, (void *)fixture);
+	r = store_rekey(fixture->store, fixture->key, new_key, NULL, on_progress, NULL);
 	front.comparing = false;
 	front.wrong = NOTHING;
 	front.load_fails = 0;
@@ -399,20 +418,52 @@ static void test_what_was_left_and_fails(void **state)
 	must_be(fixture, new_key, last, other);
 }
 
-/* Another store is put in its place meanwhile: that stays there. */
+/* Another store is put in its place meanwhile, or in that of the new file: that stays there. */
 static void test_replaced_meanwhile(void **state)
+{
+	const struct name last = fixture_global("last"), other = fixture_global("other");
+	struct fixture *fixture = *state;
+
+	for (unsigned how = 0; how < 4; how++) {
+		const char *replaced = how & 1 ? part : fixture->store;
+
+		make(fixture, aside, other);
+		make(fixture, fixture->store, last);
+		front.replaces = replaced;
+		front.when = how & 2 ? COMPARED : COMPARING;
+		assert_int_equal(rekey(fixture), -EIO);
+		assert_null(front.replaces);
+		assert_true(is_left() == (replaced == part));
+		if (replaced == part) {
+			must_be(fixture, fixture->key, last, other);
+			assert_int_equal(rename(part, fixture->store), 0);
+		}
+		must_be(fixture, fixture->key, other, last);
+		if (replaced != part) {
+			assert_int_equal(rename(moved, fixture->store), 0);
+			must_be(fixture, fixture->key, last, other);
+		}
+		unlink(moved);
+	}
+}
+
+/* The same with what was left by an earlier call, when it is seen to be of another history. */
+static void test_left_and_replaced_meanwhile(void **state)
 {
 	const struct name last = fixture_global("last"), other = fixture_global("other");
 	struct fixture *fixture = *state;
 
 	make(fixture, aside, other);
 	make(fixture, fixture->store, last);
-	front.replaces = true;
-	assert_int_equal(rekey(fixture), -EIO);
-	assert_false(is_left());
-	must_be(fixture, fixture->key, other, last);
-	assert_int_equal(rename(fixture_path(fixture, "moved"), fixture->store), 0);
+	leave(fixture, 1);
+	make(fixture, aside, other);
+	front.replaces = part;
+	front.when = LOADED;
+	assert_int_equal(rekey(fixture), -EBADMSG);
+	assert_null(front.replaces);
 	must_be(fixture, fixture->key, last, other);
+	assert_int_equal(rename(part, fixture->store), 0);
+	must_be(fixture, fixture->key, other, last);
 }
 
 /* Such a path no file can have, nor what would be left beside it. */
@@ -435,6 +486,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_replaced_meanwhile),
+		TEST(test_left_and_replaced_meanwhile),
 		TEST(test_path_too_long),
 		TEST(test_what_is_wrong_is_noticed),
 		TEST(test_what_was_left),
